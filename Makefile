@@ -1,0 +1,57 @@
+# Needed: Python 3.11 or newer with pip or venv, make, and a package registry. Nothing else.
+.POSIX:
+.PHONY: help up venv dev dashboard test test-nobrowser lint bench soak prices lock clean
+
+PY = .venv/bin/python
+
+help:
+	@echo 'make up             everything on this machine: hub, agent, page'
+	@echo 'make test           all tests, a browser included'
+	@echo 'make test-nobrowser all tests but those that need a browser'
+	@echo 'make lint           ruff, mypy --strict, dashboard type check'
+	@echo 'make bench          the benchmarks, with ratios against the peers that it can install'
+
+venv:
+	@deploy/checkout/venv.sh requirements.lock
+
+dev:
+	@deploy/checkout/venv.sh requirements-dev.lock
+
+dashboard:
+	@$(PY) deploy/dashboard.py build
+
+up: venv dashboard
+	@exec .venv/bin/trueup up $(ARGS)
+
+lint: dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) deploy/dashboard.py check
+
+test: dev dashboard
+	@deploy/checkout/browser.sh
+	@$(PY) deploy/dashboard.py test
+	@$(PY) -m pytest -q $(ARGS)
+
+test-nobrowser: dev dashboard
+	@$(PY) -m pytest -q -m 'not browser' $(ARGS)
+	@echo 'Left out: the tests that drive the page in a real browser (make test runs them) and the dashboard unit tests.'
+
+bench: dev dashboard
+	@$(PY) -m tests.bench $(ARGS)
+
+# Longer runs of the property tests.
+soak: dev dashboard
+	@$(PY) -m pytest -q -m 'not browser' --hypothesis-profile=soak --timeout=3600 $(ARGS)
+
+# Writes shared/trueup_shared/prices.json anew from genai-prices, in an environment of its own.
+prices:
+	@deploy/checkout/prices.sh
+
+# Resolve the lock files anew (needs uv).
+lock:
+	@deploy/checkout/lock.sh
+
+clean:
+	rm -rf .venv .venv-node .mypy_cache .pytest_cache .ruff_cache .hypothesis .bench hub/trueup_hub/static hub/trueup_hub/dashboard/node_modules

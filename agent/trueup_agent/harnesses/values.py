@@ -1,0 +1,55 @@
+"""Storable values: they survive SQLite, msgpack and PostgreSQL bit for bit (design section 4). Others become None."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from trueup_shared.metrics import MAX_COUNTER
+
+MAX_TEXT = 512  # characters; ids, models, paths and branches are far below
+
+EARLIEST = int(datetime(2015, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?\s*(Z|z|[+-]\d\d:?\d\d)?$")
+
+
+def text(value: object, limit: int = MAX_TEXT) -> str | None:
+    """A non-empty string without NUL and lone surrogates, capped; None for anything else."""
+    if not isinstance(value, str) or not value:
+        return None
+    if not value.isascii() or "\x00" in value:
+        value = _UNSTORABLE.sub("\ufffd", value)
+    return value[:limit]
+
+
+def counter(value: Any) -> int | None:
+    """An integer in 0 … 2^53-1. A float that is whole counts (JSON writers differ); a bool does not."""
+    if type(value) is int:
+        return value if 0 <= value <= MAX_COUNTER else None
+    if type(value) is float and value.is_integer() and 0 <= value <= MAX_COUNTER:
+        return int(value)
+    return None
+
+
+def micros(value: Any) -> int | None:
+    """RFC 3339 text to microseconds UTC between 2015 and 2100; without a zone it is taken as UTC."""
+    if not isinstance(value, str):
+        return None
+    # The common form first: 2026-03-02T09:14:05.120Z
+    match = _RFC3339.match(value)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), min(int(second), 59), tzinfo=UTC)
+    except ValueError:
+        return None
+    result = int(moment.timestamp()) * 1_000_000
+    if fraction:
+        result += int(fraction[:6].ljust(6, "0"))
+    if zone and zone not in "Zz":
+        offset = int(zone[1:3]) * 60 + int(zone[-2:])
+        result -= (offset if zone[0] == "+" else -offset) * 60_000_000
+    return result if EARLIEST <= result < LATEST else None

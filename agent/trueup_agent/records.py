@@ -1,0 +1,91 @@
+"""What a parser says of a source: sessions, messages and events, in storable values.
+
+A record is a *snapshot*. Two snapshots of one key join (ledger/merge.py) to the same row in whatever order they come,
+so neither the order of files nor the place where an append was cut can change a number.
+"""
+
+from msgspec import Struct
+
+
+class SessionRecord(Struct, kw_only=True, gc=False):
+    """A conversation as one source shows it. `project_path` and `title` stay local unless policy says otherwise."""
+
+    key: bytes
+    harness: str
+    session_id: str
+    parent_key: bytes | None = None
+    relationship: str | None = None  # subagent | fork | resume
+    started_at: int | None = None  # microseconds UTC: its first own record
+    project_path: str | None = None  # working directory of its first own record
+    git_branch: str | None = None
+    harness_version: str | None = None
+    title: str | None = None
+
+
+class MessageRecord(Struct, kw_only=True, gc=False):
+    """One entry of a conversation. Never its text."""
+
+    key: bytes
+    session_key: bytes
+    harness: str
+    at: int | None
+    role: str  # user | assistant | system | tool
+    kind: str  # prompt | answer | tool_result | meta | summary | error
+    model: str | None = None
+    tool_names: list[str] | None = None
+    size_chars: int | None = None
+    event_key: bytes | None = None
+    project_path: str | None = None
+    # Precedence: which session owns an entry that several have. Smallest (copy, session_started, session_key) wins.
+    copy: int = 0  # 1: the record says that it was copied from another session
+    session_started: int = 0
+
+
+class EventRecord(Struct, kw_only=True, gc=False):
+    """The usage of one model request as one source shows it. None = not reported, never zero."""
+
+    key: bytes
+    session_key: bytes
+    harness: str
+    at: int  # microseconds UTC
+    time_quality: int = 1  # 1 record, 2 session, 3 file
+    provider: str | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    project_path: str | None = None
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_undivided_tokens: int | None = None
+    undivided_tokens: int | None = None
+    context_tokens: int | None = None
+    lower_bounds: int = 0  # bit set over metrics.COUNTERS
+    derived: int = 0
+    web_searches: int | None = None
+    reported_cost: str | None = None
+    reported_cost_unit: str | None = None
+    reported_cost_status: str | None = None
+    owner_key: bytes | None = None  # None = its own key
+    # Requests that may be copies of one another under different keys share a family. All of rank 0 count; where there is
+    # none, only the best by (rank, at, key); the others are set aside.
+    family: bytes | None = None
+    rank: int = 0
+    copy: int = 0
+    session_started: int = 0
+    identity: str = ""  # JSON array: the preimage of the key, so that a later release can re-derive it
+    raw_usage: bytes | None = None  # JSON as logged
+
+
+class Parsed(Struct, kw_only=True):
+    """What was parsed since the last `take`. `lines` counts whole lines read, skipped ones included."""
+
+    sessions: list[SessionRecord] = []
+    messages: list[MessageRecord] = []
+    events: list[EventRecord] = []
+    lines: int = 0
+    skipped: dict[str, int] = {}  # reason -> lines
+    unknown: dict[str, int] = {}  # record type -> records

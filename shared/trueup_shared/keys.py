@@ -1,0 +1,59 @@
+"""Keys and digests: 128-bit BLAKE2b values that are the same on every machine. Bytes are specified in docs/wire.md."""
+
+from hashlib import blake2b
+from struct import pack
+
+KEY_BYTES = 16
+DIGEST_MODULUS = 1 << 128
+DIGEST_SET = 1  # the highest that this release knows; sets are frozen once released
+
+# Table numbers of the wire: part of every row digest.
+SESSIONS, MESSAGES, EVENTS = 1, 2, 3
+
+_ABSENT = b"\xff\xff\xff\xff"
+
+
+def key(*parts: str | int | None) -> bytes:
+    """BLAKE2b-128 over length-prefixed UTF-8 parts; an int is its decimal text, None is told from ''."""
+    encoded = bytearray()
+    for part in parts:
+        if part is None:
+            encoded += _ABSENT
+        else:
+            text = str(part).encode("utf-8", "surrogatepass")
+            encoded += pack(">I", len(text)) + text
+    return blake2b(encoded, digest_size=KEY_BYTES).digest()
+
+
+def session_key(harness: str, session_id: str) -> bytes:
+    """The same on every host: `session_id` is the producer's own."""
+    return key("session", harness, session_id)
+
+
+def event_key(harness: str, *identity: str | int | None) -> bytes:
+    """`identity` is what the producer calls that request (each format's Dedup section). Frozen per harness."""
+    return key("event", harness, *identity)
+
+
+def message_key(harness: str, *identity: str | int | None) -> bytes:
+    """`identity` is the producer's id of the message, else (session id, ordinal of the record)."""
+    return key("message", harness, *identity)
+
+
+def series_key(harness: str, session_id: str) -> bytes:
+    """Owner key of events made by subtraction: all events of a series count from one ledger (design section 7)."""
+    return key("series", harness, session_id)
+
+
+def row_digest(table: int, row_key: bytes, body: bytes) -> int:
+    """Digest of one row in digest set 1. `body` is the canonical encoding of its wire form (`wire.encode_body`)."""
+    return int.from_bytes(blake2b(bytes((1, table)) + row_key + body, digest_size=KEY_BYTES).digest(), "big")
+
+
+def digest_bytes(digest: int) -> bytes:
+    return (digest % DIGEST_MODULUS).to_bytes(KEY_BYTES, "big")
+
+
+def bucket_of(row_session_key: bytes) -> int:
+    """Repair compares 256 buckets, by the first byte of the session key."""
+    return row_session_key[0]

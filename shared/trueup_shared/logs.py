@@ -1,0 +1,31 @@
+"""structlog set-up and the keys of a log line. Logs go to stderr; stdout belongs to the command's output."""
+
+import logging
+import sys
+
+import structlog
+
+HOST = "host"
+LEDGER = "ledger"
+SOURCE = "source"
+HARNESS = "harness"
+BATCH = "batch"
+RETRY_IN = "retry_in"
+ERROR = "error"
+REQUEST = "request"
+
+
+def set_up(verbose: bool) -> None:
+    """Key-value lines in colour on a terminal, JSON lines elsewhere."""
+    terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

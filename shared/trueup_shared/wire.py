@@ -1,0 +1,257 @@
+"""The wire of protocol 1: what travels between agent and hub, and what a row digest covers.
+
+A row travels as `[key, seq, source_key, body]`. Its body is a map from field number to value, ascending, unknown fields
+absent; in its canonical encoding it is what the digest covers. Byte by byte in docs/wire.md; golden vectors in tests/golden/wire.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+PROTOCOL = 1
+CONTENT_TYPE = "application/msgpack"
+MAX_BATCH_ROWS = 20_000
+MAX_BODY_BYTES = 64 * 1024 * 1024  # after decompression
+
+TIME_QUALITIES = ("record", "session", "file")  # index + 1 on the wire
+
+
+class SessionBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """Nothing derivable: no counts, no end time. Never title or path."""
+
+    harness: str | None = field(default=None, name="1")
+    session_id: str | None = field(default=None, name="2")  # the producer's own id
+    parent_key: bytes | None = field(default=None, name="3")
+    relationship: str | None = field(default=None, name="4")  # subagent | fork | resume
+    started_at: int | None = field(default=None, name="5")  # microseconds UTC
+    project: str | None = field(default=None, name="6")  # after policy
+    git_branch: str | None = field(default=None, name="7")
+    harness_version: str | None = field(default=None, name="8")
+    os_user: str | None = field(default=None, name="9")  # after policy
+
+
+class MessageBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """One entry of a conversation, without its text."""
+
+    session_key: bytes | None = field(default=None, name="1")
+    at: int | None = field(default=None, name="2")  # microseconds UTC
+    role: str | None = field(default=None, name="3")  # user | assistant | system | tool
+    kind: str | None = field(default=None, name="4")  # prompt | answer | tool_result | meta | summary | error
+    model: str | None = field(default=None, name="5")
+    tool_names: list[str] | None = field(default=None, name="6")
+    size_chars: int | None = field(default=None, name="7")
+    event_key: bytes | None = field(default=None, name="8")
+    project: str | None = field(default=None, name="9")  # after policy; the session's, so that rollups need no join
+    harness: str | None = field(default=None, name="10")
+
+
+class EventBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """The usage of one model request. An absent counter is unknown, never zero."""
+
+    owner_key: bytes | None = field(default=None, name="1")  # absent = the event's own key
+    session_key: bytes | None = field(default=None, name="2")
+    at: int | None = field(default=None, name="3")  # microseconds UTC
+    time_quality: int | None = field(default=None, name="4")  # 1 record, 2 session, 3 file
+    harness: str | None = field(default=None, name="5")
+    provider: str | None = field(default=None, name="6")
+    model: str | None = field(default=None, name="7")  # as logged
+    service_tier: str | None = field(default=None, name="8")
+    speed: str | None = field(default=None, name="9")
+    project: str | None = field(default=None, name="10")  # after policy
+    input_tokens: int | None = field(default=None, name="11")
+    cache_read_tokens: int | None = field(default=None, name="12")
+    cache_write_tokens: int | None = field(default=None, name="13")
+    cache_write_1h_tokens: int | None = field(default=None, name="14")
+    output_tokens: int | None = field(default=None, name="15")
+    reasoning_tokens: int | None = field(default=None, name="16")
+    input_undivided_tokens: int | None = field(default=None, name="17")
+    undivided_tokens: int | None = field(default=None, name="18")
+    context_tokens: int | None = field(default=None, name="19")
+    lower_bounds: int | None = field(default=None, name="20")  # bit set over metrics.COUNTERS; absent = none
+    derived: int | None = field(default=None, name="21")
+    web_searches: int | None = field(default=None, name="22")
+    reported_cost: str | None = field(default=None, name="23")  # decimal string in its unit
+    reported_cost_unit: str | None = field(default=None, name="24")  # usd | credits | …
+    reported_cost_status: str | None = field(default=None, name="25")  # reported | estimated | included
+    flags: int | None = field(default=None, name="26")  # EVENT_FLAGS
+
+
+Body = SessionBody | MessageBody | EventBody
+
+CLOCK_SKEW = 1  # EVENT_FLAGS bit: dated ahead of the machine's clock
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode_body(body: Body) -> bytes:
+    """Canonical bytes of a row's wire form, which its digest covers: shortest headers, fields ascending."""
+    encoded = _encoder.encode(body)
+    # msgspec reserves a map16 header when it omits defaults; the canonical form has the shortest one.
+    if encoded[0] == 0xDE and encoded[1] == 0 and encoded[2] < 16:
+        return bytes((0x80 | encoded[2],)) + encoded[3:]
+    return encoded
+
+
+class SessionRow(Struct, frozen=True, array_like=True, gc=False):
+    key: bytes
+    seq: int
+    source_key: bytes | None
+    body: SessionBody
+
+
+class MessageRow(Struct, frozen=True, array_like=True, gc=False):
+    key: bytes
+    seq: int
+    source_key: bytes | None
+    body: MessageBody
+
+
+class EventRow(Struct, frozen=True, array_like=True, gc=False):
+    key: bytes
+    seq: int
+    source_key: bytes | None
+    body: EventBody
+
+
+class Tombstone(Struct, frozen=True, array_like=True, gc=False):
+    table: int
+    key: bytes
+    seq: int
+
+
+class ParserVersion(Struct, frozen=True):
+    """Every row of that harness that is not flagged `old_data` has been re-derived at `floor`."""
+
+    version: int
+    floor: int
+
+
+class AgentInfo(Struct, frozen=True, kw_only=True):
+    version: str
+    protocols: tuple[int, int] = (PROTOCOL, PROTOCOL)  # lowest, highest
+    digest_sets: tuple[int, int] = (1, 1)
+    features: list[str] = []
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """Rows whose seq lies in (from_seq, to_seq], as they are now. Rows stay raw: the hub decodes them one by one."""
+
+    batch_id: bytes
+    previous_batch_id: bytes | None
+    batch_no: int
+    from_seq: int
+    to_seq: int
+    kind: Literal["ordinary"] = "ordinary"
+    generation: int = 0
+    sessions: list[Raw] = []
+    messages: list[Raw] = []
+    events: list[Raw] = []
+    tombstones: list[Raw] = []
+    head_digest: bytes | None = None  # only when to_seq is the ledger's head
+    agent: AgentInfo
+    parsers: dict[str, ParserVersion] = {}
+    policy: dict[str, str] = {}
+    digest_set: int = 1
+
+
+Verdict = Literal["converged", "behind", "diverged"]
+
+
+class Rejection(Struct, frozen=True, kw_only=True):
+    table: int
+    key: bytes | None
+    seq: int | None
+    code: str
+    reason: str
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """A replayed batch gets the same receipt."""
+
+    ledger_id: str
+    batch_id: bytes
+    batch_no: int
+    acked_seq: int
+    digest: bytes
+    verdict: Verdict
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    rejected: list[Rejection] = []
+    directives: list[dict[str, Any]] = []
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    """Where the hub is with a ledger. An enrolled host's unknown ledger is all zeros."""
+
+    host_id: str
+    ledger_id: str
+    acked_seq: int = 0
+    last_batch_id: bytes | None = None
+    batch_no: int = 0
+    generation: int = 0
+    full_seq: int = 0
+    digest: bytes = bytes(16)
+    digest_set: int = 1
+    state: str = "never"
+    protocols: tuple[int, int] = (PROTOCOL, PROTOCOL)
+    digest_sets: tuple[int, int] = (1, 1)
+    max_batch_rows: int = MAX_BATCH_ROWS
+    max_body_bytes: int = MAX_BODY_BYTES
+
+
+class EnrollRequest(Struct, frozen=True, kw_only=True):
+    """The agent makes its own 256-bit secret and exchanges code + secret; repeating it gets the same answer."""
+
+    code: str
+    secret: bytes
+    label: str
+    labels: dict[str, str] = {}
+    ledger_id: str | None = None
+    agent: AgentInfo
+    platform: str = ""
+    kind: Literal["server", "laptop", "ephemeral"] = "server"
+
+
+class EnrollReply(Struct, frozen=True, kw_only=True):
+    host_id: str
+    credential: str
+    label: str
+
+
+class SourceStatus(Struct, frozen=True, kw_only=True):
+    """A source as the heartbeat tells it. No path unless policy says so."""
+
+    key: bytes
+    harness: str
+    state: str
+    bytes_read: int
+    lines: int
+    skipped_lines: int
+    unknown_records: int
+    path: str | None = None
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    ledger_id: str
+    head_seq: int
+    rows: int
+    pending: int
+    agent: AgentInfo
+    parsers: dict[str, ParserVersion] = {}
+    sent_at: int  # microseconds UTC by the machine's clock
+    sources: list[SourceStatus] = []  # those that changed since the last heartbeat
+    skipped_lines: int = 0
+    unknown_records: int = 0
+    old_data: int = 0
+    source_gone: int = 0
+    drift_suspected: list[str] = []  # harnesses
+    last_error: str | None = None
+
+
+class HeartbeatReply(Struct, frozen=True, kw_only=True):
+    position: Position
+    expected_silence_seconds: int
+    directives: list[dict[str, Any]] = []
