@@ -38,7 +38,7 @@ MAX_COUNTER = 2**53 - 1  # survives SQLite, msgpack, PostgreSQL and a browser's 
 
 
 class Metric(Struct, frozen=True):
-    """A number that an analytics endpoint can be asked for. Counts are never null; tokens and money are when unreported."""
+    """What an analytics endpoint can be asked for. Counts are never null; tokens and money are when unreported."""
 
     name: str
     kind: Literal["count", "tokens", "money"]

@@ -1,21 +1,31 @@
-"""Settings come from flag, then environment, then file, then default. What is unknown or wrong is an error that names it.
+"""Settings come from flag, then environment, then file, then default. What is wrong is an error that names it.
 
 A settings class is a frozen msgspec Struct whose fields all have defaults. Field `hub_url` is `TRUEUP_HUB_URL` in the
 environment (`TRUEUP_HUB_URL_FILE` reads it from a file, for secrets) and `hub_url` in its section of the TOML file.
+A list may be given as text with commas.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import msgspec
+from platformdirs import user_data_dir
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 class SettingError(Exception):
     """A setting is wrong; the message names it and where it was read. Stop: only the user can mend it."""
+
+
+def default_data_dir() -> Path:
+    """Where both sides keep their data when nothing says otherwise: root's is the system's, a user's their own."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/trueup")
+    return Path(user_data_dir("trueup", appauthor=False))
 
 
 def _decode(kind: type, value: Any) -> Any:
@@ -38,7 +48,9 @@ def read_file(path: Path | None) -> dict[str, Any]:
 
 def load(kind: type[T], section: Mapping[str, Any], environ: Mapping[str, str], flags: Mapping[str, Any]) -> T:
     """Build `kind` from a file section, the environment and flags (None = not given)."""
-    names = {f.name for f in msgspec.structs.fields(kind)}
+    fields = msgspec.structs.fields(kind)
+    names = {f.name for f in fields}
+    lists = {f.name for f in fields if get_origin(f.type) in (list, tuple)}
     values: dict[str, Any] = {}
     for name, value in section.items():
         if name not in names:
@@ -54,6 +66,9 @@ def load(kind: type[T], section: Mapping[str, Any], environ: Mapping[str, str], 
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingError(f"{variable}_FILE: {error}") from error
     values.update({name: value for name, value in flags.items() if value is not None})
+    for name in lists & values.keys():
+        if isinstance(values[name], str):
+            values[name] = [item.strip() for item in values[name].split(",") if item.strip()]
     try:
         return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:

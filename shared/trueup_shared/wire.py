@@ -1,7 +1,8 @@
 """The wire of protocol 1: what travels between agent and hub, and what a row digest covers.
 
 A row travels as `[key, seq, source_key, body]`. Its body is a map from field number to value, ascending, unknown fields
-absent; in its canonical encoding it is what the digest covers. Byte by byte in docs/wire.md; golden vectors in tests/golden/wire.
+absent; in its canonical encoding it is what the digest covers. Byte by byte in docs/wire.md; golden vectors in
+tests/golden/wire.
 """
 
 from typing import Any, Literal

@@ -1,0 +1,171 @@
+"""What a request costs at list price: one function over one dated table, `prices.json` (written by `make prices`).
+
+Money is integer nanodollars. None means that the model has no list price: its tokens are counted as unpriced, never
+as free. Context bands, tiers and speeds belong to a single request, so a request is priced whole and sums are sums of requests.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from hashlib import blake2b
+from importlib.resources import files
+from typing import Any
+
+from msgspec import Struct
+
+Bands = tuple[tuple[int, int], ...]  # (prompt tokens above which it holds, picodollars a token), ascending
+Rates = dict[str, Bands]
+
+_TABLE_BYTES = files(__package__).joinpath("prices.json").read_bytes()
+DIGEST = blake2b(_TABLE_BYTES, digest_size=16).hexdigest()
+DATE = re.search(rb'"date": "([\d-]+)"', _TABLE_BYTES).group(1).decode()  # type: ignore[union-attr]
+
+_PICO_PER_NANO = 1000
+
+
+class _Plan(Struct, frozen=True):
+    """The prices of one model in one mode: rates by the moment (µs UTC) from which they hold, ascending."""
+
+    periods: tuple[tuple[int, Rates], ...]
+
+
+def cost_nanousd(
+    provider: str | None,
+    model: str | None,
+    at: int,
+    input_tokens: int | None,
+    cache_read_tokens: int | None,
+    cache_write_tokens: int | None,
+    cache_write_1h_tokens: int | None,
+    output_tokens: int | None,
+    service_tier: str | None = None,
+    speed: str | None = None,
+    context_tokens: int | None = None,
+    web_searches: int | None = None,
+) -> int | None:
+    """List price of one request in nanodollars at `at` (µs UTC); what was not reported is not charged.
+
+    None when the model has no price or no divided counter was reported. A cache write of unknown lifetime is charged as
+    five minutes (formats/claude.md).
+    """
+    if input_tokens is None and output_tokens is None and cache_read_tokens is None and cache_write_tokens is None:
+        return None
+    plan = _plan(provider, model, service_tier, speed) if model else None
+    if plan is None:
+        return None
+    rates = plan.periods[0][1]
+    for start, later in plan.periods[1:]:
+        if at < start:
+            break
+        rates = later
+    fresh, read, write = input_tokens or 0, cache_read_tokens or 0, cache_write_tokens or 0
+    prompt = context_tokens if context_tokens is not None else fresh + read + write
+    long_lived = min(cache_write_1h_tokens or 0, write)
+    pico = (
+        fresh * _rate(rates["input"], prompt)
+        + read * _rate(rates["cache_read"], prompt)
+        + (write - long_lived) * _rate(rates["cache_write"], prompt)
+        + long_lived * _rate(rates["cache_write_1h"], prompt)
+        + (output_tokens or 0) * _rate(rates["output"], prompt)
+        + (web_searches or 0) * _rate(rates["web_search"], prompt)
+    )
+    return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
+
+
+def _rate(bands: Bands, prompt: int) -> int:
+    rate = bands[0][1]
+    for above, banded in bands[1:]:
+        if prompt > above:
+            rate = banded
+    return rate
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(_TABLE_BYTES)
+    return {vendor["id"]: vendor for vendor in table["providers"]}
+
+
+@lru_cache(maxsize=4096)
+def _plan(provider: str | None, model: str, service_tier: str | None, speed: str | None) -> _Plan | None:
+    info = _model(provider, canonical_model(model))
+    if info is None:
+        return None
+    wanted = [["speed", speed], ["service_tier", service_tier]]
+    if service_tier == "batch":
+        wanted.append(["processing", "batch"])
+    variants = [variant for variant in info["variants"] if variant["when"] in wanted]
+    starts = sorted({_micros(entry["from"]) for entry in (*info["prices"], *variants)} | {0})
+    periods = []
+    for start in starts:
+        rates: Rates = {}
+        for entry in (*info["prices"], *variants):
+            if _micros(entry["from"]) <= start:
+                rates = rates | _bands(entry["rates"])
+        if rates:
+            periods.append((start, _complete(rates)))
+    return _Plan(tuple(periods))
+
+
+def _bands(rates: dict[str, Any]) -> Rates:
+    return {name: tuple((above, pico) for above, pico in bands) for name, bands in rates.items()}
+
+
+def _complete(rates: Rates) -> Rates:
+    """A vendor that states no cache price charges the input price; one without lifetimes charges every write alike."""
+    read = rates.get("cache_read", rates["input"])
+    write = rates.get("cache_write", rates["input"])
+    searches = rates.get("web_search", ((0, 0),))
+    return rates | {
+        "cache_read": read,
+        "cache_write": write,
+        "cache_write_1h": rates.get("cache_write_1h", write),
+        "web_search": searches,
+    }
+
+
+def _micros(date: str | None) -> int:
+    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 1_000_000 if date else 0
+
+
+def _model(provider: str | None, model: str) -> dict[str, Any] | None:
+    """The table's entry for a model: of its vendor where that is known, else of one whose names look like it."""
+    table = _table()
+    vendors = [table[provider]] if provider in table else [v for v in table.values() if _matches(v["match"], model)]
+    for vendor in vendors:
+        for info in vendor["models"]:
+            if _matches(info["match"], model):
+                found: dict[str, Any] = info
+                return found
+    return None
+
+
+_PREFIX = re.compile(r"^(?:[a-z]{2,6}\.)?(?:anthropic|openai|google|mistral|deepseek|meta|moonshotai|x-ai|zai)[./]")
+_SUFFIX = re.compile(r"(?:\[1m\]|-v\d+(?::\d+)?|@latest)+$")
+
+
+def canonical_model(model: str) -> str:
+    """The vendor's own name of a model that a gateway calls `us.anthropic.claude-x-v1:0` or `anthropic/claude-x`."""
+    return _SUFFIX.sub("", _PREFIX.sub("", model)).replace("@", "-")
+
+
+_TESTS: dict[str, Callable[[str, str], bool]] = {
+    "equals": lambda model, text: model == text,
+    "starts_with": lambda model, text: model.startswith(text),
+    "ends_with": lambda model, text: model.endswith(text),
+    "contains": lambda model, text: text in model,
+    "regex": lambda model, text: re.search(text, model) is not None,
+}
+
+
+def _matches(clause: dict[str, Any] | None, model: str) -> bool:
+    if clause is None:
+        return False
+    ((kind, value),) = clause.items()
+    if kind == "or":
+        return any(_matches(part, model) for part in value)
+    if kind == "and":
+        return all(_matches(part, model) for part in value)
+    return _TESTS[kind](model, value)
