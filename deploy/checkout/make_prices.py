@@ -1,7 +1,8 @@
 """Freeze genai-prices into the dated table that agent and hub both carry (`make prices`).
 
 Only vendors' own list prices of text tokens: what resellers charge is not a list price of the model. Prices that
-depend on the hour of the day are left out (the all-day price stays). Rates become integers: picodollars per token or search.
+depend on the hour of the day are left out (the all-day price stays). Rates become integers: picodollars per token or
+search.
 """
 
 import json
@@ -15,6 +16,20 @@ from typing import Any
 from genai_prices.data_snapshot import get_snapshot
 
 VENDORS = [
+    "anthropic",
+    "openai",
+    "google",
+    "x-ai",
+    "deepseek",
+    "mistral",
+    "moonshotai",
+    "zai",
+    "zhipuai",
+    "minimax",
+    "meta",
+    "cohere",
+    "arcee",
+]
     "anthropic",
     "openai",
     "google",
