@@ -1,0 +1,99 @@
+"""The agent's settings: one frozen object, built once by the command line and passed in (docs/settings.md)."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from trueup_agent.policy import Policy
+from trueup_shared import settings
+from trueup_shared.settings import SettingError
+
+_SECTIONS = ("agent", "hub", "up", "harness")
+
+
+class AgentSettings(Struct, frozen=True, kw_only=True):
+    """Section `[agent]` of the settings file. Field `hub_url` is TRUEUP_HUB_URL in the environment, and so on."""
+
+    hub_url: str | None = None
+    hub_ca: Path | None = None  # PEM file of a private certificate authority
+    enroll_code: str | None = None
+    label: str | None = None  # what the hub calls this machine; default its host name
+    send_project: Literal["name", "path", "hash", "none"] = "name"
+    send_os_user: Literal["name", "hash", "none"] = "none"
+    send_paths: Literal["path", "none"] = "none"
+    rescan_seconds: float = 60.0  # catches what the file watcher missed
+    heartbeat_seconds: float = 30.0
+    homes: list[Path] = []  # users' homes to read; default the own one
+
+    def __post_init__(self) -> None:
+        if self.rescan_seconds < 1 or self.heartbeat_seconds < 1:
+            raise ValueError("rescan_seconds and heartbeat_seconds must be 1 or more")
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(project=self.send_project, os_user=self.send_os_user, paths=self.send_paths)
+
+
+class HarnessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[harness.NAME]`."""
+
+    roots: list[str] = []  # read instead of the default places
+    enabled: bool = True
+
+
+class Places(Struct, frozen=True, kw_only=True):
+    """Where logs are looked for: homes, the harnesses' own environment variables, and settings that overrule both."""
+
+    homes: list[Path]
+    environ: dict[str, str] = {}  # of the own home's user
+    platform: str = sys.platform
+    harnesses: dict[str, HarnessSettings] = {}
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """Everything the agent's commands are told from outside."""
+
+    agent: AgentSettings
+    places: Places
+    data_dir: Path
+
+
+def default_data_dir(platform: str, user_id: int | None) -> Path:
+    """Per user; the system-wide agent of root keeps its ledger under /var/lib."""
+    if platform.startswith("linux") and user_id == 0:
+        return Path("/var/lib/trueup")
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("trueup", appauthor=False))
+
+
+def load(
+    data_dir: Path, config: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None
+) -> Loaded:
+    """Settings from flags, environment and file; `config` defaults to DATA_DIR/config.toml. Raises SettingError."""
+    if config is not None and not config.is_file():
+        raise SettingError(f"settings file {config}: not found")
+    file = settings.read_file(config or data_dir / "config.toml")
+    for name in file:
+        if name not in _SECTIONS:
+            raise SettingError(f"unknown section '{name}' in the settings file; there are {', '.join(_SECTIONS)}")
+    agent = settings.load(AgentSettings, _section(file, "agent"), environ, flags or {})
+    harnesses = {}
+    for name, section in _section(file, "harness").items():
+        try:
+            harnesses[name] = msgspec.convert(section, HarnessSettings)
+        except msgspec.ValidationError as error:
+            raise SettingError(f"settings file, [harness.{name}]: {error}") from error
+    places = Places(homes=agent.homes or [Path.home()], environ=dict(environ), harnesses=harnesses)
+    return Loaded(agent=agent, places=places, data_dir=data_dir)
+
+
+def _section(file: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = file.get(name, {})
+    if not isinstance(section, dict):
+        raise SettingError(f"'{name}' in the settings file must be a section: write [{name}]")
+    return section
