@@ -1,13 +1,13 @@
-"""What can go wrong on the hub.
+"""What can go wrong at the hub.
 
-HubError
-  Refused                 the request is at fault: answered as it says, never logged as an error    stop
-    BadRequest            400: a parameter or body that makes no sense                              stop
-    NotFound              404                                                                       stop
-    PositionMismatch      409: a batch does not continue where the hub is; carries the position     ask again
-  Busy                    503: serialization failures that did not end                              retry
-  DatabaseUnavailable     503: no connection, or it broke                                           retry
-  DatabaseProblem         wrong DSN, wrong version, migrations: only the user can mend it           stop
+    HubError                    stop: one line that says what to do
+    ├── DatabaseUnavailable     the database cannot be reached or used: wrong address, down, too new
+    ├── EmbeddedPgError         the embedded PostgreSQL cannot be set up or started
+    └── Problem                 the answer to a request: never logged as an error
+        ├── BadRequest          400: a parameter or body that makes no sense
+        ├── NotFound            404
+        ├── PositionMismatch    409: the agent asks for the position and goes on from there
+        └── Busy                503: retry after a while
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,19 @@ from typing import Any
 
 
 class HubError(Exception):
-    """Anything the hub raises on purpose."""
+    """One line for the user, without a password."""
 
 
-class Refused(HubError):
-    """The request is at fault. `code` is stable and documented; `members` go into the problem document."""
+class DatabaseUnavailable(HubError):
+    pass
 
-    status = 400
+
+class EmbeddedPgError(HubError):
+    pass
+
+
+class Problem(HubError):
+    """What a client sees as a problem document. `code` is stable and documented; `members` are further facts in it."""
 
     def __init__(
         self,
@@ -40,36 +46,26 @@ class Refused(HubError):
         self.headers = headers or {}
 
 
-class BadRequest(Refused):
-    """400. Further facts as keywords: `supported=[…]`."""
-
+class BadRequest(Problem):
     def __init__(self, code: str, detail: str, **members: Any) -> None:
         super().__init__(400, code, detail, members=members)
 
 
-class NotFound(Refused):
-    """404."""
-
+class NotFound(Problem):
     def __init__(self, detail: str) -> None:
         super().__init__(404, "not_found", detail)
 
 
-class PositionMismatch(Refused):
-    """409: `position` (wire.Position) is where the hub is; the agent goes on from there."""
+class PositionMismatch(Problem):
+    """A batch does not continue where the hub is. Carries the hub's position (a wire.Position)."""
 
-    def __init__(self, position: Any) -> None:
-        super().__init__(
-            409, "position_mismatch", "The batch does not continue where the hub is.", members={"position": position}
-        )
-
-
-class Busy(HubError):
-    """Concurrent transactions kept colliding. Retry."""
+    def __init__(self, reason: str, position: object) -> None:
+        super().__init__(409, "position_mismatch", reason, members={"position": position})
+        self.position = position
 
 
-class DatabaseUnavailable(HubError):
-    """No connection, or it broke in the middle. Retry."""
+class Busy(Problem):
+    """`retry_after` in seconds."""
 
-
-class DatabaseProblem(HubError):
-    """The database cannot be used as it is; the message is one line for the user, without a password. Stop."""
+    def __init__(self, reason: str, retry_after: int = 1) -> None:
+        super().__init__(503, "busy", reason, headers={"Retry-After": str(retry_after)})

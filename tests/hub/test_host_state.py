@@ -3,19 +3,26 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from trueup_hub.hosts import STATES, LedgerFacts, State, host_state
+
+from trueup_hub.hosts import EXPECTED_SILENCE, STATES, LedgerFacts, State, host_state
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def ledger(**facts: object) -> LedgerFacts:
-    return LedgerFacts(ledger_id="l", **{"acked_seq": 5, "head_seq": 5, "verdict": "converged", **facts})  # type: ignore[arg-type]
+    return LedgerFacts(**{"acked_seq": 5, "head_seq": 5, "verdict": "converged", **facts})  # type: ignore[arg-type]
 
 
 def state(
     *ledgers: LedgerFacts, kind: str = "server", silent_for: timedelta = timedelta(0), retired: bool = False
 ) -> State:
-    return host_state(retired=retired, last_seen_at=NOW - silent_for, kind=kind, ledgers=ledgers, now=NOW)
+    return host_state(
+        retired=retired,
+        last_seen_at=NOW - silent_for,
+        expected_silence=EXPECTED_SILENCE[kind],
+        ledgers=ledgers,
+        now=NOW,
+    )
 
 
 def test_a_host_whose_ledger_agrees_is_converged() -> None:
@@ -30,7 +37,7 @@ def test_a_host_without_a_batch_is_never_even_when_long_silent() -> None:
 @pytest.mark.parametrize(
     ("worse", "better"),
     [
-        (ledger(forked=True), ledger(verdict="diverged")),
+        (ledger(verdict="forked"), ledger(verdict="diverged")),
         (ledger(verdict="diverged"), ledger(verdict="behind")),
         (ledger(verdict="behind"), ledger()),
     ],
@@ -56,10 +63,6 @@ def test_a_laptop_may_be_silent_for_three_days() -> None:
     assert state(ledger(), kind="laptop", silent_for=timedelta(days=3, seconds=1)) == "silent"
 
 
-def test_a_superseded_ledger_does_not_count() -> None:
-    assert state(ledger(), ledger(verdict="diverged", superseded=True)) == "converged"
-
-
 def test_a_retired_host_is_retired_whatever_else() -> None:
-    assert state(ledger(forked=True), retired=True) == "retired"
+    assert state(ledger(verdict="forked"), retired=True) == "retired"
     assert "retired" in STATES
