@@ -1,0 +1,3 @@
+from trueup_shared.cli import main
+
+main()
