@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from trueup_shared import prices
 
 NOW = 1_790_000_000_000_000

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from trueup_shared.settings import SettingError, load, read_file
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trueup_shared import keys, wire
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "wire" / "set1.json").read_text())
