@@ -1,0 +1,191 @@
+"""The one door to PostgreSQL. Only this module names driver types; driver errors leave it as ours.
+
+uuid columns are 16 bytes in Python (parameters may also be a UUID or its text), jsonb columns are Python values.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from trueup_hub.errors import Busy, DatabaseUnavailable
+
+if TYPE_CHECKING:
+    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = Pool = Any
+Record = asyncpg.Record
+
+T = TypeVar("T")
+
+# Generic plans and no JIT: ingest repeats a few statements whose best plan does not depend on their values.
+_INGEST_SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
+_READ_SETTINGS = {"jit": "off"}
+
+_UNREACHABLE = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InterfaceError,
+)
+_WRONG = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError)
+
+UniqueViolation = asyncpg.UniqueViolationError
+Conflict = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+def _uuid_bytes(value: bytes | str | UUID) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return value.bytes if isinstance(value, UUID) else UUID(value).bytes
+
+
+async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await connection.set_type_codec("uuid", schema="pg_catalog", format="binary", encoder=_uuid_bytes, decoder=bytes)
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+    )
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except _WRONG as error:
+        raise DatabaseUnavailable(f"database: {error}") from error
+    except _UNREACHABLE as error:
+        raise DatabaseUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
+
+
+class Database:
+    """Two pools on one database: `connection` for requests, `ingest` for batches (few connections, generic plans)."""
+
+    def __init__(self, pool: Pool, ingest_pool: Pool, url: str) -> None:
+        self._pool = pool
+        self._ingest_pool = ingest_pool
+        self._url = url
+        self.caches: dict[str, Any] = {}  # of small reference tables, per database
+
+    @classmethod
+    async def open(
+        cls, url: str, *, connections: int = 10, ingest_connections: int = 8, query_timeout: float = 60
+    ) -> "Database":
+        """`url` is a postgresql:// URL. DatabaseUnavailable when nobody answers or it is refused."""
+        timeout_ms = {"statement_timeout": str(int(query_timeout * 1000)), "application_name": "trueup"}
+        with _translated():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=connections,
+                init=_prepare,
+                server_settings=_READ_SETTINGS | timeout_ms,
+                command_timeout=None,
+            )
+            ingest_pool = await asyncpg.create_pool(
+                url,
+                min_size=0,
+                max_size=ingest_connections,
+                init=_prepare,
+                server_settings=_INGEST_SETTINGS | {"application_name": "trueup ingest"},
+            )
+        return cls(pool, ingest_pool, url)
+
+    async def close(self) -> None:
+        for pool in (self._ingest_pool, self._pool):
+            try:
+                await asyncio.wait_for(pool.close(), 10)
+            except TimeoutError:
+                pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        with _translated():
+            async with self._pool.acquire() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def ingest(self, wait_seconds: float = 30) -> AsyncIterator[Connection]:
+        """A connection of the ingest pool; Busy when none comes free in time."""
+        with _translated():
+            try:
+                connection = await self._ingest_pool.acquire(timeout=wait_seconds)
+            except TimeoutError:
+                raise Busy("too many batches at once") from None
+            try:
+                yield connection
+            finally:
+                await self._ingest_pool.release(connection)
+
+    async def fetch(self, sql: str, *args: Any) -> list[Record]:
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: Any) -> Record | None:
+        async with self.connection() as connection:
+            return await connection.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        async with self.connection() as connection:
+            return await connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> str:
+        async with self.connection() as connection:
+            return await connection.execute(sql, *args)
+
+    @contextlib.asynccontextmanager
+    async def listening(self, channel: str, heard: Callable[[str], None]) -> AsyncIterator[None]:
+        """LISTEN on a connection of its own while the block runs. A hint only: notices are lost while it is down."""
+        with _translated():
+            connection = await asyncpg.connect(self._url)
+            try:
+                await connection.add_listener(channel, lambda _connection, _pid, _channel, payload: heard(payload))
+                yield
+            finally:
+                await connection.close()
+
+
+async def retried(attempt: Callable[[], Awaitable[T]], times: int = 5) -> T:
+    """Run a whole transaction again on deadlock or serialization failure; Busy after `times`."""
+    for tried in range(times):
+        try:
+            return await attempt()
+        except Conflict:
+            await asyncio.sleep(0.01 * 2**tried)
+    raise Busy("the database was too busy to apply the batch")
+
+
+async def create_database(url: str, name: str, template: str | None = None) -> None:
+    """Make database `name` when it is not there; `url` is another database of the same server."""
+    with _translated():
+        connection = await asyncpg.connect(url)
+        try:
+            if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name) is None:
+                source = f' TEMPLATE "{template}" STRATEGY file_copy' if template else ""
+                await connection.execute(f'CREATE DATABASE "{name}"{source}')
+        finally:
+            await connection.close()
+
+
+async def drop_database(url: str, name: str) -> None:
+    with _translated():
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        finally:
+            await connection.close()

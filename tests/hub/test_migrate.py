@@ -1,0 +1,63 @@
+import asyncio
+
+import pytest
+
+from trueup_hub.db import Database
+from trueup_hub.errors import DatabaseUnavailable
+from trueup_hub.migrate import migrate, migrations
+
+
+async def test_migrating_twice_changes_nothing(db: Database) -> None:
+    assert await migrate(db) == []
+    assert await db.fetchval("SELECT count(*) FROM migrations") == len(migrations())
+
+
+async def test_replicas_that_start_together_migrate_once(pg, db: Database) -> None:
+    await db.execute("DROP SCHEMA public CASCADE")
+    await db.execute("CREATE SCHEMA public")
+    applied = await asyncio.gather(*(migrate(db) for _ in range(4)))
+    assert sorted(map(len, applied)) == [0, 0, 0, len(migrations())]
+
+
+async def test_a_database_of_a_newer_release_is_refused_with_one_line(db: Database) -> None:
+    await db.execute("INSERT INTO migrations (number, name) VALUES (9999, '9999_later')")
+    with pytest.raises(DatabaseUnavailable, match=r"has schema 9999.*upgrade trueup"):
+        await migrate(db)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://nobody:x@127.0.0.1:1/trueup",
+        "postgresql://nobody:x@/trueup?host=/nonexistent",
+        "not a url",
+    ],
+)
+async def test_a_wrong_database_address_is_one_clear_error(url: str) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await Database.open(url)
+
+
+async def test_a_wrong_password_is_one_clear_error(database_url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match="password"):
+        await Database.open(database_url.replace("trueup:", "trueup:not"))
+
+
+async def test_keys_are_bytes_and_json_is_values(db: Database) -> None:
+    key = bytes(range(16))
+    assert await db.fetchval("SELECT $1::uuid", key) == key
+    assert await db.fetchval("SELECT $1::uuid[]", [key, key]) == [key, key]
+    assert await db.fetchval("SELECT $1::jsonb", {"a": [1, None]}) == {"a": [1, None]}
+
+
+async def test_every_fact_table_can_be_sharded_by_host(db: Database) -> None:
+    for table in ("sessions", "messages", "events", "usage_slots", "session_slots", "activity_slots", "batches"):
+        key = await db.fetch(
+            "SELECT a.attname FROM pg_index i"
+            " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)"
+            " WHERE i.indrelid = $1::text::regclass AND i.indisunique",
+            table,
+        )
+        assert "host_no" in {row["attname"] for row in key}, table
+    assert await db.fetchval("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == 0
+    assert await db.fetchval("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == 0
