@@ -30,20 +30,6 @@ VENDORS = [
     "cohere",
     "arcee",
 ]
-    "anthropic",
-    "openai",
-    "google",
-    "x-ai",
-    "deepseek",
-    "mistral",
-    "moonshotai",
-    "zai",
-    "zhipuai",
-    "minimax",
-    "meta",
-    "cohere",
-    "arcee",
-]
 RATES = {
     "input_mtok": "input",
     "cache_read_mtok": "cache_read",

@@ -15,6 +15,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(Path(__file__).parent)]
 
 import peers  # noqa: E402
 import table  # noqa: E402
+
 from given import GEN_CORPUS  # noqa: E402
 
 PARTS = ("scan", "daemon", "ingest", "push")
