@@ -25,7 +25,8 @@ T = TypeVar("T")
 
 # Generic plans and no JIT: ingest repeats a few statements whose best plan does not depend on their values.
 _INGEST_SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
-_READ_SETTINGS = {"jit": "off"}
+# Reads have optional filters, so their best plan depends on which were given.
+_READ_SETTINGS = {"jit": "off", "plan_cache_mode": "force_custom_plan"}
 
 _UNREACHABLE = (
     OSError,
@@ -117,6 +118,15 @@ class Database:
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """Reads that must agree with each other: all statements see the same moment."""
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             yield connection
 
     @contextlib.asynccontextmanager
