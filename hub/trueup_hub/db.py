@@ -159,15 +159,17 @@ class Database:
             return await connection.execute(sql, *args)
 
     @contextlib.asynccontextmanager
-    async def listening(self, channel: str, heard: Callable[[str], None]) -> AsyncIterator[None]:
-        """LISTEN on a connection of its own while the block runs. A hint only: notices are lost while it is down."""
+    async def listening(self, channel: str, heard: Callable[[str], None]) -> AsyncIterator[asyncio.Event]:
+        """LISTEN on a connection of its own while the block runs. The event is set when that connection is lost."""
+        lost = asyncio.Event()
         with _translated():
             connection = await asyncpg.connect(self._url)
             try:
+                connection.add_termination_listener(lambda _connection: lost.set())
                 await connection.add_listener(channel, lambda _connection, _pid, _channel, payload: heard(payload))
-                yield
+                yield lost
             finally:
-                await connection.close()
+                await connection.close(timeout=5)
 
 
 async def retried(attempt: Callable[[], Awaitable[T]], times: int = 5) -> T:

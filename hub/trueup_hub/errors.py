@@ -1,13 +1,13 @@
 """What can go wrong at the hub.
 
-    HubError                    stop: one line that says what to do
-    ├── DatabaseUnavailable     the database cannot be reached or used: wrong address, down, too new
-    ├── EmbeddedPgError         the embedded PostgreSQL cannot be set up or started
-    └── Problem                 the answer to a request: never logged as an error
-        ├── BadRequest          400: a parameter or body that makes no sense
-        ├── NotFound            404
-        ├── PositionMismatch    409: the agent asks for the position and goes on from there
-        └── Busy                503: retry after a while
+HubError                    stop: one line that says what to do
+├── DatabaseUnavailable     the database cannot be reached or used: wrong address, down, too new
+├── EmbeddedPgError         the embedded PostgreSQL cannot be set up or started
+└── Problem                 the answer to a request: never logged as an error
+    ├── BadRequest          400: a parameter or body that makes no sense
+    ├── NotFound            404
+    ├── PositionMismatch    409: the agent asks for the position and goes on from there
+    └── Busy                503: retry after a while
 """
 
 from collections.abc import Mapping

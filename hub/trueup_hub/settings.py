@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
+
 from trueup_shared.settings import SettingError
 
 LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
@@ -84,5 +85,3 @@ def check(settings: HubSettings) -> HubSettings:
     except (KeyError, ValueError, OSError) as error:
         raise SettingError(f"setting 'timezone': '{settings.timezone}' is not a time zone of the IANA list") from error
     return settings
-
-

@@ -5,15 +5,25 @@ absent; in its canonical encoding it is what the digest covers. Byte by byte in 
 tests/golden/wire.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Meta, Raw, Struct, field
+
+from trueup_shared.metrics import COUNTERS, MAX_COUNTER
 
 PROTOCOL = 1
 CONTENT_TYPE = "application/msgpack"
 MAX_BATCH_ROWS = 20_000
 MAX_BODY_BYTES = 64 * 1024 * 1024  # after decompression
+
+# Storable values (design section 4): what does not fit is refused where it is decoded.
+Key = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Micros = Annotated[int, Meta(ge=1_420_070_400_000_000, lt=4_102_444_800_000_000)]  # UTC, 2015 up to 2100
+Counter = Annotated[int, Meta(ge=0, le=MAX_COUNTER)]
+Text = Annotated[str, Meta(min_length=1, max_length=512)]  # unknown is absent, never ''
+CounterBits = Annotated[int, Meta(ge=0, lt=1 << len(COUNTERS))]
+Decimal = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,18})?\Z")]
 
 TIME_QUALITIES = ("record", "session", "file")  # index + 1 on the wire
 
@@ -21,61 +31,61 @@ TIME_QUALITIES = ("record", "session", "file")  # index + 1 on the wire
 class SessionBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """Nothing derivable: no counts, no end time. Never title or path."""
 
-    harness: str | None = field(default=None, name="1")
-    session_id: str | None = field(default=None, name="2")  # the producer's own id
-    parent_key: bytes | None = field(default=None, name="3")
-    relationship: str | None = field(default=None, name="4")  # subagent | fork | resume
-    started_at: int | None = field(default=None, name="5")  # microseconds UTC
-    project: str | None = field(default=None, name="6")  # after policy
-    git_branch: str | None = field(default=None, name="7")
-    harness_version: str | None = field(default=None, name="8")
-    os_user: str | None = field(default=None, name="9")  # after policy
+    harness: Text | None = field(default=None, name="1")
+    session_id: Text | None = field(default=None, name="2")  # the producer's own id
+    parent_key: Key | None = field(default=None, name="3")
+    relationship: Text | None = field(default=None, name="4")  # subagent | fork | resume
+    started_at: Micros | None = field(default=None, name="5")  # microseconds UTC
+    project: Text | None = field(default=None, name="6")  # after policy
+    git_branch: Text | None = field(default=None, name="7")
+    harness_version: Text | None = field(default=None, name="8")
+    os_user: Text | None = field(default=None, name="9")  # after policy
 
 
 class MessageBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One entry of a conversation, without its text."""
 
-    session_key: bytes | None = field(default=None, name="1")
-    at: int | None = field(default=None, name="2")  # microseconds UTC
-    role: str | None = field(default=None, name="3")  # user | assistant | system | tool
-    kind: str | None = field(default=None, name="4")  # prompt | answer | tool_result | meta | summary | error
-    model: str | None = field(default=None, name="5")
-    tool_names: list[str] | None = field(default=None, name="6")
-    size_chars: int | None = field(default=None, name="7")
-    event_key: bytes | None = field(default=None, name="8")
-    project: str | None = field(default=None, name="9")  # after policy; the session's, so that rollups need no join
-    harness: str | None = field(default=None, name="10")
+    session_key: Key | None = field(default=None, name="1")
+    at: Micros | None = field(default=None, name="2")  # microseconds UTC
+    role: Text | None = field(default=None, name="3")  # user | assistant | system | tool
+    kind: Text | None = field(default=None, name="4")  # prompt | answer | tool_result | meta | summary | error
+    model: Text | None = field(default=None, name="5")
+    tool_names: list[Text] | None = field(default=None, name="6")
+    size_chars: Counter | None = field(default=None, name="7")
+    event_key: Key | None = field(default=None, name="8")
+    project: Text | None = field(default=None, name="9")  # after policy; the session's, so that rollups need no join
+    harness: Text | None = field(default=None, name="10")
 
 
 class EventBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """The usage of one model request. An absent counter is unknown, never zero."""
 
-    owner_key: bytes | None = field(default=None, name="1")  # absent = the event's own key
-    session_key: bytes | None = field(default=None, name="2")
-    at: int | None = field(default=None, name="3")  # microseconds UTC
-    time_quality: int | None = field(default=None, name="4")  # 1 record, 2 session, 3 file
-    harness: str | None = field(default=None, name="5")
-    provider: str | None = field(default=None, name="6")
-    model: str | None = field(default=None, name="7")  # as logged
-    service_tier: str | None = field(default=None, name="8")
-    speed: str | None = field(default=None, name="9")
-    project: str | None = field(default=None, name="10")  # after policy
-    input_tokens: int | None = field(default=None, name="11")
-    cache_read_tokens: int | None = field(default=None, name="12")
-    cache_write_tokens: int | None = field(default=None, name="13")
-    cache_write_1h_tokens: int | None = field(default=None, name="14")
-    output_tokens: int | None = field(default=None, name="15")
-    reasoning_tokens: int | None = field(default=None, name="16")
-    input_undivided_tokens: int | None = field(default=None, name="17")
-    undivided_tokens: int | None = field(default=None, name="18")
-    context_tokens: int | None = field(default=None, name="19")
-    lower_bounds: int | None = field(default=None, name="20")  # bit set over metrics.COUNTERS; absent = none
-    derived: int | None = field(default=None, name="21")
-    web_searches: int | None = field(default=None, name="22")
-    reported_cost: str | None = field(default=None, name="23")  # decimal string in its unit
-    reported_cost_unit: str | None = field(default=None, name="24")  # usd | credits | …
-    reported_cost_status: str | None = field(default=None, name="25")  # reported | estimated | included
-    flags: int | None = field(default=None, name="26")  # EVENT_FLAGS
+    owner_key: Key | None = field(default=None, name="1")  # absent = the event's own key
+    session_key: Key | None = field(default=None, name="2")
+    at: Micros | None = field(default=None, name="3")  # microseconds UTC
+    time_quality: Annotated[int, Meta(ge=1, le=3)] | None = field(default=None, name="4")  # 1 record, 2 session, 3 file
+    harness: Text | None = field(default=None, name="5")
+    provider: Text | None = field(default=None, name="6")
+    model: Text | None = field(default=None, name="7")  # as logged
+    service_tier: Text | None = field(default=None, name="8")
+    speed: Text | None = field(default=None, name="9")
+    project: Text | None = field(default=None, name="10")  # after policy
+    input_tokens: Counter | None = field(default=None, name="11")
+    cache_read_tokens: Counter | None = field(default=None, name="12")
+    cache_write_tokens: Counter | None = field(default=None, name="13")
+    cache_write_1h_tokens: Counter | None = field(default=None, name="14")
+    output_tokens: Counter | None = field(default=None, name="15")
+    reasoning_tokens: Counter | None = field(default=None, name="16")
+    input_undivided_tokens: Counter | None = field(default=None, name="17")
+    undivided_tokens: Counter | None = field(default=None, name="18")
+    context_tokens: Counter | None = field(default=None, name="19")
+    lower_bounds: CounterBits | None = field(default=None, name="20")  # bit set over metrics.COUNTERS; absent = none
+    derived: CounterBits | None = field(default=None, name="21")
+    web_searches: Counter | None = field(default=None, name="22")
+    reported_cost: Decimal | None = field(default=None, name="23")  # decimal string in its unit
+    reported_cost_unit: Text | None = field(default=None, name="24")  # usd | credits | …
+    reported_cost_status: Text | None = field(default=None, name="25")  # reported | estimated | included
+    flags: Annotated[int, Meta(ge=0, lt=1 << 31)] | None = field(default=None, name="26")  # EVENT_FLAGS
 
 
 Body = SessionBody | MessageBody | EventBody
@@ -95,29 +105,29 @@ def encode_body(body: Body) -> bytes:
 
 
 class SessionRow(Struct, frozen=True, array_like=True, gc=False):
-    key: bytes
+    key: Key
     seq: int
-    source_key: bytes | None
+    source_key: Key | None
     body: SessionBody
 
 
 class MessageRow(Struct, frozen=True, array_like=True, gc=False):
-    key: bytes
+    key: Key
     seq: int
-    source_key: bytes | None
+    source_key: Key | None
     body: MessageBody
 
 
 class EventRow(Struct, frozen=True, array_like=True, gc=False):
-    key: bytes
+    key: Key
     seq: int
-    source_key: bytes | None
+    source_key: Key | None
     body: EventBody
 
 
 class Tombstone(Struct, frozen=True, array_like=True, gc=False):
     table: int
-    key: bytes
+    key: Key
     seq: int
 
 
@@ -250,6 +260,10 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     source_gone: int = 0
     drift_suspected: list[str] = []  # harnesses
     last_error: str | None = None
+    # A hub that lost its database learns from these what it called the host.
+    label: str | None = None
+    kind: Literal["server", "laptop", "ephemeral"] | None = None
+    platform: str | None = None
 
 
 class HeartbeatReply(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,106 @@
+"""How a machine becomes a host: an administrator makes a code, the agent a secret, and gets a credential for both.
+
+The secret says who the machine is, the code only that it may come in. So a repeat by the same secret gets the same
+answer for as long as the host exists, and costs no use of the code.
+"""
+
+import secrets
+import time
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
+
+from trueup_hub import sqlfiles
+from trueup_hub.auth import EPOCH
+from trueup_hub.db import Connection, Database
+from trueup_hub.errors import BadRequest, Problem
+from trueup_hub.hosts import EXPECTED_SILENCE
+from trueup_hub.hub_key import SECRET_BYTES, Revocations, make_credential
+from trueup_shared.wire import EnrollReply, EnrollRequest
+
+_MAX_LABEL = 120
+
+
+async def make_enroll_code(
+    db: Database,
+    *,
+    uses: int | None = 1,
+    life: timedelta | None = timedelta(days=1),
+    labels: dict[str, str] | None = None,
+) -> str:
+    """A code for `uses` machines (None = any number) within `life` (None = for ever); each gets `labels`."""
+    code = f"tue_{secrets.token_urlsafe(24)}"
+    sql = sqlfiles.load("auth")["add_enroll_code"]
+    await db.execute(sql, sha256(code.encode()).digest(), labels or {}, uses, life)
+    return code
+
+
+async def enroll(db: Database, key: bytes, revocations: Revocations, request: EnrollRequest) -> EnrollReply:
+    """Exchange code + secret for a credential. Problem 403 `unknown_code` `code_expired` `revoked`, 409 `code_used`."""
+    label = clean_label(request.label)
+    if len(request.secret) != SECRET_BYTES:
+        raise BadRequest("bad_secret", f"'secret' must be {SECRET_BYTES} bytes.")
+    secret_hash = sha256(request.secret).digest()
+    sql = sqlfiles.load("auth")
+    async with db.transaction() as connection:
+        await connection.execute(sql["lock_secret"], int.from_bytes(secret_hash[:8], "big", signed=True))
+        host = await connection.fetchrow(sql["host_by_secret"], secret_hash)
+        if host is None:
+            code = await _admit(connection, request.code)
+            return await _add_host(connection, key, request, label, secret_hash, code)
+    host_id = UUID(bytes=host["host_id"])
+    if host["revoked"] or host_id in revocations:
+        raise Problem(403, "revoked", "The access of this host was revoked; enrol it with a new secret.")
+    credential = make_credential(key, host_id, _micros(host["enrolled_at"]), request.secret)
+    return EnrollReply(host_id=str(host_id), credential=credential, label=host["label"])
+
+
+async def _admit(connection: Connection, text: str) -> Any:
+    """One use of a code, whose row stays locked until the host is there."""
+    sql = sqlfiles.load("auth")
+    code = await connection.fetchrow(sql["enroll_code"], sha256(text.encode()).digest())
+    if code is None or code["revoked"]:
+        raise Problem(403, "unknown_code", "There is no such enrolment code at this hub.")
+    if code["expired"]:
+        raise Problem(403, "code_expired", "The enrolment code has expired; make a new one: trueup hub enroll-code.")
+    if code["uses_left"] == 0:
+        raise Problem(409, "code_used", "The enrolment code was used by another machine; make a new one.")
+    await connection.execute(sql["use_enroll_code"], code["enroll_code_no"])
+    return code
+
+
+async def _add_host(
+    connection: Connection, key: bytes, request: EnrollRequest, label: str, secret_hash: bytes, code: Any
+) -> EnrollReply:
+    """The administrator's labels win over the machine's own."""
+    host_id, enrolled_at = uuid4(), time.time_ns() // 1000
+    credential = make_credential(key, host_id, enrolled_at, request.secret)
+    sql = sqlfiles.load("auth")
+    await connection.execute(
+        sql["add_host"],
+        host_id,
+        label,
+        {**request.labels, **code["labels"]},
+        request.kind,
+        request.platform[:_MAX_LABEL],
+        EPOCH + timedelta(microseconds=enrolled_at),
+        sha256(credential.encode()).digest(),
+        secret_hash,
+        code["enroll_code_no"],
+        int(EXPECTED_SILENCE[request.kind].total_seconds()),
+    )
+    await connection.execute(sql["note"], f"host {label}", "host.enroll", str(host_id), {"platform": request.platform})
+    return EnrollReply(host_id=str(host_id), credential=credential, label=label)
+
+
+def clean_label(label: str) -> str:
+    """One printable line. BadRequest when nothing is left or it is too long."""
+    cleaned = " ".join(label.split())
+    if not cleaned or len(cleaned) > _MAX_LABEL or not cleaned.isprintable():
+        raise BadRequest("bad_label", f"'label' must be one printable line of 1 to {_MAX_LABEL} characters.")
+    return cleaned
+
+
+def _micros(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)

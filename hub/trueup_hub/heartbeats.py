@@ -1,0 +1,73 @@
+"""What a host says of itself between batches: written at most every 30 s, at once when its state changes."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from trueup_hub import sqlfiles
+from trueup_hub.auth import EPOCH, Caller, placeholder_label
+from trueup_hub.db import Connection, Database
+from trueup_hub.enrolment import clean_label
+from trueup_hub.hosts import EXPECTED_SILENCE
+from trueup_shared.wire import Heartbeat
+
+
+async def record_heartbeat(db: Database, host: Caller, ledger_id: UUID, heartbeat: Heartbeat) -> bool:
+    """False when nothing was written because the last one is recent and said the same."""
+    sql = sqlfiles.load("hosts")
+    async with db.transaction() as connection:
+        await connection.execute(sql["first_contact"], host.host_no, ledger_id)
+        if host.name == placeholder_label(host.host_id):
+            await _name_again(connection, host, heartbeat)
+        if heartbeat.sources:
+            await _record_sources(connection, host.host_no, ledger_id, heartbeat)
+        written = await connection.fetchval(
+            sql["heartbeat"],
+            host.host_no,
+            ledger_id,
+            EPOCH + timedelta(microseconds=heartbeat.sent_at),
+            heartbeat.head_seq,
+            heartbeat.rows,
+            heartbeat.pending,
+            heartbeat.agent,
+            heartbeat.parsers,
+            heartbeat.skipped_lines,
+            heartbeat.unknown_records,
+            heartbeat.old_data,
+            heartbeat.source_gone,
+            heartbeat.drift_suspected,
+            heartbeat.last_error and heartbeat.last_error[:500],
+        )
+    return written is not None
+
+
+async def _name_again(connection: Connection, host: Caller, heartbeat: Heartbeat) -> None:
+    """A re-admitted host gets back what the lost database knew: label, kind, platform."""
+    silence = None if heartbeat.kind is None else int(EXPECTED_SILENCE[heartbeat.kind].total_seconds())
+    await connection.execute(
+        sqlfiles.load("hosts")["name_readmitted"],
+        host.host_no,
+        None if heartbeat.label is None else clean_label(heartbeat.label),
+        heartbeat.kind,
+        heartbeat.platform,
+        silence,
+        host.name,
+    )
+
+
+async def _record_sources(connection: Connection, host_no: int, ledger_id: UUID, heartbeat: Heartbeat) -> None:
+    sql = sqlfiles.load("hosts")
+    sources = sorted(heartbeat.sources, key=lambda source: source.key)
+    await connection.execute(sql["new_terms"], sorted({source.harness for source in sources}))
+    await connection.execute(
+        sql["sources"],
+        host_no,
+        ledger_id,
+        [source.key for source in sources],
+        [source.harness for source in sources],
+        [source.state for source in sources],
+        [source.bytes_read for source in sources],
+        [source.lines for source in sources],
+        [source.skipped_lines for source in sources],
+        [source.unknown_records for source in sources],
+        [source.path for source in sources],
+    )

@@ -1,0 +1,167 @@
+"""What every request passes: an id, one shape of error, Host and Origin checks, a time limit, who may do what."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Literal
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.typedefs import Handler
+
+from trueup_hub.auth import Caller
+from trueup_hub.errors import DatabaseUnavailable, Problem
+from trueup_hub.keys import AUTH, CALLER, REQUEST_ID, SETTINGS
+from trueup_hub.responses import problem
+from trueup_shared import logs
+
+log = structlog.get_logger()
+
+Need = Literal["nobody", "viewer", "admin", "host"]  # whom a route lets in; nobody = no credentials needed
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_UNCHECKED_HOST = ("/healthz", "/readyz")  # probes call by address; nothing is told there
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",  # a login URL must not reach another site
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# aiohttp's own refusals, in our words.
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """On every response, streams and files included (a signal, because a stream is sent before its handler returns)."""
+    response.headers.update(_SECURITY_HEADERS)
+    response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    response.headers.setdefault("Cache-Control", "no-store")
+    if request.app[SETTINGS].tls_cert is not None:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+@web.middleware
+async def requests_have_an_id(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The id is in the response and in every log line of the request. No query in the log: it may hold a login code."""
+    request_id = request[REQUEST_ID] = secrets.token_hex(8)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**{logs.REQUEST: request_id})
+    began = time.perf_counter()
+    response = await handler(request)
+    log.debug(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status,
+        ms=round((time.perf_counter() - began) * 1000, 1),
+    )
+    return response
+
+
+@web.middleware
+async def errors_have_one_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Domain errors know their status; what nobody expected says no more than "Internal error." and is logged whole."""
+    try:
+        return await handler(request)
+    except Problem as error:
+        return problem(error.status, error.code, error.detail, members=error.members, headers=error.headers)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        code = _CODES.get(error.status, "bad_request")
+        return problem(error.status, code, f"{error.reason}: {request.method} {request.path}", headers=allow)
+    except (ContentEncodingError, web.RequestPayloadError):
+        return problem(400, "malformed", "The body does not match its Content-Encoding or ended early.")
+    except TimeoutError:
+        log.warning("gave up on a request", path=request.path)
+        return problem(503, "timeout", "The hub could not answer in time.", headers={"Retry-After": "5"})
+    except DatabaseUnavailable as error:
+        log.warning("database unavailable", **{logs.ERROR: str(error)})
+        return problem(503, "database_unavailable", "The hub cannot reach its database.", headers={"Retry-After": "5"})
+    except Exception:
+        log.exception("request failed", method=request.method, path=request.path)
+        return problem(500, "internal", "Internal error.")
+
+
+@web.middleware
+async def host_is_ours(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page of another site that made its name point here (DNS rebinding) gets nothing."""
+    names = request.app[SETTINGS].host_names()
+    if names is not None and request.path not in _UNCHECKED_HOST:
+        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
+        if name not in names:
+            raise Problem(421, "wrong_host", "This hub does not answer to that name. Setting: allowed_hosts.")
+    return await handler(request)
+
+
+def guarded(need: Need, handler: Handler, *, stream: bool = False) -> Handler:
+    """`handler` for those whom `need` lets in. Every route goes through here; a stream has no time limit."""
+
+    async def check(request: web.Request) -> web.StreamResponse:
+        caller = None if need == "nobody" else await _caller(request)
+        _check_origin(request, caller)
+        if need != "nobody":
+            request[CALLER] = _check_scope(need, caller)
+        if stream:
+            return await handler(request)
+        async with asyncio.timeout(request.app[SETTINGS].request_seconds):
+            return await handler(request)
+
+    return check
+
+
+async def _caller(request: web.Request) -> Caller | None:
+    """A bearer token or credential, else the session cookie."""
+    auth = request.app[AUTH]
+    kind, _, text = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return await auth.caller_of_bearer(text.strip())
+    cookie = request.cookies.get(cookie_name(request))
+    return None if cookie is None else await auth.caller_of_session(cookie)
+
+
+def cookie_name(request: web.Request) -> str:
+    """Browsers do not tell ports apart: two hubs on one machine would log each other out under one name."""
+    return f"trueup_{urlsplit(f'//{request.host}').port or 'session'}"
+
+
+def _check_origin(request: web.Request, caller: Caller | None) -> None:
+    """An unsafe request that a browser made must come from our own page. Scripts with a token send no Origin."""
+    if request.method in _SAFE:
+        return
+    origin = request.headers.get("Origin")
+    if origin is None:
+        if caller is not None and caller.by == "session":
+            raise Problem(403, "wrong_origin", "A request with a session cookie needs an Origin header.")
+        return
+    public = request.app[SETTINGS].public_url
+    ours = {urlsplit(f"//{request.host}").netloc} | ({urlsplit(public).netloc} if public else set())
+    if urlsplit(origin).netloc not in ours:
+        raise Problem(403, "wrong_origin", "The request comes from a page of another origin.")
+
+
+def _check_scope(need: Need, caller: Caller | None) -> Caller:
+    if caller is None:
+        raise Problem(
+            401,
+            "unauthorized",
+            "A valid token, session or host credential is needed.",
+            headers={"WWW-Authenticate": 'Bearer realm="trueup"'},
+        )
+    allowed = {"viewer": ("viewer", "admin"), "admin": ("admin",), "host": ("host",)}[need]
+    if caller.scope not in allowed:
+        raise Problem(403, "forbidden", f"This needs {need} rights; the {caller.by} given has {caller.scope} rights.")
+    return caller
+
+
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+MIDDLEWARES: tuple[Middleware, ...] = (requests_have_an_id, errors_have_one_shape, host_is_ours)

@@ -1,0 +1,75 @@
+-- all_hosts: every host, in the order of enrolment, retired ones included
+SELECT host_no, host_id, label, labels, kind, platform, enrolled_at, readmitted_at, revoked_at, retired_at,
+       expected_silence_seconds
+FROM hosts
+WHERE $1::uuid IS NULL OR host_id = $1
+ORDER BY enrolled_at, host_no
+
+-- all_ledgers: what is known of every ledger, with what its machine said last
+SELECT l.host_no, l.ledger_no, l.ledger_id, l.acked_seq, l.batch_no, l.last_batch_at, l.converged_at, l.verdict,
+       l.digest, l.rejected, l.sessions, l.messages, l.events, l.agent_version, l.policy,
+       s.seen_at, s.sent_at, s.head_seq, s.pending, s.agent, s.skipped_lines, s.unknown_records, s.old_data,
+       s.source_gone, s.drift_suspected, s.last_error
+FROM ledgers l
+LEFT JOIN host_status s USING (host_no, ledger_no)
+WHERE $1::int4 IS NULL OR l.host_no = $1
+ORDER BY l.host_no, l.ledger_no
+
+-- sources_of_host: what its harnesses write
+SELECT l.ledger_id, s.source_key, t.term AS harness, s.state, s.bytes_read, s.lines, s.skipped_lines,
+       s.unknown_records, s.path
+FROM sources s
+JOIN ledgers l USING (host_no, ledger_no)
+JOIN terms t ON t.term_no = s.harness
+WHERE s.host_no = $1
+ORDER BY t.term, s.source_key
+
+-- change_host: a new label, or other labels; null leaves as it is
+UPDATE hosts SET label = coalesce($2, label), labels = coalesce($3::jsonb, labels)
+WHERE host_id = $1
+RETURNING host_no
+
+-- retire_host: ends its access; what it sent stays and counts
+UPDATE hosts SET retired_at = coalesce(retired_at, now()), revoked_at = coalesce(revoked_at, now())
+WHERE host_id = $1
+RETURNING host_no
+
+-- first_contact: a ledger is known from its first sign of life
+INSERT INTO ledgers (host_no, ledger_id, first_contact_at) VALUES ($1, $2, now())
+ON CONFLICT (host_no, ledger_id) DO NOTHING
+
+-- heartbeat: at most every 30 s, or at once when what it says matters to the host's state
+INSERT INTO host_status (host_no, ledger_no, seen_at, sent_at, head_seq, rows, pending, agent, parsers, skipped_lines,
+                         unknown_records, old_data, source_gone, drift_suspected, last_error)
+SELECT $1, ledger_no, now(), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+FROM ledgers WHERE host_no = $1 AND ledger_id = $2
+ON CONFLICT (host_no, ledger_no) DO UPDATE
+SET seen_at = excluded.seen_at, sent_at = excluded.sent_at, head_seq = excluded.head_seq, rows = excluded.rows,
+    pending = excluded.pending, agent = excluded.agent, parsers = excluded.parsers,
+    skipped_lines = excluded.skipped_lines, unknown_records = excluded.unknown_records, old_data = excluded.old_data,
+    source_gone = excluded.source_gone, drift_suspected = excluded.drift_suspected, last_error = excluded.last_error
+WHERE host_status.seen_at < excluded.seen_at - interval '30 s'
+   OR (host_status.head_seq, host_status.pending, host_status.drift_suspected, host_status.last_error)
+      IS DISTINCT FROM (excluded.head_seq, excluded.pending, excluded.drift_suspected, excluded.last_error)
+RETURNING ledger_no
+
+-- name_readmitted: a host that came back without its label says it again
+UPDATE hosts SET label = coalesce($2, label), kind = coalesce($3, kind), platform = coalesce($4, platform),
+                 expected_silence_seconds = coalesce($5, expected_silence_seconds)
+WHERE host_no = $1 AND readmitted_at IS NOT NULL AND label = $6
+
+-- new_terms: words that the dictionary does not have yet
+INSERT INTO terms (term) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+
+-- sources: those that changed since the last heartbeat
+INSERT INTO sources (host_no, ledger_no, source_key, harness, state, bytes_read, lines, skipped_lines, unknown_records,
+                     path)
+SELECT $1, l.ledger_no, u.source_key, t.term_no, u.state, u.bytes_read, u.lines, u.skipped_lines, u.unknown_records,
+       u.path
+FROM unnest($3::uuid[], $4::text[], $5::text[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::text[])
+  u (source_key, harness, state, bytes_read, lines, skipped_lines, unknown_records, path)
+JOIN terms t ON t.term = u.harness
+JOIN ledgers l ON l.host_no = $1 AND l.ledger_id = $2
+ON CONFLICT (host_no, ledger_no, source_key) DO UPDATE
+SET harness = excluded.harness, state = excluded.state, bytes_read = excluded.bytes_read, lines = excluded.lines,
+    skipped_lines = excluded.skipped_lines, unknown_records = excluded.unknown_records, path = excluded.path
