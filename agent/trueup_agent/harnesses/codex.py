@@ -1,0 +1,101 @@
+"""OpenAI Codex: CLI, IDE extension, desktop app and `codex exec` (formats/codex.md)."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from trueup_agent.harnesses.base import Parser, SourceFile
+from trueup_agent.harnesses.codex_parser import CodexParser
+
+PLAIN, COMPRESSED = ".jsonl", ".jsonl.zst"
+_FOLDERS = ("sessions", "archived_sessions")
+_ROLLOUT = re.compile(r"rollout-.+-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_ENVELOPES = {"session_meta", "turn_context", "response_item", "event_msg", "compacted", "token_usage_record"}
+_STREAM = {"thread.started", "turn.started", "turn.completed", "item.completed"}
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_HEAD_RECORDS = 5
+_decode = msgspec.json.Decoder().decode
+
+
+class Codex:
+    """`base.Harness`. A thread is one file wherever it lies: live, archived or compressed."""
+
+    id = "codex"
+    data_version = 1
+
+    def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
+        root = Path(environ["CODEX_HOME"]).expanduser() if environ.get("CODEX_HOME") else home / ".codex"
+        return [root / name for name in _FOLDERS]
+
+    def folders_of_root(self, root: Path) -> list[Path]:
+        if (root / ".codex").is_dir():
+            return [root / ".codex" / name for name in _FOLDERS]
+        found = [root / name for name in _FOLDERS if (root / name).is_dir()]
+        if found:
+            return found
+        return [root] if root.name in _FOLDERS or _holds_rollouts(root) else []
+
+    def sources(self, folder: Path) -> Iterator[SourceFile]:
+        live = folder.parent / _FOLDERS[0] if folder.name == _FOLDERS[1] else None
+        for directory, subdirectories, names in os.walk(folder, onerror=_raise):
+            subdirectories.sort()
+            for name in sorted(names):
+                compressed = name.endswith(COMPRESSED)
+                if not compressed and not name.endswith(PLAIN):
+                    continue
+                stem = name.removesuffix(".zst").removesuffix(PLAIN)
+                if compressed and stem + PLAIN in names:
+                    continue  # the plain file is the live one
+                path = Path(directory, name)
+                if live is not None and _is_live(live, stem):
+                    continue
+                # A rollout keeps its name when it is archived or compressed, so that neither makes it a new source.
+                identity = str(folder.parent / stem) if _ROLLOUT.match(stem) else str(path)
+                yield SourceFile(harness=self.id, path=path, identity=identity, compressed=compressed)
+
+    def recognises(self, path: Path, head: bytes) -> bool:
+        if path.name.endswith(COMPRESSED):
+            return path.name.startswith("rollout-") and head[:4] == _ZSTD_MAGIC
+        if path.suffix != PLAIN:
+            return False
+        lines = [line for line in head.split(b"\n")[:_HEAD_RECORDS] if line.strip()]
+        return any(_fits(line, path.name.startswith("rollout-")) for line in lines)
+
+    def parser(self, source: SourceFile, state: bytes | None) -> Parser:
+        return CodexParser(source.path, state)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _is_live(live: Path, stem: str) -> bool:
+    """A thread that is both live and archived is read where it lives. Rollouts lie in a folder per local day."""
+    day = stem.removeprefix("rollout-")[:10].split("-")
+    return any((at / (stem + end)).exists() for at in (live.joinpath(*day), live) for end in (PLAIN, COMPRESSED))
+
+
+def _holds_rollouts(root: Path) -> bool:
+    try:
+        with os.scandir(root) as entries:
+            return any(e.name.startswith("rollout-") or re.fullmatch(r"20\d\d", e.name) for e in entries)
+    except OSError:
+        return False
+
+
+def _fits(line: bytes, is_rollout: bool) -> bool:
+    """One whole record of ours. Other harnesses have a `type` and a `timestamp` too, but no `payload`."""
+    try:
+        record = _decode(line)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        # The first record can be longer than the head that is looked at.
+        return line.startswith(b'{"timestamp":"') and b'"type":"session_meta","payload":{' in line[:80]
+    if not isinstance(record, dict):
+        return False
+    kind = record.get("type")
+    if not isinstance(kind, str):
+        return is_rollout and ("role" in record or "instructions" in record)
+    return (kind in _ENVELOPES and isinstance(record.get("payload"), dict)) or kind in _STREAM or is_rollout
