@@ -63,7 +63,9 @@ def test_golden_sum_is_the_sum_modulo_two_to_the_128() -> None:
 
 
 counters = st.one_of(st.none(), st.integers(0, 2**53 - 1))
-texts = st.one_of(st.none(), st.text(max_size=300))
+times = st.one_of(st.none(), st.integers(1_420_070_400_000_000, 4_102_444_799_999_999))
+bits = st.one_of(st.none(), st.integers(0, 511))
+texts = st.one_of(st.none(), st.text(min_size=1, max_size=300))
 keys16 = st.one_of(st.none(), st.binary(min_size=16, max_size=16))
 
 
@@ -72,14 +74,14 @@ keys16 = st.one_of(st.none(), st.binary(min_size=16, max_size=16))
         wire.EventBody,
         owner_key=keys16,
         session_key=keys16,
-        at=counters,
+        at=times,
         model=texts,
         project=texts,
         input_tokens=counters,
         output_tokens=counters,
         context_tokens=counters,
-        lower_bounds=counters,
-        reported_cost=texts,
+        lower_bounds=bits,
+        reported_cost=st.sampled_from([None, "0", "12.5", "0.000001"]),
     )
 )
 def test_an_event_is_encoded_as_specified_whatever_it_holds(body: wire.EventBody) -> None:
@@ -112,5 +114,13 @@ def test_parts_of_a_key_cannot_run_into_each_other() -> None:
 
 
 def test_fields_that_a_newer_agent_adds_are_left_out_not_refused() -> None:
-    newer = msgspec.msgpack.encode({"3": 5, "11": 7, "99": "new"})
-    assert msgspec.msgpack.decode(newer, type=wire.EventBody) == wire.EventBody(at=5, input_tokens=7)
+    newer = msgspec.msgpack.encode({"20": 5, "11": 7, "99": "new"})
+    assert msgspec.msgpack.decode(newer, type=wire.EventBody) == wire.EventBody(lower_bounds=5, input_tokens=7)
+
+
+@pytest.mark.parametrize(
+    "field", [{"3": 5}, {"11": -1}, {"11": 2**53}, {"1": b"short"}, {"7": ""}, {"23": "1e5"}, {"20": 512}]
+)
+def test_a_value_that_cannot_be_stored_is_refused_where_it_is_decoded(field: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(msgspec.msgpack.encode(field), type=wire.EventBody)
