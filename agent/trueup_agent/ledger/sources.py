@@ -1,0 +1,90 @@
+"""What the ledger knows of a source, and the updates that move it on."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import aiosqlite
+import msgspec
+from msgspec import Struct
+
+from trueup_agent.ledger.rows import StoredEvent, StoredMessage, StoredSession
+
+PRESENT, GONE, TRUNCATED, REWRITTEN = "present", "source_gone", "truncated", "rewritten"
+
+
+class SourceInfo(Struct, kw_only=True, gc=False):
+    """One log. Fields stand in the order of the columns; the marks from `file_id` to `mid_line` are tail.py's."""
+
+    source_key: bytes
+    harness: str
+    identity: str  # names it across runs, even when it is moved
+    path: str
+    compressed: bool = False
+    state: str = PRESENT
+    file_id: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+    head_bytes: int = 0
+    head_hash: bytes = b""
+    end_hash: bytes = b""
+    position: int = 0
+    mid_line: bool = False
+    parser_state: bytes | None = None
+    data_version: int = 0
+    lines: int = 0
+    skipped: dict[str, int] = {}  # reason -> lines
+    unknown: dict[str, int] = {}  # record type -> records
+    events: int = 0  # snapshots of usage that it gave
+    error: str | None = None  # why it could not be read
+
+    @property
+    def skipped_lines(self) -> int:
+        return sum(self.skipped.values())
+
+    @property
+    def unknown_records(self) -> int:
+        return sum(self.unknown.values())
+
+
+class SourceUpdate(Struct, kw_only=True, gc=False):
+    """Rows parsed from a source, and where it stands after them: both are committed in one transaction."""
+
+    source: SourceInfo
+    sessions: list[StoredSession] = []
+    messages: list[StoredMessage] = []
+    events: list[StoredEvent] = []
+
+    @property
+    def rows(self) -> int:
+        return len(self.sessions) + len(self.messages) + len(self.events)
+
+
+COLUMNS = ", ".join(SourceInfo.__struct_fields__)
+_MARKS = ", ".join("?" * len(SourceInfo.__struct_fields__))
+_COUNTS = msgspec.json.Decoder(dict[str, int])
+_FIELDS = SourceInfo.__struct_fields__
+
+
+def from_columns(columns: Iterable[Any]) -> SourceInfo:
+    values = dict(zip(_FIELDS, columns, strict=True))
+    for name in ("compressed", "mid_line"):
+        values[name] = bool(values[name])
+    for name in ("skipped", "unknown"):
+        values[name] = _COUNTS.decode(values[name]) if values[name] != "{}" else {}
+    return SourceInfo(**values)
+
+
+def _to_columns(source: SourceInfo) -> list[Any]:
+    encode = msgspec.json.encode
+    return [encode(v).decode() if isinstance(v, dict) else v for v in msgspec.structs.astuple(source)]
+
+
+async def save(db: aiosqlite.Connection, sources: Iterable[SourceInfo]) -> None:
+    await db.executemany(
+        f"INSERT OR REPLACE INTO sources ({COLUMNS}) VALUES ({_MARKS})", [_to_columns(source) for source in sources]
+    )
+
+
+async def load(db: aiosqlite.Connection) -> list[SourceInfo]:
+    return [from_columns(row) for row in await db.execute_fetchall(f"SELECT {COLUMNS} FROM sources")]

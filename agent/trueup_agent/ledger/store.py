@@ -1,0 +1,189 @@
+"""The ledger: one SQLite file, one writer. Everything that changes it goes through here."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import time_ns
+from typing import Any
+
+import aiosqlite
+import msgspec
+from msgspec import Struct
+
+from trueup_agent.ledger import outbox, restate, schema, sources
+from trueup_agent.ledger.lock import WriterLock
+from trueup_agent.ledger.outbox import BatchRows
+from trueup_agent.ledger.sources import SourceInfo, SourceUpdate
+from trueup_agent.ledger.writing import WriteCounts, Writer
+from trueup_agent.policy import Policy
+from trueup_shared import keys, wire
+
+
+class Head(Struct, frozen=True):
+    """Where the ledger stands: `rows` counts sessions, messages and events."""
+
+    seq: int
+    digest: bytes
+    rows: int
+
+
+class Ledger:
+    """Holds the lock of its data directory from `open` to `close`. Safe to use from several tasks."""
+
+    def __init__(self, path: Path, db: aiosqlite.Connection, lock: WriterLock, policy: Policy) -> None:
+        self.path = path
+        self.policy = policy
+        self.ledger_id = ""
+        # Whoever reads sources holds this, so that two passes never take the same bytes at once.
+        self.collecting = asyncio.Lock()
+        self._db = db
+        self._lock = lock
+        # One connection: a write of another task would land inside our transaction and be rolled back with it.
+        self._one_at_a_time = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, data_dir: Path, policy: Policy) -> "Ledger":
+        """Open or make the ledger of `data_dir`; rows that another policy or price table changes are restated.
+
+        Raises LedgerBusy when another process holds the lock, LedgerTooNew, LedgerUnusable.
+        """
+        path = schema.ledger_path(data_dir)
+        lock = WriterLock(data_dir / schema.LOCK_FILE)
+        with schema.translated(path):
+            schema.make_data_dir(data_dir)
+            lock.take()
+        ledger = None
+        try:
+            with schema.translated(path):
+                schema.make_file(path)
+                ledger = cls(path, await aiosqlite.connect(path, isolation_level=None), lock, policy)
+                await schema.migrate(ledger._db, path)
+                await ledger._settle()
+        except BaseException:
+            if ledger is not None:
+                await ledger._db.close()
+            lock.release()
+            raise
+        return ledger
+
+    async def close(self) -> None:
+        async with self._one_at_a_time:
+            await self._db.close()
+            self._lock.release()
+
+    async def write(self, updates: Sequence[SourceUpdate]) -> WriteCounts:
+        """Rows, the positions of their sources and parser states, in one transaction."""
+        async with self.writer() as writer:
+            await writer.write(updates)
+            await sources.save(self._db, [update.source for update in updates])
+        return writer.counts
+
+    @asynccontextmanager
+    async def writer(self) -> AsyncIterator[Writer]:
+        """A transaction: committed at the end of the block, rolled back when it raises."""
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                writer = Writer(self._db, self.policy)
+                try:
+                    await writer.begin()
+                    yield writer
+                    await writer.close()
+                except BaseException:
+                    await self._db.rollback()
+                    raise
+
+    async def head(self) -> Head:
+        [row] = await self._read("SELECT seq, digest, rows FROM ledger")
+        return Head(*row)
+
+    async def read_batch(self, from_seq: int, max_rows: int) -> BatchRows:
+        """Rows and tombstones whose seq lies in (from_seq, to_seq], at most `max_rows`, as they are now."""
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                await self._db.execute("BEGIN")
+                try:
+                    return await outbox.read_batch(self._db, self.policy, from_seq, max_rows)
+                finally:
+                    await self._db.rollback()
+
+    async def record_batch(self, batch_no: int, batch_id: bytes, from_seq: int, to_seq: int, kind: str) -> None:
+        """On the disk when this returns: only then may the request leave."""
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                await outbox.record_batch(self._db, batch_no, batch_id, from_seq, to_seq, kind)
+
+    async def knows_batch(self, batch_id: bytes) -> bool:
+        return bool(await self._read("SELECT 1 FROM batches WHERE batch_id = ?", (batch_id,)))
+
+    async def oldest_batch_no(self) -> int | None:
+        """The first batch of the kept history."""
+        [row] = await self._read("SELECT min(batch_no) FROM batches")
+        return None if row[0] is None else int(row[0])
+
+    async def record_receipt(self, receipt: wire.Receipt) -> None:
+        await self.set_meta("last_receipt", msgspec.json.encode(receipt).decode())
+
+    async def last_receipt(self) -> wire.Receipt | None:
+        value = await self.get_meta("last_receipt")
+        return None if value is None else msgspec.json.decode(value, type=wire.Receipt)
+
+    async def sources(self) -> list[SourceInfo]:
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                return await sources.load(self._db)
+
+    async def save_sources(self, changed: Sequence[SourceInfo]) -> None:
+        """Marks and states that changed without new rows."""
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                await self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    await sources.save(self._db, changed)
+                    await self._db.commit()
+                except BaseException:
+                    await self._db.rollback()
+                    raise
+
+    async def set_meta(self, name: str, value: str) -> None:
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                await self._db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+
+    async def get_meta(self, name: str) -> str | None:
+        rows = await self._read("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    async def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """A single read on the writer's connection."""
+        return await self._read(sql, parameters)
+
+    async def finish_harness(self, harness: str, version: int, unread: set[bytes]) -> WriteCounts:
+        """Called when every source was read by parser `version`, but `unread`: see `restate.finish_harness`."""
+        async with self.writer() as writer:
+            await restate.finish_harness(writer, harness, version, unread)
+        return writer.counts
+
+    async def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                return list(await self._db.execute_fetchall(sql, parameters))
+
+    async def _settle(self) -> None:
+        """Give a new ledger its identity; bring an old one to this policy and these prices."""
+        known = await self._read("SELECT ledger_id FROM ledger")
+        if not known:
+            await self._db.execute(
+                "INSERT OR IGNORE INTO ledger VALUES (1, ?, ?, 0, ?, 0, ?)",
+                (str(uuid.uuid4()), time_ns() // 1000, bytes(keys.KEY_BYTES), keys.DIGEST_SET),
+            )
+            known = await self._read("SELECT ledger_id FROM ledger")
+        self.ledger_id = known[0][0]
+        basis = restate.basis(self.policy)
+        if await self.get_meta(restate.BASIS) != basis:
+            async with self.writer() as writer:
+                await restate.restate_all(writer)
+                await writer.execute(
+                    "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", [(restate.BASIS, basis)]
+                )

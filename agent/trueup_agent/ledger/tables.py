@@ -1,0 +1,56 @@
+"""How each kind of row is stored, joined and finished."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
+
+from trueup_agent.ledger import merge, rows
+from trueup_agent.ledger.rows import StoredEvent, StoredMessage, StoredSession
+from trueup_agent.policy import Policy
+from trueup_shared import keys, wire
+
+S = TypeVar("S", StoredSession, StoredMessage, StoredEvent)
+
+
+class Table(Struct, Generic[S], frozen=True, dict=True):
+    """`number` is the table's on the wire."""
+
+    number: int
+    name: str
+    kind: type[S]
+    join: Callable[[S, S], S]
+    finish: Callable[[S, Policy], S]
+    body: Callable[[S, Policy], wire.Body]
+
+    @property
+    def columns(self) -> str:
+        return ", ".join(self.kind.__struct_fields__)
+
+    @property
+    def upsert(self) -> str:
+        """Replaces the row of that key, wherever its seq was."""
+        return f"INSERT OR REPLACE INTO {self.name} ({self.columns}) VALUES ({_marks(self.kind.__struct_fields__)})"
+
+
+def _marks(fields: tuple[str, ...]) -> str:
+    return ", ".join("?" * len(fields))
+
+
+SESSIONS: Table[StoredSession] = Table(
+    keys.SESSIONS, "sessions", StoredSession, merge.join_sessions, rows.finish_session, rows.session_body
+)
+MESSAGES: Table[StoredMessage] = Table(
+    keys.MESSAGES, "messages", StoredMessage, merge.join_messages, rows.finish_message, rows.message_body
+)
+EVENTS: Table[StoredEvent] = Table(
+    keys.EVENTS, "events", StoredEvent, merge.join_events, rows.finish_event, rows.event_body
+)
+TABLES: tuple[Table[Any], ...] = (SESSIONS, MESSAGES, EVENTS)
+
+# The twin of events, whose `seq` is a local number.
+SET_ASIDE = "set_aside_events"
+SET_ASIDE_INSERT = (
+    f"INSERT OR REPLACE INTO {SET_ASIDE} ({', '.join(StoredEvent.__struct_fields__[1:])})"
+    f" VALUES ({_marks(StoredEvent.__struct_fields__[1:])})"
+)

@@ -1,0 +1,188 @@
+"""The transaction that moves the ledger on: rows joined, keys kept unique, digest and seq advanced."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import aiosqlite
+import msgspec
+from msgspec import Struct
+
+from trueup_agent.ledger import families
+from trueup_agent.ledger.rows import StoredEvent
+from trueup_agent.ledger.sources import SourceUpdate
+from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, S, Table
+from trueup_agent.policy import Policy
+from trueup_shared import keys
+
+_KEYS_PER_QUERY = 5_000  # SQLite takes 32,766 parameters
+
+
+class WriteCounts(Struct):
+    """Rows of sessions, messages and events. Restated: the wire form changed. Unchanged: it was read again."""
+
+    inserted: int = 0
+    restated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+
+    def add(self, other: "WriteCounts") -> None:
+        self.inserted += other.inserted
+        self.restated += other.restated
+        self.unchanged += other.unchanged
+        self.removed += other.removed
+
+
+class Writer:
+    """One transaction in the making. `seq` and digest are read inside it and written back by `close`, never cached."""
+
+    def __init__(self, db: aiosqlite.Connection, policy: Policy) -> None:
+        self._db = db
+        self.policy = policy
+        self._seq = self._digest = self._rows = 0
+        self._has_tombstones = False
+        self._changes: dict[tuple[str, str], int] = {}  # (harness, table) -> rows more
+        self.counts = WriteCounts()
+
+    async def begin(self) -> None:
+        await self._db.execute("BEGIN IMMEDIATE")
+        [row] = await self._db.execute_fetchall(
+            "SELECT seq, digest, rows, EXISTS (SELECT 1 FROM tombstones) FROM ledger"
+        )
+        self._seq, self._rows, self._has_tombstones = row[0], row[2], bool(row[3])
+        self._digest = int.from_bytes(row[1], "big")
+
+    async def close(self) -> None:
+        """Write the head back and commit."""
+        await self._db.execute(
+            "UPDATE ledger SET seq = ?, digest = ?, rows = ?", (self._seq, keys.digest_bytes(self._digest), self._rows)
+        )
+        for (harness, table), more in self._changes.items():
+            await self._db.execute(f"UPDATE harnesses SET {table} = {table} + ? WHERE harness = ?", (more, harness))
+        await self._db.commit()
+
+    async def write(self, updates: Sequence[SourceUpdate]) -> None:
+        """Join the rows of `updates` into the tables."""
+        versions = {update.source.harness: update.source.data_version for update in updates}
+        await self.execute(
+            "INSERT INTO harnesses (harness, version, floor) VALUES (?1, ?2, ?2) ON CONFLICT DO NOTHING",
+            list(versions.items()),
+        )
+        await self._merge(SESSIONS, [row for update in updates for row in update.sessions])
+        await self._merge(MESSAGES, [row for update in updates for row in update.messages])
+        await self._merge_events([row for update in updates for row in update.events])
+
+    async def _merge(self, table: Table[S], incoming: list[S]) -> None:
+        if not incoming:
+            return
+        fresh = self.joined(table, incoming)
+        stored = await self.fetch(table, table.name, fresh)
+        await self.put(table, [self.onto(table, row, stored.get(key)) for key, row in fresh.items()], stored)
+
+    async def _merge_events(self, incoming: list[StoredEvent]) -> None:
+        if not incoming:
+            return
+        fresh = self.joined(EVENTS, incoming)
+        counted = await self.fetch(EVENTS, EVENTS.name, fresh)
+        aside = await self.fetch(EVENTS, SET_ASIDE, fresh)
+        changed = {}
+        for key, row in fresh.items():
+            old = counted.get(key) or aside.get(key)
+            merged = self.onto(EVENTS, row, old)
+            if merged == old:
+                self.counts.unchanged += 1
+            else:
+                changed[key] = merged
+        await families.settle(self, changed, counted, aside)
+
+    def joined(self, table: Table[S], incoming: Iterable[S]) -> dict[bytes, S]:
+        """One row per key."""
+        fresh: dict[bytes, S] = {}
+        for row in incoming:
+            other = fresh.setdefault(row.key, row)
+            if other is not row:
+                fresh[row.key] = table.finish(table.join(other, row), self.policy)
+        return fresh
+
+    def onto(self, table: Table[S], row: S, old: S | None) -> S:
+        """`row` joined to what is stored, with its seq."""
+        if old is None:
+            return row
+        merged = table.finish(table.join(old, row), self.policy)
+        merged.seq = old.seq
+        return merged
+
+    async def fetch(self, table: Table[S], name: str, wanted: Iterable[bytes], by: str = "key") -> dict[bytes, S]:
+        """Stored rows of a table (or of its set-aside twin) by key, whose column `by` is one of `wanted`."""
+        found: dict[bytes, S] = {}
+        values = list(wanted)
+        for start in range(0, len(values), _KEYS_PER_QUERY):
+            part = values[start : start + _KEYS_PER_QUERY]
+            query = f"SELECT {table.columns} FROM {name} WHERE {by} IN ({','.join('?' * len(part))})"
+            for columns in await self._db.execute_fetchall(query, part):
+                row = table.kind(*columns)
+                found[row.key] = row
+        return found
+
+    async def greatest_seq(self, name: str) -> int:
+        [row] = await self._db.execute_fetchall(f"SELECT max(seq) FROM {name}")
+        return int(row[0] or 0)
+
+    async def range(self, table: Table[S], name: str, after: int, last: int, limit: int) -> dict[bytes, S]:
+        """At most `limit` stored rows with a seq in (after, last], by key."""
+        query = f"SELECT {table.columns} FROM {name} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        found = [table.kind(*columns) for columns in await self._db.execute_fetchall(query, (after, last, limit))]
+        return {row.key: row for row in found}
+
+    async def older(self, table: Table[S], name: str, harness: str, version: int) -> list[S]:
+        """Stored rows of a harness whose data version is below `version`."""
+        query = f"SELECT {table.columns} FROM {name} WHERE harness = ? AND data_version < ?"
+        return [table.kind(*columns) for columns in await self._db.execute_fetchall(query, (harness, version))]
+
+    async def put(self, table: Table[S], new: Sequence[S], stored: dict[bytes, S]) -> None:
+        """Write rows that belong in the table. A new seq only where the wire form is new."""
+        written = []
+        fresh_keys = []
+        for row in new:
+            old = stored.get(row.key)
+            if old is None:
+                self.counts.inserted += 1
+                self._rows += 1
+                self._count(table, row.harness, 1)
+                fresh_keys.append(row.key)
+            elif old == row:
+                self.counts.unchanged += 1
+                continue
+            if old is not None and old.digest == row.digest:
+                self.counts.unchanged += 1
+            else:
+                self.counts.restated += old is not None
+                self._seq += 1
+                row.seq = self._seq
+                self._digest += int.from_bytes(row.digest, "big") - (int.from_bytes(old.digest, "big") if old else 0)
+            written.append(msgspec.structs.astuple(row))
+        await self.execute(table.upsert, written)
+        if self._has_tombstones and fresh_keys:
+            await self.execute(
+                "DELETE FROM tombstones WHERE key = ? AND table_no = ?", [(key, table.number) for key in fresh_keys]
+            )
+
+    async def remove(self, table: Table[S], gone: Sequence[S]) -> None:
+        """Take rows out of the table; each leaves a tombstone."""
+        tombstones = []
+        for row in gone:
+            self._seq += 1
+            self._rows -= 1
+            self._digest -= int.from_bytes(row.digest, "big")
+            self._count(table, row.harness, -1)
+            tombstones.append((self._seq, table.number, row.key))
+        self.counts.removed += len(gone)
+        await self.execute(f"DELETE FROM {table.name} WHERE seq = ?", [(row.seq,) for row in gone])
+        await self.execute("INSERT INTO tombstones (seq, table_no, key) VALUES (?, ?, ?)", tombstones)
+        self._has_tombstones = self._has_tombstones or bool(gone)
+
+    async def execute(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        if parameters:
+            await self._db.executemany(sql, parameters)
+
+    def _count(self, table: Table[Any], harness: str, more: int) -> None:
+        self._changes[harness, table.name] = self._changes.get((harness, table.name), 0) + more
