@@ -30,7 +30,9 @@ class Replay(Struct):
     def parent_header(self, at: int | None) -> None:
         """The parent's session_meta: what follows is copied."""
         if self.first_own_ordinal is None:
-            self.active, self.last_at = True, at if at is not None else self.last_at
+            self.active = True
+            if at is not None and (self.last_at is None or at > self.last_at):
+                self.last_at = at
 
     def see(self, at: int | None, ordinal: int | None) -> None:
         """Any line after the header, before it is read."""
