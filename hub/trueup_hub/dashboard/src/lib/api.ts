@@ -1,0 +1,68 @@
+/** The hub's API. Addresses are relative to the page, which may lie below a path prefix; the cookie is the session's. */
+
+export class HubError extends Error {
+  constructor(
+    readonly status: number, // 0 = the hub could not be reached
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+interface Problem {
+  title?: string;
+  detail?: string;
+  code?: string;
+}
+
+export type Query = Record<string, string | string[] | null | undefined>;
+
+export function address(path: string, query: Query = {}): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) if (one !== null && one !== undefined) search.append(name, one);
+  }
+  const text = search.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** A value in a parameter that takes several: the API separates them by commas, quoted as in CSV. */
+export const listed = (value: string): string => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+
+export async function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
+  const reply = await send(address(`api/v1/${path}`, query), { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) });
+  return (await reply.json()) as T;
+}
+
+/** Exchange a token for the session cookie. */
+export async function logIn(token: string): Promise<void> {
+  const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  await send("login", { method: "POST", headers, body: JSON.stringify({ token }) });
+}
+
+export async function logOut(): Promise<void> {
+  await send("logout", { method: "POST", headers: { Accept: "application/json" } });
+}
+
+async function send(url: string, init: RequestInit): Promise<Response> {
+  let reply: Response;
+  try {
+    reply = await fetch(url, { credentials: "same-origin", cache: "no-store", ...init });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new HubError(0, "unreachable", "The hub does not answer.");
+  }
+  if (reply.ok) return reply;
+  const problem = await readProblem(reply);
+  throw new HubError(reply.status, problem.code ?? "", problem.detail ?? problem.title ?? `The hub answered ${reply.status}.`);
+}
+
+async function readProblem(reply: Response): Promise<Problem> {
+  try {
+    const body: unknown = await reply.json();
+    return body && typeof body === "object" ? (body as Problem) : {};
+  } catch {
+    return {};
+  }
+}

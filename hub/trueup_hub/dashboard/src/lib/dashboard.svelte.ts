@@ -1,0 +1,141 @@
+import { HubError, listed, logOut, type Query } from "./api";
+import { presetRange, suitableGranularity, today } from "./dates";
+import { coalesce, listen, type LiveState } from "./live";
+import { Panel } from "./panel.svelte";
+import { DEFAULTS, FILTERS, obeyCapabilities, offeredMetrics, readSelection, writeSelection, type Selection } from "./selection";
+import type { Activity, Capabilities, Heatmap, Hosts, Me, Summary, TopSessions } from "./types";
+
+/** Everything the page shows: what is selected, what the hub answered, and whether it is live. */
+export class Dashboard {
+  selection = $state<Selection>(structuredClone(DEFAULTS));
+  notices = $state<string[]>([]);
+  live = $state<LiveState>("connecting");
+  signedOut = $state(false);
+
+  readonly me = new Panel<Me>();
+  readonly capabilities = new Panel<Capabilities>();
+  readonly summary = new Panel<Summary>();
+  readonly activity = new Panel<Activity>();
+  readonly heatmap = new Panel<Heatmap>();
+  readonly top = new Panel<TopSessions>();
+  readonly hosts = new Panel<Hosts>();
+
+  #stopListening: (() => void) | null = null;
+  #usageChanged = false;
+  readonly #refresh = coalesce(() => this.#load());
+
+  /** The zone in which days are cut: chosen, else the hub's. */
+  timezone = $derived(this.selection.timezone ?? this.summary.data?.timezone ?? this.capabilities.data?.timezone ?? "UTC");
+  metrics = $derived(this.capabilities.data ? offeredMetrics(this.capabilities.data) : null);
+  ready = $derived(this.metrics !== null);
+  unreachable = $derived(this.capabilities.error?.status === 0 || this.summary.error?.status === 0);
+
+  async start(): Promise<void> {
+    this.signedOut = false;
+    await Promise.all([this.me.load("me"), this.capabilities.load("capabilities")]);
+    if (this.#noticeSignedOut()) return;
+    if (!this.capabilities.data) return; // the page says why and offers to try again
+    this.readAddress();
+    this.refresh();
+    this.#stopListening?.();
+    this.#stopListening = listen({
+      url: "api/v1/events",
+      onState: (state) => {
+        this.live = state;
+        if (state === "reconnecting") void this.me.load("me").then(() => this.#noticeSignedOut());
+      },
+      onUpdate: (changed) => this.refresh(changed.some((what) => what !== "hosts")),
+    });
+  }
+
+  /** Ask again; without `usage` only what a heartbeat of a host can change. */
+  refresh(usage = true): void {
+    this.#usageChanged ||= usage;
+    this.#refresh();
+  }
+
+  stop(): void {
+    this.#stopListening?.();
+    this.#stopListening = null;
+  }
+
+  readAddress(): void {
+    const read = readSelection(location.search);
+    const obeyed = obeyCapabilities(read.selection, this.metrics ?? { chart: [], heatmap: [], top: [] });
+    this.selection = obeyed.selection;
+    this.notices = [...read.notices, ...obeyed.notices];
+  }
+
+  readAddressAndRefresh(): void {
+    if (!this.ready) return;
+    this.readAddress();
+    void this.#load(true);
+  }
+
+  /** Change the selection, the address and what is shown. */
+  select(change: Partial<Selection>): void {
+    this.selection = { ...this.selection, ...change };
+    this.notices = [];
+    history.replaceState(null, "", `${location.pathname}${writeSelection(this.selection)}`);
+    void this.#load(true);
+  }
+
+  async signOut(): Promise<void> {
+    await logOut().catch(() => undefined);
+    this.#leave();
+  }
+
+  async #load(usage = this.#usageChanged): Promise<void> {
+    const { heatmap, top, groupBy } = this.selection;
+    const common = this.#commonQuery();
+    const asked = [this.hosts.load("hosts"), this.summary.load("analytics/summary", common)];
+    if (usage) {
+      this.#usageChanged = false;
+      asked.push(
+        this.heatmap.load("analytics/heatmap", { ...common, metric: heatmap }),
+        this.top.load("analytics/top-sessions", { ...common, metric: top, limit: "10" }),
+        this.#loadActivity({ ...common, group_by: groupBy }),
+      );
+    }
+    await Promise.all(asked);
+    this.#noticeSignedOut();
+  }
+
+  /** The step needs the range, which for "everything" only the hub knows. */
+  async #loadActivity(query: Query): Promise<void> {
+    let granularity = this.selection.granularity;
+    if (!granularity) {
+      const { from, to } = query;
+      const known = typeof from === "string" && typeof to === "string" ? { from, to } : await this.#wholeRange();
+      granularity = known ? suitableGranularity(known.from, known.to) : "day";
+    }
+    await this.activity.load("analytics/activity", { ...query, granularity });
+  }
+
+  async #wholeRange(): Promise<{ from: string; to: string } | null> {
+    await this.summary.settled;
+    const { from, to } = this.summary.data ?? {};
+    return from && to ? { from, to } : null;
+  }
+
+  #commonQuery(): Query {
+    const { range, timezone, filters } = this.selection;
+    const { from, to } = range === "custom" ? this.selection : presetRange(range, today(this.timezone));
+    const query: Query = { from, to, timezone };
+    for (const filter of FILTERS) if (filters[filter]) query[filter] = filters[filter].map(listed);
+    return query;
+  }
+
+  #noticeSignedOut(): boolean {
+    const panels = [this.me, this.capabilities, this.summary, this.heatmap, this.top, this.hosts, this.activity];
+    if (!panels.some((panel) => panel.error instanceof HubError && panel.error.status === 401)) return false;
+    this.#leave();
+    return true;
+  }
+
+  #leave(): void {
+    this.stop();
+    this.signedOut = true;
+    for (const panel of [this.me, this.summary, this.heatmap, this.top, this.hosts, this.activity]) panel.clear();
+  }
+}

@@ -1,0 +1,41 @@
+import { get, HubError, type Query } from "./api";
+
+/** One reply of the hub and how it stands. Old numbers stay while the same question is asked again, and only then. */
+export class Panel<T> {
+  data = $state.raw<T | null>(null);
+  error = $state.raw<HubError | null>(null);
+  loading = $state(false);
+  settled: Promise<void> = Promise.resolve(); // when the newest question is answered
+  #running: AbortController | null = null;
+  #shown = ""; // the question that `data` answers
+
+  load(path: string, query: Query = {}): Promise<void> {
+    return (this.settled = this.#load(path, query));
+  }
+
+  async #load(path: string, query: Query): Promise<void> {
+    this.#running?.abort();
+    const running = (this.#running = new AbortController());
+    const question = JSON.stringify([path, query]);
+    this.loading = true;
+    try {
+      const data = await get<T>(path, query, running.signal);
+      if (running.signal.aborted) return;
+      this.data = data;
+      this.error = null;
+      this.#shown = question;
+    } catch (error) {
+      if (running.signal.aborted) return;
+      this.error = error instanceof HubError ? error : new HubError(0, "unreadable", "The hub's answer could not be read.");
+      if (this.#shown !== question) this.data = null;
+    } finally {
+      if (this.#running === running) this.loading = false;
+    }
+  }
+
+  clear(): void {
+    this.#running?.abort();
+    this.data = this.error = null;
+    this.loading = false;
+  }
+}

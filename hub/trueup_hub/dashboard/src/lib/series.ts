@@ -1,0 +1,97 @@
+/** From the API's series to what the chart draws: few enough parts, each with a lasting colour, stacked. */
+
+import type { Activity, Coverage, Point } from "./types";
+import { totalsField } from "./metrics";
+
+export const SLOTS = 8; // colours; further series are drawn together
+const REST = "\u0000rest"; // no key of the API looks like this
+
+export interface Part {
+  id: string; // REST, or the key with its null told apart from the text
+  label: string;
+  slot: number; // 0 … SLOTS-1, or SLOTS for the rest
+  values: (number | null)[];
+  total: number | null;
+}
+
+export interface Chart {
+  starts: string[]; // of the buckets
+  parts: Part[]; // greatest first, the rest last
+  gaps: Coverage[]; // of all parts together, bucket by bucket
+}
+
+export const partId = (key: string | null): string => (key === null ? "null" : `=${key}`);
+export const isRest = (part: Part): boolean => part.id === REST;
+
+/** Sum in which unknown adds nothing; over nothing known it stays unknown. */
+export function sum(values: Iterable<number | null>): number | null {
+  let total: number | null = null;
+  for (const value of values) if (value !== null) total = (total ?? 0) + value;
+  return total;
+}
+
+/** Which series has which colour. A series keeps its own for as long as it is shown: colours do not move under the reader. */
+export class Colours {
+  readonly #slots = new Map<string, number>();
+
+  /** Slots for at most SLOTS series that are shown together, all different. */
+  assign(ids: string[]): number[] {
+    const taken = new Set<number>();
+    const kept = ids.map((id) => {
+      const slot = this.#slots.get(id);
+      if (slot === undefined || taken.has(slot)) return null;
+      taken.add(slot);
+      return slot;
+    });
+    return ids.map((id, index) => {
+      let slot = kept[index] ?? 0;
+      if (kept[index] === null) while (taken.has(slot)) slot++;
+      taken.add(slot);
+      this.#slots.set(id, slot);
+      return slot;
+    });
+  }
+}
+
+export function chartOf(activity: Activity, metric: string, unknown: string, colours: Colours): Chart {
+  const field = totalsField(metric);
+  const all = activity.series.map(({ key, label, points }) => {
+    const values = points.map((point) => point.totals[field] ?? null);
+    return { id: partId(key), label: label ?? key ?? unknown, values, total: sum(values), points };
+  });
+  const starts = (all[0]?.points ?? []).map((point) => point.start);
+  const shown = all.filter((part) => part.total !== null).sort((a, b) => (b.total ?? 0) - (a.total ?? 0));
+  const head = shown.length > SLOTS ? shown.slice(0, SLOTS - 1) : shown;
+  const tail = shown.slice(head.length);
+  const slots = colours.assign(head.map((part) => part.id));
+  const parts: Part[] = head.map(({ points: _, ...part }, index) => ({ ...part, slot: slots[index] ?? 0 }));
+  if (tail.length) {
+    const values = starts.map((_, bucket) => sum(tail.map((part) => part.values[bucket] ?? null)));
+    parts.push({ id: REST, label: `${tail.length} others`, slot: SLOTS, values, total: sum(values) });
+  }
+  const gaps = starts.map((_, bucket) => coverageOf(all.map((part) => part.points[bucket]), metric));
+  return { starts, parts, gaps };
+}
+
+function coverageOf(points: (Point | undefined)[], metric: string): Coverage {
+  const together: Coverage = { events: 0, reported: 0, lower_bound: 0, derived: 0 };
+  for (const point of points) {
+    const one = point?.coverage[totalsField(metric)];
+    if (!one) continue;
+    for (const name of ["events", "reported", "lower_bound", "derived"] as const) together[name] += one[name];
+  }
+  return together;
+}
+
+/** Heights of the parts that are shown, each standing on those before it; the first part is at the bottom. */
+export function stack(parts: Part[], hidden: ReadonlySet<string>, buckets: number): (number | null)[][] {
+  const base = new Array<number>(buckets).fill(0);
+  return parts.map((part) => {
+    if (hidden.has(part.id)) return new Array<null>(buckets).fill(null);
+    return part.values.map((value, bucket) => {
+      if (value === null) return null;
+      base[bucket] = (base[bucket] ?? 0) + value;
+      return base[bucket] ?? 0;
+    });
+  });
+}

@@ -1,0 +1,64 @@
+/** The state of hosts and of trust in words. */
+
+import { exact, plural } from "./format";
+import type { HostState, Trust } from "./types";
+
+export type Tone = "good" | "warn" | "bad" | "quiet";
+
+interface Said {
+  tone: Tone;
+  words: string;
+}
+
+export const STATE_WORDS: Record<HostState, Said> = {
+  converged: { tone: "good", words: "converged" },
+  behind: { tone: "warn", words: "behind" },
+  silent: { tone: "warn", words: "silent" },
+  never: { tone: "quiet", words: "nothing yet" },
+  diverged: { tone: "bad", words: "diverged" },
+  forked: { tone: "bad", words: "forked" },
+  retired: { tone: "quiet", words: "retired" },
+};
+
+const WORST_FIRST = ["forked", "diverged", "silent", "behind", "never"] as const;
+
+/** One line: how many hosts are proven equal to what is shown, and what is with the others. */
+export function trustLine({ hosts }: Trust, locale?: string): Said {
+  const count = (number: number, what: string) => `${exact(number, locale)} ${what}`;
+  if (hosts.total === 0) return { tone: "quiet", words: "No host yet" };
+  const others = WORST_FIRST.filter((state) => hosts[state] > 0);
+  if (others.length === 0) {
+    return { tone: "good", words: hosts.total === 1 ? "1 host, converged" : `All ${count(hosts.total, "hosts converged")}` };
+  }
+  const tone = others.reduce<Tone>((worst, state) => worse(worst, STATE_WORDS[state].tone), "good");
+  const rest = others.map((state) => count(hosts[state], STATE_WORDS[state].words)).join(", ");
+  return { tone, words: `${exact(hosts.converged, locale)} of ${count(hosts.total, `${plural(hosts.total, "host")} converged`)} · ${rest}` };
+}
+
+function worse(a: Tone, b: Tone): Tone {
+  const order: Tone[] = ["good", "quiet", "warn", "bad"];
+  return order.indexOf(a) > order.indexOf(b) ? a : b;
+}
+
+export interface Fact {
+  name: string;
+  value: number;
+  meaning: string;
+  tone: Tone;
+}
+
+/** The numbers beside the numbers: what is still to come, what was set aside, what could not be proven. */
+export function trustFacts(trust: Trust): Fact[] {
+  const fact = (name: string, value: number, meaning: string, tone: Tone): Fact => ({ name, value, meaning, tone: value > 0 ? tone : "quiet" });
+  return [
+    fact("Pending changes", trust.pending_changes, "recorded on the machines, not here yet", "warn"),
+    fact("Need a resync", trust.needs_resync, "hosts that should push everything again", "warn"),
+    fact("Drift suspected", trust.drift_suspected, "hosts whose logs grow while their usage stays empty", "warn"),
+    fact("Rejected rows", trust.rejected, "rows that the hub could not accept", "bad"),
+    fact("Conflicting copies", trust.conflicting_copies, "requests that two hosts report with different numbers", "bad"),
+    fact("Unpriced tokens", trust.unpriced_tokens, "tokens of models without a list price", "warn"),
+    fact("Duplicates set aside", trust.set_aside_duplicates, "copies of requests that count once", "quiet"),
+    fact("Rows of old data", trust.old_data, "read by an older parser, and its log is gone", "warn"),
+    fact("Logs gone", trust.source_gone, "rows whose log file no longer exists; the ledger kept them", "quiet"),
+  ];
+}

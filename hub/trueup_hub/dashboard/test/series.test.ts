@@ -1,0 +1,56 @@
+import { describe, expect, test } from "vitest";
+import { chartOf, Colours, isRest, SLOTS, stack, sum } from "../src/lib/series";
+import type { Activity } from "../src/lib/types";
+
+const point = (start: string, total: number | null, events = 1) => ({
+  start,
+  totals: { total_tokens: total },
+  coverage: { total_tokens: { events, reported: total === null ? 0 : events, lower_bound: 0, derived: 0 } },
+});
+const activity = (...series: [string | null, (number | null)[]][]): Activity =>
+  ({
+    granularity: "day",
+    series: series.map(([key, values]) => ({ key, label: key, points: values.map((value, day) => point(`2026-11-0${day + 1}`, value)) })),
+  }) as unknown as Activity;
+
+test("unknown adds nothing, and over nothing known the sum is unknown", () => {
+  expect([sum([1, null, 2]), sum([null, null]), sum([]), sum([0])]).toEqual([3, null, null, 0]);
+});
+
+describe("chart", () => {
+  test("has the greatest part first and leaves out what reported nothing, but counts its gap", () => {
+    const chart = chartOf(activity(["small", [1, 2]], ["great", [10, null]], [null, [null, null]]), "total_tokens", "unknown", new Colours());
+    expect(chart.parts.map((part) => [part.label, part.total])).toEqual([["great", 10], ["small", 3]]);
+    expect(chart.gaps[1]).toEqual({ events: 3, reported: 1, lower_bound: 0, derived: 0 });
+  });
+
+  test("calls a series without a key unknown, which is not one that is called so", () => {
+    const chart = chartOf(activity([null, [2]], ["unknown", [1]]), "total_tokens", "unknown", new Colours());
+    expect(chart.parts.map((part) => part.label)).toEqual(["unknown", "unknown"]);
+    expect(new Set(chart.parts.map((part) => part.id)).size).toBe(2);
+  });
+
+  test("draws what has no colour of its own together, losing nothing", () => {
+    const many = Array.from({ length: 12 }, (_, n): [string, number[]] => [`m${n}`, [100 - n, 1]]);
+    const { parts } = chartOf(activity(...many), "total_tokens", "unknown", new Colours());
+    expect(parts).toHaveLength(SLOTS);
+    expect(parts.filter(isRest).map((part) => [part.label, part.slot])).toEqual([["5 others", SLOTS]]);
+    expect(sum(parts.map((part) => part.total))).toBe(sum(many.flatMap(([, values]) => values)));
+  });
+
+  test("stands each part on those that are shown below it", () => {
+    const { parts } = chartOf(activity(["a", [5, 5]], ["b", [3, null]], ["c", [1, 1]]), "total_tokens", "unknown", new Colours());
+    expect(stack(parts, new Set(), 2)).toEqual([[5, 5], [8, null], [9, 6]]);
+    expect(stack(parts, new Set(["=a"]), 2)).toEqual([[null, null], [3, null], [4, 1]]);
+  });
+});
+
+test("a colour stays with its series, and no two that are shown have the same", () => {
+  const colours = new Colours();
+  expect(colours.assign(["a", "b", "c"])).toEqual([0, 1, 2]);
+  expect(colours.assign(["c", "x", "a"])).toEqual([2, 1, 0]);
+  for (let round = 0; round < 5; round++) {
+    const shown = Array.from({ length: SLOTS }, (_, n) => `r${round}-${n}`);
+    expect(new Set(colours.assign(shown)).size).toBe(SLOTS);
+  }
+});
