@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from codex_lines import Read
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "codex"
