@@ -1,0 +1,100 @@
+"""`GET /analytics/activity`: every additive metric over time, stacked by one dimension."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from trueup_hub.analytics.buckets import GRANULARITIES, Buckets, Granularity, buckets
+from trueup_hub.analytics.scope import Named, Scope, open_scope
+from trueup_hub.analytics.totals import Coverage, Row, Totals, added, added_counts, coverage_of, rank, totals_of
+from trueup_hub.errors import BadRequest
+from trueup_hub.params import DIMENSIONS, Common
+from trueup_hub.trust import Reply, trust_of
+
+if TYPE_CHECKING:
+    from trueup_hub.db import Database
+
+GROUPS = DIMENSIONS
+MAX_POINTS = 40_000  # about 50 MB of JSON; narrower questions have answers that a page can draw
+
+
+class Point(Struct, frozen=True, gc=False):
+    """`start`: a date, or for hours a local time with its offset."""
+
+    start: str
+    totals: Totals
+    coverage: dict[str, Coverage]
+
+
+class Series(Named, frozen=True, kw_only=True):
+    points: list[Point]
+
+
+class Activity(Reply, frozen=True, kw_only=True):
+    """Every bucket of the range is in each series; the greatest series comes first. Without `group_by` there is one."""
+
+    granularity: Granularity
+    group_by: str | None
+    series: list[Series]
+
+
+async def activity(db: "Database", common: Common, granularity: Granularity, group_by: str | None) -> Activity:
+    """BadRequest `too_many_points` when the answer would have more than MAX_POINTS."""
+    async with open_scope(db, common) as scope:
+        _check_size((scope.last - scope.first).days + 1, granularity, 1)
+        parts = buckets(scope.first, scope.last, scope.zone, granularity)
+        usage, counts = await scope.usage(parts, group_by), await scope.counts(parts, group_by)
+        return Activity(
+            granularity=granularity,
+            group_by=group_by,
+            series=await _series(scope, parts, group_by, usage, counts),
+            trust=await trust_of(db, scope),
+            **scope.echo,
+        )
+
+
+async def _series(
+    scope: Scope,
+    parts: Buckets,
+    group_by: str | None,
+    usage: dict[tuple[int, int], Row],
+    counts: dict[tuple[int, int], Row],
+) -> list[Series]:
+    keys = {key for _, key in (*usage, *counts)} if group_by else {0}
+    if len(keys) * len(parts.starts) > MAX_POINTS:
+        raise _too_many(len(keys) * len(parts.starts))
+    names = await scope.names(group_by, keys)
+    used, counted = defaultdict(list), defaultdict(list)
+    for (_, key), row in usage.items():
+        used[key].append(row)
+    for (_, key), row in counts.items():
+        counted[key].append(row)
+    order = sorted(keys, key=lambda key: rank(added(used[key]), added_counts(counted[key]), names[key].key))
+    return [
+        Series(
+            key=names[key].key,
+            label=names[key].label,
+            points=[
+                Point(start, totals_of(usage.get((i, key)), counts.get((i, key))), coverage_of(usage.get((i, key))))
+                for i, start in enumerate(parts.starts)
+            ],
+        )
+        for key in order
+    ]
+
+
+def _check_size(days: int, granularity: Granularity, series: int) -> None:
+    """Before anything is computed: hours of a century are refused without asking the database."""
+    points = series * {"hour": 24 * days, "day": days, "week": days // 7, "month": days // 31}[granularity]
+    if points > MAX_POINTS:
+        raise _too_many(points)
+
+
+def _too_many(points: int) -> BadRequest:
+    return BadRequest(
+        "too_many_points",
+        f"The answer would have {points} points, more than {MAX_POINTS}: use a shorter range, a filter or a coarser"
+        f" 'granularity' ({', '.join(GRANULARITIES)}).",
+        limit=MAX_POINTS,
+    )

@@ -1,0 +1,152 @@
+"""What a request counts: its range, zone and filters, resolved to the numbers that rollups are keyed by.
+
+All statements of a scope see one moment of the database, so the parts of an answer agree with each other.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
+
+from trueup_hub import sqlfiles
+from trueup_hub.analytics.buckets import Buckets, first_slot, local_time, whole
+from trueup_hub.analytics.totals import SUMS_SQL, Row
+from trueup_hub.errors import BadRequest
+from trueup_hub.params import Common
+
+if TYPE_CHECKING:
+    from trueup_hub.db import Connection, Database
+
+ALL_SLOTS = (0, 2**31 - 1)
+FACT_DIMENSIONS = ("host", "harness", "project", "model", "provider")  # in the order of the SQL's parameters
+
+
+def sql(module: str, name: str) -> str:
+    """A block of `sql/<module>.sql`, with {sums} filled in."""
+    return sqlfiles.load(module)[name].replace("{sums}", SUMS_SQL)
+
+
+class Range(Struct, frozen=True, kw_only=True):
+    """Echoed by every answer: what was really counted. Both days are included."""
+
+    first: date = field(name="from")
+    last: date = field(name="to")
+    timezone: str
+
+
+class Named(Struct, frozen=True, kw_only=True):
+    """A value of a dimension. `key` is what a filter takes, null = unknown; hosts have their label beside the id."""
+
+    key: str | None
+    label: str | None
+
+
+class Scope:
+    """Made by `open_scope`. `numbers`: for each of FACT_DIMENSIONS the numbers to count, None = all."""
+
+    def __init__(
+        self,
+        connection: "Connection",
+        first: date,
+        last: date,
+        zone: ZoneInfo,
+        zone_no: int | None,
+        numbers: Sequence[list[int] | None],
+    ) -> None:
+        self.connection = connection
+        self.first, self.last, self.zone = first, last, zone
+        self.zone_no = zone_no  # None: usage_days does not have this zone
+        self.numbers = tuple(numbers)
+        self.whole = whole(first, last, zone)
+        self.filters = (*self.whole.bounds, *self.numbers)  # $1 … $7 of sql/analytics.sql
+
+    @property
+    def echo(self) -> dict[str, Any]:
+        return {"first": self.first, "last": self.last, "timezone": self.zone.key}
+
+    async def fetch(self, module: str, name: str, *args: Any) -> list[Any]:
+        """Rows of block `name`; `args` follow the filters."""
+        return await self.connection.fetch(sql(module, name), *self.filters, *args)
+
+    async def usage(self, buckets: Buckets, by: str | None = None) -> dict[tuple[int, int], Row]:
+        """Sums of usage by (bucket, number of dimension `by`); what is empty is absent."""
+        host, harness, project, model, provider = self.numbers
+        if self.zone_no is None or buckets.days is None or project is not None or by == "project":
+            rows = await self.fetch("analytics", "usage_by_slot", buckets.bounds, by)
+        else:
+            statement = sql("analytics", "usage_by_day")
+            narrowed = (self.first, self.last, host, harness, model, provider)
+            rows = await self.connection.fetch(statement, *narrowed, buckets.days, by, self.zone_no)
+        return {(row["bucket"], row["key"]): row for row in rows}
+
+    async def counts(self, buckets: Buckets, by: str | None = None) -> dict[tuple[int, int], Row]:
+        """Messages, tool calls and session starts by (bucket, number of dimension `by`)."""
+        rows = await self.fetch("analytics", "counts_by_slot", buckets.bounds, by)
+        return {(row["bucket"], row["key"]): row for row in rows}
+
+    async def names(self, by: str | None, numbers: Iterable[int]) -> dict[int, Named]:
+        """What the numbers of a dimension are called."""
+        wanted = list(set(numbers))
+        if by is None:
+            return {0: Named(key=None, label=None)}
+        if by == "host":
+            hosts = await self.connection.fetch(
+                "SELECT host_no, host_id, label FROM hosts WHERE host_no = ANY($1::int4[])", wanted
+            )
+            return {row[0]: Named(key=str(UUID(bytes=row[1])), label=row[2]) for row in hosts}
+        terms = await self.connection.fetch(
+            "SELECT term_no, nullif(term, '') FROM terms WHERE term_no = ANY($1::int4[])", wanted
+        )
+        return {number: Named(key=term, label=term) for number, term in terms}
+
+
+@contextlib.asynccontextmanager
+async def open_scope(db: "Database", common: Common) -> AsyncIterator[Scope]:
+    """Resolve a request. BadRequest names a filter value that this hub does not know."""
+    async with db.snapshot() as connection:
+        numbers = [await _numbers(connection, name, common.filters.get(name)) for name in FACT_DIMENSIONS]
+        first, last = await _days(connection, common, numbers)
+        zone_no = await connection.fetchval("SELECT zone_no FROM zones WHERE zone = $1", common.zone.key)
+        yield Scope(connection, first, last, common.zone, zone_no, numbers)
+
+
+async def _numbers(connection: "Connection", dimension: str, values: list[str] | None) -> list[int] | None:
+    if values is None:
+        return None
+    if dimension == "host":
+        query = (
+            "SELECT v, host_no FROM unnest($1::text[]) v"
+            " LEFT JOIN hosts ON lower(v) = host_id::text OR (v = label AND v <> '')"
+        )
+    else:
+        query = "SELECT v, term_no FROM unnest($1::text[]) v LEFT JOIN terms ON term = v"
+    found = await connection.fetch(query, values)
+    unknown = [value for value, number in found if number is None]
+    if unknown:
+        shown = ", ".join(f"'{value}'" for value in unknown)
+        raise BadRequest(
+            "unknown_value", f"This hub knows no {dimension} {shown}.", parameter=dimension, values=unknown
+        )
+    return sorted({number for _, number in found})
+
+
+async def _days(connection: "Connection", common: Common, numbers: Sequence[list[int] | None]) -> tuple[date, date]:
+    """The range asked for; an end that was not asked for is the first or last day on which anything happened."""
+    if common.first is not None and common.last is not None:
+        return common.first, common.last
+    begin, end = ALL_SLOTS
+    if common.first is not None:
+        begin = first_slot(common.first, common.zone)
+    row = await connection.fetchrow(sql("analytics", "extent"), begin, end, *numbers)
+    if row is None or row[0] is None:
+        today = datetime.now(UTC).astimezone(common.zone).date()
+        first, last = common.first or common.last or today, common.last or common.first or today
+    else:
+        happened = [local_time(slot, common.zone).date() for slot in row]
+        first, last = common.first or happened[0], common.last or happened[1]
+    # One end alone may lie outside of what happened
+    return (first, max(first, last)) if common.last is None else (min(first, last), last)

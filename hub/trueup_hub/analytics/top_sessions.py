@@ -1,0 +1,76 @@
+"""`GET /analytics/top-sessions`: the sessions that used most inside the range."""
+
+from typing import TYPE_CHECKING
+
+from trueup_hub.analytics.heads import Head, heads_of
+from trueup_hub.analytics.scope import open_scope
+from trueup_hub.analytics.totals import (
+    Coverage,
+    Totals,
+    coverage_of,
+    microusd,
+    name_in_coverage,
+    totals_of,
+)
+from trueup_hub.params import Common
+from trueup_hub.trust import Reply, trust_of
+from trueup_shared.metrics import METRIC
+
+if TYPE_CHECKING:
+    from trueup_hub.db import Database
+
+METRIC_NAMES = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "total_tokens",
+    "peak_context_tokens",
+    "cost",
+)
+MAX_LIMIT = 100
+
+
+class TopSession(Head, frozen=True, kw_only=True):
+    """`value`: of the metric, money in microdollars; `coverage`: of the metric. All inside the range."""
+
+    value: int
+    coverage: Coverage
+    totals: Totals
+
+
+class TopSessions(Reply, frozen=True, kw_only=True):
+    """`not_reported`: sessions of the range that reported nothing for the metric, so they cannot be ranked."""
+
+    metric: str
+    sessions: list[TopSession]
+    not_reported: int
+
+
+async def top_sessions(db: "Database", common: Common, metric: str, limit: int) -> TopSessions:
+    """Greatest value first, then by id. A session that several hosts have is one."""
+    async with open_scope(db, common) as scope:
+        rows = await scope.fetch("analytics", "top_sessions", metric, limit)
+        values = {row["session_key"]: row["value"] for row in rows if row["session_key"] is not None}
+        used = await scope.fetch("analytics", "usage_of_sessions", list(values))
+        usage = {row["session_key"]: row for row in used}
+        heads = await heads_of(scope.connection, list(values))
+        counts = {row["session_key"]: row for row in await scope.fetch("sessions", "counts_of_sessions", list(values))}
+        money = METRIC[metric].kind == "money"
+        sessions = [
+            TopSession(
+                **heads[key],
+                value=microusd(value) if money else value,
+                coverage=coverage_of(usage[key])[name_in_coverage(METRIC[metric])],
+                totals=totals_of(usage[key], counts.get(key)),
+            )
+            for key, value in values.items()
+        ]
+        return TopSessions(
+            metric=metric,
+            sessions=sessions,
+            not_reported=rows[0]["not_reported"],
+            trust=await trust_of(db, scope),
+            **scope.echo,
+        )

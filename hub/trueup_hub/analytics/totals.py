@@ -1,0 +1,144 @@
+"""`totals` and `coverage`, which every aggregate has (design section 8), out of rollup sums.
+
+Null where nothing was reported, 0 where 0 was reported. Money is integer microdollars at list price, summed in
+nanodollars and rounded once. All of `totals` is additive; peaks, medians and active sessions stand outside of it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from trueup_hub.ingest.measures import MEASURES
+from trueup_shared.metrics import ADDITIVE_COUNTERS, COUNTERS, TOTAL_PARTS, Metric
+
+NANO_PER_MICRO = 1000
+NANO = 1_000_000_000
+
+Row = Mapping[str, Any]  # s_, r_, l_, d_ of each counter and n: the columns of usage_slots, summed
+
+
+class Coverage(Struct, frozen=True, gc=False):
+    """Of `events`, how many reported it, and how many of these were lower bounds or derived."""
+
+    events: int
+    reported: int
+    lower_bound: int
+    derived: int
+
+
+class Totals(Struct, frozen=True, kw_only=True, gc=False):
+    """Counts are never null. `sessions`: those that started there. `unpriced_tokens`: without a list price."""
+
+    messages: int
+    user_messages: int
+    tool_calls: int
+    sessions: int
+    input_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    cache_write_1h_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    input_undivided_tokens: int | None
+    undivided_tokens: int | None
+    total_tokens: int | None
+    cost_microusd: int | None
+    reported_cost_microusd: int | None
+    reported_credits: float | None
+    unpriced_tokens: int
+
+
+COUNTS = ("messages", "user_messages", "tool_calls", "sessions")
+_SUMS = (*ADDITIVE_COUNTERS, "total_tokens")
+_COLUMNS = tuple((name, f"s_{name}", f"r_{name}") for name in ADDITIVE_COUNTERS)
+_PARTS = tuple(f"r_{name}" for name in TOTAL_PARTS)
+_COVERED = tuple((name, f"r_{name}", f"l_{name}", f"d_{name}") for name in (*COUNTERS, "total_tokens"))
+_NO_COUNTS: Row = dict.fromkeys(COUNTS, 0)
+
+_PEAK = "max_context_tokens"
+_ADDED = tuple(name for name in MEASURES if name != _PEAK)
+
+# The columns of a usage rollup, summed: what {sums} stands for in sql/*.sql.
+SUMS_SQL = ", ".join((*(f"sum({name})::int8 AS {name}" for name in _ADDED), f"max({_PEAK}) AS {_PEAK}"))
+
+
+def added(rows: Iterable[Row]) -> Row | None:
+    """Usage of several groups together; None when there is none."""
+    rows = list(rows)
+    if not rows:
+        return None
+    peaks = [row[_PEAK] for row in rows if row[_PEAK] is not None]
+    return {name: sum(row[name] for row in rows) for name in _ADDED} | {_PEAK: max(peaks, default=None)}
+
+
+def added_counts(rows: Iterable[Row]) -> Row | None:
+    rows = list(rows)
+    return {name: sum(row[name] for row in rows) for name in COUNTS} if rows else None
+
+
+def rank(usage: Row | None, counts: Row | None, name: str | None) -> tuple[int, int, str]:
+    """Sort key of a group: most tokens first, then most messages, then by name."""
+    return (
+        -(usage["s_total_tokens"] if usage else 0),
+        -(counts["messages"] if counts else 0),
+        name or "",
+    )
+
+
+def peak_of(usage: Row | None) -> int | None:
+    """The largest prompt of one request: a maximum, never summed."""
+    return None if usage is None else usage[_PEAK]
+
+
+def microusd(nanousd: int) -> int:
+    """Half up."""
+    return (nanousd + NANO_PER_MICRO // 2) // NANO_PER_MICRO
+
+
+def totals_of(usage: Row | None, counts: Row | None) -> Totals:
+    """`usage`: sums of a usage rollup, `counts`: of activity_slots; None = nothing there."""
+    counts = counts or _NO_COUNTS
+    shown: dict[str, Any] = {name: counts[name] for name in COUNTS}
+    if usage is None:
+        return Totals(
+            **shown | dict.fromkeys(_SUMS),
+            cost_microusd=None,
+            reported_cost_microusd=None,
+            reported_credits=None,
+            unpriced_tokens=0,
+        )
+    shown |= {name: usage[s] if usage[r] else None for name, s, r in _COLUMNS}
+    # Coverage counts complete totals only, but what a request reported of its total is part of the sum all the same.
+    shown["total_tokens"] = usage["s_total_tokens"] if any(usage[part] for part in _PARTS) else None
+    return Totals(
+        **shown,
+        cost_microusd=microusd(usage["s_cost"]) if usage["r_cost"] else None,
+        reported_cost_microusd=microusd(usage["s_reported_usd"]) if usage["r_reported_usd"] else None,
+        reported_credits=usage["s_reported_credits"] / NANO if usage["r_reported_credits"] else None,
+        unpriced_tokens=usage["unpriced_tokens"],
+    )
+
+
+def coverage_of(usage: Row | None) -> dict[str, Coverage]:
+    """An entry for every counter, `total_tokens`, and both kinds of cost (reported = had a price)."""
+    if usage is None:
+        return _NOTHING
+    n = usage["n"]
+    covered = {name: Coverage(n, usage[r], usage[low], usage[d]) for name, r, low, d in _COVERED}
+    covered["cost_microusd"] = Coverage(n, usage["r_cost"], usage["l_cost"], 0)
+    covered["reported_cost_microusd"] = Coverage(n, usage["r_reported_usd"], 0, 0)
+    return covered
+
+
+NO_COVERAGE = Coverage(0, 0, 0, 0)
+_NOTHING = dict.fromkeys((*COUNTERS, "total_tokens", "cost_microusd", "reported_cost_microusd"), NO_COVERAGE)
+
+
+def name_in_totals(metric: Metric) -> str:
+    """`cost` is asked for by its short name and shown in its unit."""
+    return "cost_microusd" if metric.kind == "money" else metric.name
+
+
+def name_in_coverage(metric: Metric) -> str:
+    return "context_tokens" if metric.name == "peak_context_tokens" else name_in_totals(metric)

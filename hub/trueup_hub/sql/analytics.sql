@@ -1,0 +1,172 @@
+-- Aggregates over the rollups. {sums} stands for the sum of every column of a usage rollup (analytics/totals.py).
+-- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
+
+-- extent: first and last slot in which anything happened
+SELECT min(first), max(last)
+FROM (SELECT min(slot) AS first, max(slot) AS last FROM usage_slots
+      WHERE slot >= $1 AND slot < $2
+        AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+        AND ($4::int4[] IS NULL OR harness = ANY ($4))
+        AND ($5::int4[] IS NULL OR project = ANY ($5))
+        AND ($6::int4[] IS NULL OR model = ANY ($6))
+        AND ($7::int4[] IS NULL OR provider = ANY ($7))
+      UNION ALL
+      SELECT min(slot), max(slot) FROM activity_slots
+      WHERE slot >= $1 AND slot < $2
+        AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+        AND ($4::int4[] IS NULL OR harness = ANY ($4))
+        AND ($5::int4[] IS NULL OR project = ANY ($5))
+        AND ($6::int4[] IS NULL OR model = ANY ($6))
+        AND ($7::int4[] IS NULL OR 0 = ANY ($7))) extents
+
+-- usage_by_slot: usage of each bucket ($8: bounds in slots, one more than buckets) and value of dimension $9
+SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket,
+       CASE $9::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'project' THEN project
+                     WHEN 'model' THEN model WHEN 'provider' THEN provider ELSE 0 END AS key,
+       {sums}
+FROM usage_slots
+WHERE slot >= $1 AND slot < $2
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR model = ANY ($6))
+  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+GROUP BY 1, 2
+
+-- usage_by_day: the same out of the days of zone $9, which know no project; $1 and $2 are days, $7 bounds in days
+SELECT width_bucket(day, $7::date[]) - 1 AS bucket,
+       CASE $8::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'model' THEN model
+                     WHEN 'provider' THEN provider ELSE 0 END AS key,
+       {sums}
+FROM usage_days
+WHERE zone_no = $9 AND day >= $1 AND day <= $2
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR model = ANY ($5))
+  AND ($6::int4[] IS NULL OR provider = ANY ($6))
+GROUP BY 1, 2
+
+-- counts_by_slot: messages, tool calls and session starts of each bucket; they have no provider, starts no model
+SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket,
+       CASE $9::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'project' THEN project
+                     WHEN 'model' THEN model ELSE 0 END AS key,
+       sum(messages)::int8 AS messages, sum(user_messages)::int8 AS user_messages,
+       sum(tool_calls)::int8 AS tool_calls, sum(sessions)::int8 AS sessions
+FROM activity_slots
+WHERE slot >= $1 AND slot < $2
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR model = ANY ($6))
+  AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+GROUP BY 1, 2
+
+-- active_sessions: how many sessions used anything in each bucket; not additive
+SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, count(DISTINCT session_key) AS active_sessions
+FROM session_slots
+WHERE slot >= $1 AND slot < $2
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR model = ANY ($6))
+  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+GROUP BY 1
+
+-- sessions_figures: averages and medians over the sessions that used anything, of what they used inside the range
+WITH used AS (
+  SELECT session_key,
+         CASE WHEN sum(r_output_tokens) > 0 THEN sum(s_output_tokens) END::int8 AS output_tokens,
+         CASE WHEN sum(r_input_tokens + r_cache_read_tokens + r_cache_write_tokens + r_output_tokens
+                       + r_input_undivided_tokens + r_undivided_tokens) > 0
+              THEN sum(s_total_tokens) END::int8 AS total_tokens,
+         CASE WHEN sum(r_cost) > 0 THEN sum(s_cost) END::int8 AS cost
+  FROM session_slots
+  WHERE slot >= $1 AND slot < $2
+    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+    AND ($4::int4[] IS NULL OR harness = ANY ($4))
+    AND ($5::int4[] IS NULL OR project = ANY ($5))
+    AND ($6::int4[] IS NULL OR model = ANY ($6))
+    AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  GROUP BY session_key
+)
+SELECT count(*) AS active_sessions, count(output_tokens) AS token_reporting_sessions,
+       avg(output_tokens)::float8 AS avg_output_tokens, avg(total_tokens)::float8 AS avg_total_tokens,
+       avg(cost)::float8 AS avg_cost,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY output_tokens) AS median_output_tokens,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY total_tokens) AS median_total_tokens,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY cost) AS median_cost
+FROM used
+
+-- messages_figures: messages of the sessions that started between $1 and $2, over their whole life
+SELECT avg(messages)::float8 AS avg_messages,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY messages) AS median_messages,
+       percentile_cont(0.9) WITHIN GROUP (ORDER BY messages) AS p90_messages
+FROM sessions
+WHERE chosen AND started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR 0 = ANY ($6))
+  AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+
+-- top_sessions: the $9 sessions that used most of metric $8 inside the range, and how many did not report it
+WITH used AS (
+  SELECT session_key,
+         sum(CASE $8::text
+               WHEN 'input_tokens' THEN s_input_tokens WHEN 'cache_read_tokens' THEN s_cache_read_tokens
+               WHEN 'cache_write_tokens' THEN s_cache_write_tokens WHEN 'output_tokens' THEN s_output_tokens
+               WHEN 'reasoning_tokens' THEN s_reasoning_tokens WHEN 'total_tokens' THEN s_total_tokens
+               WHEN 'cost' THEN s_cost END)::int8 AS added,
+         sum(CASE $8::text
+               WHEN 'input_tokens' THEN r_input_tokens WHEN 'cache_read_tokens' THEN r_cache_read_tokens
+               WHEN 'cache_write_tokens' THEN r_cache_write_tokens WHEN 'output_tokens' THEN r_output_tokens
+               WHEN 'reasoning_tokens' THEN r_reasoning_tokens
+               WHEN 'total_tokens' THEN r_input_tokens + r_cache_read_tokens + r_cache_write_tokens + r_output_tokens
+                                        + r_input_undivided_tokens + r_undivided_tokens
+               WHEN 'cost' THEN r_cost ELSE r_context_tokens END) AS reported,
+         max(max_context_tokens) AS peak
+  FROM session_slots
+  WHERE slot >= $1 AND slot < $2
+    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+    AND ($4::int4[] IS NULL OR harness = ANY ($4))
+    AND ($5::int4[] IS NULL OR project = ANY ($5))
+    AND ($6::int4[] IS NULL OR model = ANY ($6))
+    AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  GROUP BY session_key
+)
+SELECT counted.not_reported, top.session_key, top.value
+FROM (SELECT count(*) FILTER (WHERE reported = 0) AS not_reported FROM used) counted
+LEFT JOIN (SELECT session_key, coalesce(added, peak) AS value FROM used WHERE reported > 0
+           ORDER BY value DESC, session_key LIMIT $9) top ON true
+ORDER BY top.value DESC, top.session_key
+
+-- leaders: which host, harness, project and model used most
+WITH used AS (
+  SELECT host_no, harness, project, model, sum(s_total_tokens)::int8 AS total_tokens
+  FROM usage_slots
+  WHERE slot >= $1 AND slot < $2 AND s_total_tokens > 0
+    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+    AND ($4::int4[] IS NULL OR harness = ANY ($4))
+    AND ($5::int4[] IS NULL OR project = ANY ($5))
+    AND ($6::int4[] IS NULL OR model = ANY ($6))
+    AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  GROUP BY host_no, harness, project, model
+)
+SELECT DISTINCT ON (dimension) dimension, key, total_tokens
+FROM (SELECT CASE WHEN grouping(host_no) = 0 THEN 'host' WHEN grouping(harness) = 0 THEN 'harness'
+                  WHEN grouping(project) = 0 THEN 'project' ELSE 'model' END AS dimension,
+             coalesce(host_no, harness, project, model) AS key, sum(total_tokens)::int8 AS total_tokens
+      FROM used
+      GROUP BY GROUPING SETS ((host_no), (harness), (project), (model))) leaders
+ORDER BY dimension, total_tokens DESC, key
+
+-- usage_of_sessions: what sessions $8 used inside the range
+SELECT session_key, {sums}
+FROM session_slots
+WHERE session_key = ANY ($8::uuid[]) AND slot >= $1 AND slot < $2
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR model = ANY ($6))
+  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+GROUP BY session_key

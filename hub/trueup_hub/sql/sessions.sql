@@ -1,0 +1,108 @@
+-- Sessions. The chosen copy supplies project, times and messages; usage is the sum of counted events, whoever has them.
+-- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
+
+-- list_sessions: what started or used anything in the range, by sort key $8 (times $9, 1 or -1), after ($10, $11)
+WITH used AS (
+  SELECT session_key, max(slot) AS last_slot, max(max_context_tokens) AS peak_context_tokens,
+         sum(s_total_tokens) FILTER (WHERE s_total_tokens > 0 OR r_total_tokens > 0)::int8 AS total_tokens,
+         sum(s_output_tokens) FILTER (WHERE r_output_tokens > 0)::int8 AS output_tokens,
+         sum(s_cost) FILTER (WHERE r_cost > 0)::int8 AS cost
+  FROM session_slots
+  WHERE slot >= $1 AND slot < $2
+    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+    AND ($4::int4[] IS NULL OR harness = ANY ($4))
+    AND ($5::int4[] IS NULL OR project = ANY ($5))
+    AND ($6::int4[] IS NULL OR model = ANY ($6))
+    AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  GROUP BY session_key
+), keys AS (
+  SELECT session_key FROM used
+  UNION
+  SELECT session_key FROM sessions
+  WHERE chosen AND ((started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900))
+                    OR (started_at IS NULL AND $13::bool))
+    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+    AND ($4::int4[] IS NULL OR harness = ANY ($4))
+    AND ($5::int4[] IS NULL OR project = ANY ($5))
+    AND ($6::int4[] IS NULL OR 0 = ANY ($6))
+    AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+), ranked AS (
+  SELECT keys.session_key, coalesce($9::int8 * CASE $8::text
+           WHEN 'started_at' THEN (extract(epoch FROM s.started_at) * 1000000)::int8
+           WHEN 'last_active_at' THEN u.last_slot WHEN 'messages' THEN s.messages WHEN 'cost' THEN u.cost
+           WHEN 'total_tokens' THEN u.total_tokens WHEN 'output_tokens' THEN u.output_tokens
+           ELSE u.peak_context_tokens END, -2::int8 ^ 62) ::int8 AS sort
+  FROM keys LEFT JOIN used u USING (session_key) LEFT JOIN sessions s ON s.session_key = keys.session_key AND s.chosen
+)
+SELECT session_key, sort FROM ranked
+WHERE $11::uuid IS NULL OR sort < $10::int8 OR (sort = $10 AND session_key > $11)
+ORDER BY sort DESC, session_key LIMIT $12
+
+-- heads: who and when sessions $1 are
+SELECT s.session_key, s.session_id, nullif(harness.term, '') AS harness, nullif(project.term, '') AS project,
+       nullif(relationship.term, '') AS relationship, nullif(os_user.term, '') AS os_user, s.parent_key,
+       h.host_id, h.label AS host_label, s.started_at, s.git_branch, s.harness_version
+FROM sessions s
+JOIN hosts h USING (host_no)
+JOIN terms harness ON harness.term_no = s.harness
+JOIN terms project ON project.term_no = s.project
+JOIN terms relationship ON relationship.term_no = s.relationship
+JOIN terms os_user ON os_user.term_no = s.os_user
+WHERE s.chosen AND s.session_key = ANY ($1::uuid[])
+
+-- models_of_sessions: what sessions $1 used, and when last, over their whole life
+SELECT session_key, max(slot) AS last_slot,
+       array_agg(DISTINCT term ORDER BY term) FILTER (WHERE term <> '') AS models
+FROM session_slots
+JOIN terms ON term_no = model
+WHERE session_key = ANY ($1::uuid[])
+GROUP BY session_key
+
+-- counts_of_sessions: messages, tool calls and starts of sessions $8 inside the range
+WITH copies AS (
+  SELECT host_no, ledger_no, session_key, started_at, harness, project
+  FROM sessions WHERE chosen AND session_key = ANY ($8::uuid[])
+), entries AS (
+  SELECT c.session_key, 1 AS messages, coalesce(cardinality(m.tool_names), 0) AS tool_calls, 0 AS sessions,
+         (m.role = (SELECT term_no FROM terms WHERE term = 'user')
+          AND m.kind = (SELECT term_no FROM terms WHERE term = 'prompt'))::int AS user_messages
+  FROM copies c JOIN messages m USING (host_no, ledger_no, session_key)
+  WHERE NOT m.stale AND m.at >= to_timestamp($1::int8 * 900) AND m.at < to_timestamp($2::int8 * 900)
+    AND ($3::int4[] IS NULL OR m.host_no = ANY ($3))
+    AND ($4::int4[] IS NULL OR m.harness = ANY ($4))
+    AND ($5::int4[] IS NULL OR m.project = ANY ($5))
+    AND ($6::int4[] IS NULL OR m.model = ANY ($6))
+    AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+  UNION ALL
+  SELECT session_key, 0, 0, 1, 0 FROM copies
+  WHERE started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
+    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+    AND ($4::int4[] IS NULL OR harness = ANY ($4))
+    AND ($5::int4[] IS NULL OR project = ANY ($5))
+    AND ($6::int4[] IS NULL OR 0 = ANY ($6))
+    AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+)
+SELECT session_key, sum(messages)::int8 AS messages, sum(user_messages)::int8 AS user_messages,
+       sum(tool_calls)::int8 AS tool_calls, sum(sessions)::int8 AS sessions
+FROM entries GROUP BY session_key
+
+-- usage_by_model: what session $1 used, model by model
+SELECT nullif(term, '') AS model, {sums}
+FROM session_slots JOIN terms ON term_no = model
+WHERE session_key = $1
+GROUP BY term
+
+-- copies: in which ledgers session $1 is, and what of each counts
+SELECT h.host_id, h.label, l.ledger_id, s.chosen, s.stale, s.messages, s.seq, s.batch_no, s.data_version,
+       l.agent_version, l.generation, count(e.counted) FILTER (WHERE e.counted) AS events_counted,
+       count(e.counted) FILTER (WHERE NOT e.counted) AS events_set_aside
+FROM sessions s
+JOIN hosts h USING (host_no)
+JOIN ledgers l USING (host_no, ledger_no)
+LEFT JOIN events e USING (host_no, ledger_no, session_key)
+WHERE s.session_key = $1
+GROUP BY h.host_no, l.host_no, l.ledger_no, s.host_no, s.ledger_no, s.session_key
+ORDER BY s.chosen DESC, h.host_no, l.ledger_no
+
+-- children: sessions that name session $1 as their parent
+SELECT DISTINCT session_key FROM sessions WHERE parent_key = $1 AND chosen ORDER BY session_key

@@ -1,0 +1,33 @@
+-- What stands beside a number: copies set aside, conflicts, tokens without a price.
+-- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
+
+-- set_aside: events of the range that are another copy's to count
+SELECT count(*)
+FROM events
+WHERE NOT counted AND NOT stale AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR model = ANY ($6))
+  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+
+-- conflicts: requests that two hosts have exactly and yet with other numbers
+SELECT count(DISTINCT c.owner_key)
+FROM event_claims c
+JOIN events e ON e.host_no = c.host_no AND e.ledger_no = c.ledger_no AND e.event_key = c.owner_key
+WHERE c.conflict AND e.at >= to_timestamp($1::int8 * 900) AND e.at < to_timestamp($2::int8 * 900)
+  AND ($3::int4[] IS NULL OR e.host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR e.harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR e.project = ANY ($5))
+  AND ($6::int4[] IS NULL OR e.model = ANY ($6))
+  AND ($7::int4[] IS NULL OR e.provider = ANY ($7))
+
+-- unpriced: tokens of counted events without a list price
+SELECT coalesce(sum(unpriced_tokens), 0)::int8
+FROM usage_slots
+WHERE slot >= $1 AND slot < $2 AND unpriced_tokens > 0
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR model = ANY ($6))
+  AND ($7::int4[] IS NULL OR provider = ANY ($7))

@@ -1,0 +1,160 @@
+"""How far a number can be trusted (design section 8): the `trust` block of answers, and `/trust` host by host."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from trueup_hub.analytics.scope import Range, Scope, open_scope
+from trueup_hub.hosts import Flag, HostReport, State, list_hosts
+from trueup_hub.params import Common
+
+if TYPE_CHECKING:
+    from trueup_hub.db import Database
+
+
+class HostCounts(Struct, kw_only=True):
+    """`total` is without the retired ones: nothing more is expected of them."""
+
+    total: int = 0
+    converged: int = 0
+    behind: int = 0
+    silent: int = 0
+    diverged: int = 0
+    forked: int = 0
+    never: int = 0
+    retired: int = 0
+
+
+class Trust(Struct, frozen=True, kw_only=True):
+    """Filtered like the aggregate beside it. Facts of a whole host are filtered by host alone.
+
+    `complete_up_to`: before this time no host has anything that is not counted; null when one has never converged.
+    """
+
+    as_of: datetime
+    complete_up_to: datetime | None
+    hosts: HostCounts
+    needs_resync: int  # hosts
+    drift_suspected: int  # hosts
+    pending_changes: int
+    old_data: int
+    source_gone: int
+    set_aside_duplicates: int
+    conflicting_copies: int
+    rejected: int
+    unpriced_tokens: int
+    scrubbed_at: datetime | None  # null: the stored rows have not been recomputed yet
+
+
+class HostTrust(Struct, frozen=True, kw_only=True):
+    """One host: its state, why, and what to do; `flags` say what stands beside the state."""
+
+    host_id: str
+    label: str
+    state: State
+    reason: str
+    action: str
+    complete_up_to: datetime | None
+    pending_changes: int
+    flags: list[Flag]
+
+
+class TrustReport(Range, frozen=True, kw_only=True):
+    trust: Trust
+    hosts: list[HostTrust]
+
+
+class Reply(Range, frozen=True, kw_only=True):
+    """What every analytics answer begins with."""
+
+    trust: Trust
+
+
+_ACTIONS: dict[State, str] = {
+    "never": "Start the agent on this host: `trueup agent run`, or its service.",
+    "converged": "",
+    "behind": "Nothing, if it catches up by itself; else run `trueup pg push` on this host.",
+    "diverged": "Run `trueup pg push --full` on this host.",
+    "forked": "Find the machine that was copied from this one and enrol it again.",
+    "silent": "See whether the machine and its agent run: `trueup agent status`.",
+    "retired": "",
+}
+
+
+async def trust_of(db: "Database", scope: Scope) -> Trust:
+    """The trust block for what `scope` counts."""
+    return await _block(scope, await _hosts_of(db, scope))
+
+
+async def trust_report(db: "Database", common: Common) -> TrustReport:
+    """`GET /trust`."""
+    async with open_scope(db, common) as scope:
+        hosts = await _hosts_of(db, scope)
+        return TrustReport(trust=await _block(scope, hosts), hosts=[_host(host) for host in hosts], **scope.echo)
+
+
+async def _hosts_of(db: "Database", scope: Scope) -> list[HostReport]:
+    numbers = scope.numbers[0]
+    return [host for host in await list_hosts(db) if numbers is None or host.host_no in numbers]
+
+
+async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
+    counts = HostCounts()
+    for host in hosts:
+        setattr(counts, host.state, getattr(counts, host.state) + 1)
+    counts.total = len(hosts) - counts.retired
+    expected = [host for host in hosts if host.state != "retired"]
+    complete = [complete_up_to(host) for host in expected]
+    known = [at for at in complete if at is not None]
+    ledgers = [ledger for host in hosts for ledger in host.ledgers]
+    set_aside, conflicts, unpriced = [
+        (await scope.fetch("trust", name))[0][0] for name in ("set_aside", "conflicts", "unpriced")
+    ]
+    return Trust(
+        as_of=datetime.now(UTC),
+        complete_up_to=min(known) if known and len(known) == len(complete) else None,
+        hosts=counts,
+        needs_resync=sum(host.state in ("diverged", "forked") for host in hosts),
+        drift_suspected=sum(any(ledger.drift_suspected for ledger in host.ledgers) for host in hosts),
+        pending_changes=sum(pending_changes(host) for host in expected),
+        old_data=sum(ledger.old_data or 0 for ledger in ledgers),
+        source_gone=sum(ledger.source_gone or 0 for ledger in ledgers),
+        set_aside_duplicates=set_aside,
+        conflicting_copies=conflicts,
+        rejected=sum(ledger.rejected for ledger in ledgers),
+        unpriced_tokens=unpriced,
+        scrubbed_at=None,
+    )
+
+
+def complete_up_to(host: HostReport) -> datetime | None:
+    """When the hub last had all that the host's ledgers had; None where one has never converged."""
+    times = []
+    for ledger in host.ledgers:
+        if ledger.state == "never":
+            continue
+        if ledger.converged_at is None:
+            return None
+        # A heartbeat of a ledger without pending changes says that nothing came since.
+        current = ledger.state == "converged" and ledger.seen_at is not None
+        times.append(max(ledger.converged_at, ledger.seen_at) if current and ledger.seen_at else ledger.converged_at)
+    return min(times, default=None)
+
+
+def pending_changes(host: HostReport) -> int:
+    """Changes that its ledgers have and the hub has not, by what they said last."""
+    return sum(max(0, (ledger.head_seq or 0) - ledger.acked_seq) for ledger in host.ledgers)
+
+
+def _host(host: HostReport) -> HostTrust:
+    return HostTrust(
+        host_id=str(host.host_id),
+        label=host.label,
+        state=host.state,
+        reason=host.reason,
+        action=_ACTIONS[host.state],
+        complete_up_to=complete_up_to(host),
+        pending_changes=pending_changes(host),
+        flags=host.flags,
+    )

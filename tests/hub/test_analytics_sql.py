@@ -1,0 +1,12 @@
+import pytest
+
+from trueup_hub.analytics.scope import sql
+from trueup_hub.db import Database
+from trueup_hub.sqlfiles import load
+
+
+@pytest.mark.parametrize("module", ["analytics", "capabilities", "sessions", "trust"])
+async def test_every_block_is_understood_by_the_migrated_database(db: Database, module: str) -> None:
+    async with db.connection() as connection:
+        for name in load(module):
+            await connection.prepare(sql(module, name))
