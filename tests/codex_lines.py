@@ -96,7 +96,7 @@ class Read:
     def folder(self, root: Path) -> "Read":
         harness = Codex()
         for folder in harness.folders_of_root(root):
-            for source in harness.sources(folder) if folder.is_dir() else ():
+            for source in harness.sources(folder, []) if folder.is_dir() else ():
                 self.real(source.path)
         return self
 

@@ -21,7 +21,7 @@ def home(tmp_path: Path) -> Path:
 
 def found(home: Path) -> list[tuple[str, bool]]:
     harness = Codex()
-    sources = [s for folder in harness.data_folders(home, {}, "linux") for s in harness.sources(folder)]
+    sources = [s for folder in harness.data_folders(home, {}, "linux") for s in harness.sources(folder, [])]
     return [(str(s.path.relative_to(home / ".codex")), s.compressed) for s in sources]
 
 
@@ -57,7 +57,7 @@ def test_archiving_and_compressing_keep_the_identity(home: Path) -> None:
         file = home / ".codex" / place
         file.touch()
         folders = harness.data_folders(home, {}, "linux")
-        identities |= {source.identity for folder in folders for source in harness.sources(folder)}
+        identities |= {source.identity for folder in folders for source in harness.sources(folder, [])}
         file.unlink()
     assert len(identities) == 1
 
@@ -79,8 +79,9 @@ def test_a_root_is_a_users_home_or_codexs_home_or_the_sessions_themselves(home: 
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None:
-    with pytest.raises(OSError):
-        list(Codex().sources(tmp_path / "missing"))
+    errors: list[OSError] = []
+    assert list(Codex().sources(tmp_path / "missing", errors)) == []
+    assert [error.filename for error in errors] == [str(tmp_path / "missing")]
 
 
 def test_files_elsewhere_are_recognised_by_their_first_records() -> None:

@@ -44,8 +44,8 @@ class Harness(Protocol):
     def folders_of_root(self, root: Path) -> list[Path]:
         """Data folders that `--root` may mean: below a home, below the harness's home, or itself. First hit wins."""
 
-    def sources(self, folder: Path) -> Iterator[SourceFile]:
-        """Sources below a data folder, chosen by name alone. Directories that cannot be listed are left out."""
+    def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
+        """Sources below a data folder, chosen by name alone. Directories that cannot be listed go into `errors`."""
 
     def recognises(self, path: Path, head: bytes) -> bool:
         """Does a file found elsewhere fit, by its name and its first records (up to 64 KiB)?"""

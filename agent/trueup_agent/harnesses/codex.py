@@ -38,9 +38,9 @@ class Codex:
             return found
         return [root] if root.name in _FOLDERS or _holds_rollouts(root) else []
 
-    def sources(self, folder: Path) -> Iterator[SourceFile]:
+    def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         live = folder.parent / _FOLDERS[0] if folder.name == _FOLDERS[1] else None
-        for directory, subdirectories, names in os.walk(folder, onerror=_raise):
+        for directory, subdirectories, names in os.walk(folder, onerror=errors.append):
             subdirectories.sort()
             for name in sorted(names):
                 compressed = name.endswith(COMPRESSED)
@@ -66,10 +66,6 @@ class Codex:
 
     def parser(self, source: SourceFile, state: bytes | None) -> Parser:
         return CodexParser(source.path, state)
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _is_live(live: Path, stem: str) -> bool:
