@@ -83,10 +83,10 @@ class Query:
         if value is None:
             return None
         try:
-            day = date.fromisoformat(value) if len(value) == 10 else None
+            day = date.fromisoformat(value)
         except ValueError:
             day = None
-        if day is None:
+        if day is None or day.isoformat() != value:  # not 20261122 or 2026-W47-7
             raise bad(name, value, "must be a date such as 2026-11-22")
         if not FIRST_DAY <= day <= LAST_DAY:
             raise bad(name, value, f"must lie between {FIRST_DAY} and {LAST_DAY}")
