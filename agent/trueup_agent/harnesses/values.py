@@ -11,6 +11,7 @@ MAX_TEXT = 512  # characters; ids, models, paths and branches are far below
 EARLIEST = int(datetime(2015, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?\s*(Z|z|[+-]\d\d:?\d\d)?$")
 
@@ -37,7 +38,15 @@ def micros(value: Any) -> int | None:
     """RFC 3339 text to microseconds UTC between 2015 and 2100; without a zone it is taken as UTC."""
     if not isinstance(value, str):
         return None
-    # The common form first: 2026-03-02T09:14:05.120Z
+    if len(value) == 24 and value[10] == "T" and value[19] == "." and value[23] == "Z":
+        # The common form, 2026-03-02T09:14:05.120Z, in a fifth of the time. What it refuses, the pattern may know.
+        try:
+            since = datetime.fromisoformat(value) - _EPOCH
+        except ValueError:
+            pass
+        else:
+            result = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+            return result if EARLIEST <= result < LATEST else None
     match = _RFC3339.match(value)
     if match is None:
         return None

@@ -1,0 +1,155 @@
+"""Claude Code: terminal agent, IDE extensions, Agent SDK and the desktop app's agent mode (formats/claude.md).
+
+One JSONL file per session and per subagent, below a `projects` folder. What a file is, its path tells.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from trueup_agent.harnesses.base import Parser, SourceFile
+from trueup_agent.harnesses.claude_parser import ClaudeParser
+from trueup_agent.harnesses.claude_records import UNREADABLE, Record, decode_record, is_given, salvage
+from trueup_agent.harnesses.claude_session import AGENT_FILE, SESSION_ID, origin_of
+
+_DESKTOP = "local-agent-mode-sessions"
+_DESKTOP_DEPTH = 8  # how far below it `projects` folders are looked for
+_NOT_TRANSCRIPTS = {"journal.jsonl", "history.jsonl"}
+_NOT_ENTERED = {"tool-results"}
+_HEAD_RECORDS = 20
+_TALK = {"user", "assistant", "system", "progress", "attachment"}
+# A first record longer than the head: its outer fields usually come before the message.
+_CUT_RECORD = re.compile(
+    rb'^\{.{0,2000}?"sessionId"\s*:\s*"[^"]+".{0,2000}?"(?:type"\s*:\s*"(?:user|assistant)|message)"', re.S
+)
+
+
+class Claude:
+    """`base.Harness`."""
+
+    id = "claude"
+    data_version = 1
+
+    def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
+        config = _path(environ.get("XDG_CONFIG_HOME"), home) or home / ".config"
+        separator = ";" if platform == "win32" else ":"
+        named = environ.get("CLAUDE_CONFIG_DIR", "").split(",") + environ.get("CLAUDE_CONFIG_DIRS", "").split(separator)
+        homes = [path for name in named if (path := _path(name, home))]
+        homes += [home / ".claude", config / "claude"]
+        folders = [path if path.name == "projects" else path / "projects" for path in homes]
+        folders += _desktop_folders(home, config, environ, platform)
+        return list(dict.fromkeys(folders))
+
+    def folders_of_root(self, root: Path) -> list[Path]:
+        of_home = [root / ".claude/projects", root / ".config/claude/projects", root / ".config/Claude" / _DESKTOP]
+        of_home.append(root / "Library/Application Support/Claude" / _DESKTOP)
+        found = [folder for folder in of_home if folder.is_dir()]
+        if found:
+            return found
+        if (root / "projects").is_dir():
+            return [root / "projects"]
+        return [root] if root.name in ("projects", _DESKTOP) or _holds_projects(root) else []
+
+    def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
+        roots = _projects_below(folder, errors) if folder.name == _DESKTOP else [folder]
+        for root in roots:
+            for path in _transcripts(root, errors):
+                yield SourceFile(harness=self.id, path=path, identity=str(path))
+
+    def recognises(self, path: Path, head: bytes) -> bool:
+        if path.suffix != ".jsonl" or path.name in _NOT_TRANSCRIPTS or not _NOT_ENTERED.isdisjoint(path.parts):
+            return False
+        lines = head.split(b"\n")
+        if len(lines) == 1 and _CUT_RECORD.match(head):
+            return True
+        return any(_fits(line) for line in lines[:_HEAD_RECORDS])
+
+    def parser(self, source: SourceFile, state: bytes | None) -> Parser:
+        return ClaudeParser(origin_of(source.path), state)
+
+
+def _path(value: str | None, home: Path) -> Path | None:
+    value = (value or "").strip()
+    if not value:
+        return None
+    return home / value[1:].lstrip("/\\") if value[0] == "~" else Path(value)
+
+
+def _desktop_folders(home: Path, config: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
+    if platform == "darwin":
+        return [home / "Library/Application Support/Claude" / _DESKTOP]
+    if platform != "win32":
+        return [config / "Claude" / _DESKTOP]
+    roaming = Path(environ.get("APPDATA") or home / "AppData/Roaming")
+    packages = Path(environ.get("LOCALAPPDATA") or home / "AppData/Local") / "Packages"
+    installed = sorted({*packages.glob("Claude_*"), *packages.glob("*.Claude_*")})
+    return [roaming / "Claude" / _DESKTOP] + [p / "LocalCache/Roaming/Claude" / _DESKTOP for p in installed]
+
+
+def _holds_projects(root: Path) -> bool:
+    """Is it a data folder under another name: are there sessions one level below?"""
+    return any(
+        SESSION_ID.fullmatch(path.stem) or AGENT_FILE.fullmatch(path.stem)
+        for child in sorted(root.iterdir())
+        if child.is_dir()
+        for path in child.glob("*.jsonl")
+    )
+
+
+def _walk(top: Path, errors: list[OSError]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """`os.walk` in name order that follows links, but enters no directory twice."""
+    entered: set[tuple[int, int]] = set()
+    for directory, below, names in os.walk(top, onerror=errors.append, followlinks=True):
+        try:
+            status = Path(directory).stat()
+        except OSError as error:
+            errors.append(error)
+            below.clear()
+            continue
+        if (status.st_dev, status.st_ino) in entered:
+            below.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        below.sort()
+        yield Path(directory), below, sorted(names)
+
+
+def _transcripts(projects: Path, errors: list[OSError]) -> Iterator[Path]:
+    for directory, below, names in _walk(projects, errors):
+        below[:] = [name for name in below if name not in _NOT_ENTERED]
+        for name in names:
+            if name.endswith(".jsonl") and name not in _NOT_TRANSCRIPTS:
+                yield directory / name
+
+
+def _projects_below(desktop: Path, errors: list[OSError]) -> list[Path]:
+    found: list[Path] = []
+    for directory, below, _ in _walk(desktop, errors):
+        if "projects" in below:
+            found.append(directory / "projects")
+            below.remove("projects")
+        if len(directory.parts) - len(desktop.parts) >= _DESKTOP_DEPTH - 1:
+            below.clear()
+    return found
+
+
+def _fits(line: bytes) -> bool:
+    try:
+        records = [decode_record(line)]
+    except UNREADABLE:
+        records = [record for record, _ in salvage(line)[0]]
+    return any(_is_ours(record, line) for record in records)
+
+
+def _is_ours(record: Record, line: bytes) -> bool:
+    """Qwen Code and iFlow descend from the same shape; theirs have `parts` and other names for usage."""
+    if b'"usageMetadata"' in line or b'"parts"' in line:
+        return False
+    if record.message is not None and is_given(record.message.usage) and record.type in ("assistant", None):
+        return True
+    return (
+        record.type in _TALK
+        and record.session_id is not None
+        and (record.uuid is not None or record.message is not None)
+    )

@@ -1,0 +1,203 @@
+"""Usage events of Claude Code: their identity, and how the lines of one request become one snapshot."""
+
+from functools import lru_cache
+from hashlib import blake2b
+
+import msgspec
+from msgspec import Raw
+
+from trueup_agent.harnesses.claude_records import Message, Record, Usage, read_part
+from trueup_agent.harnesses.claude_session import HARNESS, SIDECHAIN, Session
+from trueup_agent.harnesses.claude_usage import (
+    ADVISOR,
+    SYNTHETIC,
+    Counters,
+    model_name,
+    provider_of,
+    read_counters,
+    reported_cost,
+)
+from trueup_agent.harnesses.values import counter, text
+from trueup_agent.records import EventRecord
+from trueup_shared import keys
+from trueup_shared.metrics import BIT
+
+FROM_RECORD, FROM_SESSION = 1, 2  # time_quality
+UNIQUE_ID_CHARS = 16  # of an id that a provider made; a shorter one ("msg_1") is a gateway's running number
+MAX_RAW_USAGE = 16 * 1024
+
+Identity = tuple[str | None, ...]
+
+_COUNTERS = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "context_tokens",
+)
+_DESCRIPTION = ("provider", "model", "service_tier", "speed", "reported_cost", "raw_usage")
+_encode_text = msgspec.json.Encoder().encode
+
+
+class Line:
+    """A line that holds an entry of a conversation, and what its file says of it."""
+
+    __slots__ = ("at", "copy", "message", "message_id", "quality", "record", "scope", "session", "text")
+
+    def __init__(self, record: Record, text: bytes, session: Session, copy: int, at: int | None) -> None:
+        self.record = record
+        self.text = text
+        self.session = session
+        self.copy = copy
+        self.at = at if at is not None else session.last_at
+        self.quality = FROM_RECORD if at is not None else FROM_SESSION
+
+
+def is_unique(producer_id: str) -> bool:
+    """Does an id hold everywhere? Gateways number messages per process: theirs hold for one session and human turn."""
+    return len(producer_id) >= UNIQUE_ID_CHARS
+
+
+def identity_of_message(line: Line, message_id: str) -> Identity:
+    """Never the time, which differs between the lines of one message."""
+    if is_unique(message_id):
+        return (message_id,)
+    return (line.record.session_id or line.session.id, line.session.turn_of(message_id), message_id)
+
+
+def identity_of_line(line: Line) -> Identity:
+    """For a message without an id."""
+    uuid = text(line.record.uuid)
+    if uuid is None:
+        return ("line", blake2b(line.text.strip(), digest_size=16).hexdigest())
+    return ("uuid", uuid) if is_unique(uuid) else ("uuid", line.record.session_id or line.session.id, uuid)
+
+
+@lru_cache(maxsize=256)
+def _key(identity: Identity) -> bytes:
+    return keys.event_key(HARNESS, *identity)
+
+
+@lru_cache(maxsize=256)
+def _family(of: Identity) -> bytes:
+    return keys.key("family", HARNESS, *of)
+
+
+class Events:
+    """Snapshots of requests since the last `take`; those of one request are folded where that loses nothing."""
+
+    def __init__(self) -> None:
+        self._folded: dict[tuple[bytes, bytes, int], EventRecord] = {}
+        self._loose: list[EventRecord] = []
+
+    def take(self) -> list[EventRecord]:
+        return [*self._folded.values(), *self._loose]
+
+    def read(self, line: Line, message: Message, of_message: Identity | None) -> tuple[bytes | None, str | None]:
+        """Key of the event that the line shows, else None; and the reason why its usage could not be taken."""
+        usage = read_part(message.usage, Usage)
+        if usage is None:
+            return None, None
+        counters = read_counters(usage, message.stop_reason is not None)
+        if message.model == SYNTHETIC and not (line.record.is_api_error_message and counters.any()):
+            return None, None
+        if line.at is None:
+            return None, "usage_without_time"
+        identity = identity_of_line(line) if of_message is None else (*of_message, text(line.record.request_id))
+        # Only an id that a provider made tells copies of one message from others.
+        family = of_message if of_message is not None and len(of_message) == 1 else None
+        event = _event(line, identity, family, usage, counters, message.model)
+        event.reported_cost = reported_cost(line.record.cost_usd)
+        if event.reported_cost is not None:
+            event.reported_cost_unit, event.reported_cost_status = "usd", "reported"
+        event.raw_usage = _raw_usage(message.usage)
+        self._add(event)
+        advisors = [entry for entry in usage.iterations or () if entry.type == ADVISOR]
+        for number, entry in enumerate(advisors):  # calls to another model: events of their own
+            suffix = (ADVISOR, str(number))
+            counters = read_counters(entry, message.stop_reason is not None)
+            self._add(_event(line, identity + suffix, family and family + suffix, entry, counters, entry.model))
+        return event.key, None
+
+    def _add(self, event: EventRecord) -> None:
+        slot = (event.key, event.session_key, event.copy)
+        seen = self._folded.get(slot)
+        if seen is None:
+            self._folded[slot] = event
+        elif (folded := fold(seen, event)) is not None:
+            self._folded[slot] = folded
+        else:
+            self._loose.append(event)
+
+
+def _event(
+    line: Line, identity: Identity, family: Identity | None, usage: Usage, counters: Counters, model: str | None
+) -> EventRecord:
+    session = line.session
+    name = model_name(model)
+    is_sidechain = line.copy == SIDECHAIN or bool(line.record.is_sidechain)
+    assert line.at is not None
+    return EventRecord(
+        key=_key(identity),
+        session_key=session.key,
+        harness=HARNESS,
+        at=line.at,
+        time_quality=line.quality,
+        provider=provider_of(name),
+        model=name,
+        service_tier=text(usage.service_tier),
+        speed=text(usage.speed),
+        project_path=session.project_path,
+        input_tokens=counters.input_tokens,
+        cache_read_tokens=counters.cache_read_tokens,
+        cache_write_tokens=counters.cache_write_tokens,
+        cache_write_1h_tokens=counters.cache_write_1h_tokens,
+        output_tokens=counters.output_tokens,
+        context_tokens=counters.context_tokens,
+        lower_bounds=counters.lower_bounds,
+        web_searches=counter(usage.server_tool_use.web_search_requests) if usage.server_tool_use else None,
+        family=_family(family) if family is not None else None,
+        # Main chain before sidechain, with a request id before without (only within a family).
+        rank=(2 if is_sidechain else 0) + (not line.record.request_id) if family is not None else 0,
+        copy=line.copy,
+        session_started=session.precedence(line.copy),
+        identity=_encode_text((HARNESS, *identity)).decode(),
+    )
+
+
+def _raw_usage(usage: Raw) -> bytes | None:
+    return bytes(usage) if len(usage) <= MAX_RAW_USAGE else None
+
+
+def fold(a: EventRecord, b: EventRecord) -> EventRecord | None:
+    """The join of two snapshots of one request in one session, as ledger/merge.py makes it.
+
+    None where it would need to remember which snapshot a field came from: then the ledger gets both.
+    """
+    rank_a = (-1 if a.output_tokens is None else a.output_tokens, -a.at)
+    rank_b = (-1 if b.output_tokens is None else b.output_tokens, -b.at)
+    if rank_a == rank_b and a != b:
+        return None
+    full, other = (b, a) if rank_b > rank_a else (a, b)
+    if (
+        full.project_path != other.project_path
+        or full.rank != other.rank
+        or full.session_started != other.session_started
+        or any(getattr(full, name) is None and getattr(other, name) is not None for name in _DESCRIPTION)
+    ):
+        return None
+    bounds = 0
+    for name in _COUNTERS:
+        of_full, of_other = getattr(full, name), getattr(other, name)
+        if of_other is not None and (of_full is None or of_other > of_full):
+            setattr(full, name, of_other)
+        if of_full is None or of_other is None:
+            known = other if of_full is None else full
+            bounds |= known.lower_bounds & BIT[name]
+        else:
+            bounds |= full.lower_bounds & other.lower_bounds & BIT[name]
+    full.lower_bounds = bounds
+    if other.web_searches is not None and (full.web_searches is None or other.web_searches > full.web_searches):
+        full.web_searches = other.web_searches
+    return full

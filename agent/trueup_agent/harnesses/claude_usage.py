@@ -1,0 +1,88 @@
+"""What a `usage` object of Claude Code says, in canonical counters (formats/claude.md, Tokens and Coverage)."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from trueup_agent.harnesses.claude_records import Usage
+from trueup_agent.harnesses.values import counter, text
+from trueup_shared.metrics import BIT, MAX_COUNTER
+
+OUTPUT_BIT = BIT["output_tokens"]
+CONTEXT_BIT = BIT["context_tokens"]
+
+SYNTHETIC = "<synthetic>"  # written by the client itself: errors, interrupts, notices of usage limits
+ADVISOR = "advisor_message"  # an iteration that is a call to another model, not in the top-level numbers
+
+_BEDROCK = ("anthropic.", "arn:aws:bedrock:")
+
+
+class Counters(Struct, gc=False):
+    """Of one request, as one line shows them. None = not reported."""
+
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    output_tokens: int | None = None
+    context_tokens: int | None = None
+    lower_bounds: int = 0
+
+    def any(self) -> bool:
+        return self.context_tokens is not None or self.output_tokens is not None
+
+
+UNKNOWN = Counters()
+
+
+def read_counters(usage: Usage, is_final: bool) -> Counters:
+    """`is_final`: the line has a stop reason; without one the output is what was known when it was written."""
+    fresh = counter(usage.input_tokens)
+    read = counter(usage.cache_read_input_tokens)
+    output = counter(usage.output_tokens)
+    written, written_1h = _cache_writes(usage)
+    if not (fresh or read or written or output):
+        return UNKNOWN  # nothing reported, or all zero: a placeholder
+    bounds = 0 if is_final or output is None else OUTPUT_BIT
+    context = None
+    if fresh is not None or read is not None or written is not None:
+        context = min((fresh or 0) + (read or 0) + (written or 0), MAX_COUNTER)
+        if fresh is None or read is None or written is None:
+            bounds |= CONTEXT_BIT
+    return Counters(fresh, read, written, written_1h, output, context, bounds)
+
+
+def _cache_writes(usage: Usage) -> tuple[int | None, int | None]:
+    """All tokens written to the cache, and those of the 1-hour lifetime (None: lifetime unknown)."""
+    total = counter(usage.cache_creation_input_tokens)
+    split = usage.cache_creation
+    if split is None:
+        return total, None
+    short, long = counter(split.ephemeral_5m_input_tokens), counter(split.ephemeral_1h_input_tokens)
+    divided = (short or 0) + (long or 0)
+    if (short is None and long is None) or (not divided and total):
+        return total, None
+    return min(max(total or 0, divided), MAX_COUNTER), long
+
+
+def provider_of(model: str | None) -> str | None:
+    """Who served the request, as far as the model's name tells; a gateway may serve any model under any name."""
+    if model is None:
+        return None
+    if model.startswith(_BEDROCK) or ".anthropic." in model:
+        return "bedrock"
+    if model.startswith("claude"):
+        return "vertex" if "@" in model else "anthropic"
+    return None
+
+
+def model_name(value: str | None) -> str | None:
+    name = text(value)
+    return None if name == SYNTHETIC else name
+
+
+def reported_cost(amount: float | None) -> str | None:
+    """`costUSD` of releases up to 1.0.8 as a decimal string."""
+    if amount is None or not 0 <= amount < MAX_COUNTER:
+        return None
+    return format(Decimal(repr(amount)).normalize(), "f")
