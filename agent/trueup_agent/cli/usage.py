@@ -1,0 +1,172 @@
+"""`trueup usage …`: what was used, from the ledger alone."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from trueup_agent import errors
+from trueup_agent.cli import start
+from trueup_agent.reports import DIMENSIONS, Report, Selection, make_report
+from trueup_agent.reports.sums import Sums
+from trueup_shared.cli import Globals, WrongUsage
+
+
+@click.group()
+def usage() -> None:
+    """What was used, from the ledger of this machine alone."""
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        (
+            click.option("--since", metavar="DATE", help="First day, YYYY-MM-DD."),
+            click.option("--until", metavar="DATE", help="Last day, included."),
+            click.option("--timezone", metavar="ZONE", help="Whose days, e.g. Europe/Paris; default this machine's."),
+            click.option("--harness", metavar="NAME", multiple=True, help="Only these; may be repeated, or a,b."),
+            click.option("--project", metavar="NAME", multiple=True, help="Only these, by name or path."),
+            click.option("--model", metavar="NAME", multiple=True, help="Only these, as logged."),
+            click.option("--by", metavar="DIM[,DIM]", multiple=True, help=f"Group by {', '.join(DIMENSIONS)}."),
+            click.option("--csv", "as_csv", is_flag=True, help="CSV on stdout; unknown is empty."),
+            click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; unknown is null."),
+            click.pass_obj,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@usage.command()
+@_options
+def totals(given: Globals, by: tuple[str, ...], **options: Any) -> None:
+    """Sums over everything, or by dimension."""
+    _report(given, _dimensions(by), options)
+
+
+@usage.command()
+@_options
+def daily(given: Globals, by: tuple[str, ...], **options: Any) -> None:
+    """A line for each day on which something was used."""
+    _report(given, ("day", *(name for name in _dimensions(by) if name != "day")), options)
+
+
+def _report(given: Globals, dimensions: tuple[str, ...], options: dict[str, Any]) -> None:
+    if options["as_csv"] and options["as_json"]:
+        raise WrongUsage("--csv and --json: choose one")
+    selection = _selection(options)
+    data_dir = start.load(given).data_dir
+    report = _read(data_dir, selection, dimensions)
+    if options["as_json"]:
+        from trueup_agent.reports.documents import to_json
+
+        click.echo(to_json(report))
+    elif options["as_csv"]:
+        from trueup_agent.reports.documents import to_csv
+
+        click.echo(to_csv(report), nl=False)
+    elif report.totals.events == 0:
+        narrowed = any(options[name] for name in ("since", "until", "harness", "project", "model"))
+        click.echo("no usage in this selection" if narrowed else "no usage recorded yet; run `trueup agent scan`")
+    else:
+        _show(report)
+
+
+def _read(data_dir: Path, selection: Selection, dimensions: tuple[str, ...]) -> Report:
+    """A machine that has not been scanned yet has used nothing that we know of: that is a report too."""
+    from trueup_agent.ledger import LedgerReader
+
+    with start.one_line():
+        try:
+            with LedgerReader(data_dir) as reader:
+                return make_report(reader, selection, dimensions)
+        except errors.LedgerMissing:
+            return Report(selection, dimensions, selection.since, selection.until, Sums(), [])
+
+
+def _show(report: Report) -> None:
+    from rich.console import Console
+
+    from trueup_agent.reports.tables import table_of
+
+    # A pipe has no width; a narrow guess would cut numbers.
+    console = Console(width=None if sys.stdout.isatty() else 250, highlight=False)
+    console.print(table_of(report))
+
+
+def _selection(options: dict[str, Any]) -> Selection:
+    selection = Selection(
+        since=_date("--since", options["since"]),
+        until=_date("--until", options["until"]),
+        timezone=_timezone(options["timezone"]),
+        harnesses=_harnesses(_split(options["harness"])),
+        projects=_split(options["project"]),
+        models=_split(options["model"]),
+    )
+    if selection.since and selection.until and selection.since > selection.until:
+        raise WrongUsage(f"--since {selection.since} is after --until {selection.until}")
+    return selection
+
+
+def _split(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for value in given for part in value.split(",") if part.strip())
+
+
+def _date(flag: str, given: str | None) -> date | None:
+    if given is None:
+        return None
+    try:
+        return datetime.strptime(given, "%Y-%m-%d").date()
+    except ValueError:
+        raise WrongUsage(f"{flag} {given}: no such date; write it as YYYY-MM-DD") from None
+
+
+def _dimensions(given: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(_split(given)))
+    for name in names:
+        if name not in DIMENSIONS:
+            raise WrongUsage(f"--by {name}: no such dimension; there are {', '.join(DIMENSIONS)}")
+    return names
+
+
+def _harnesses(given: tuple[str, ...]) -> tuple[str, ...]:
+    if given:
+        from trueup_agent.harnesses import HARNESSES
+
+        for name in given:
+            if name not in HARNESSES:
+                raise WrongUsage(f"--harness {name}: no such harness; there are {', '.join(HARNESSES)}")
+    return given
+
+
+def _timezone(given: str | None) -> str:
+    name = given or _machines_timezone()
+    if not _is_zone(name):
+        raise WrongUsage(f"--timezone {name}: no such time zone; write it like Europe/Paris")
+    return name
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not found, not a name, a folder of zones
+        return False
+    return True
+
+
+def _machines_timezone() -> str:
+    """Its IANA name. Where only an offset can be found, the zone of that offset; else UTC."""
+    names = [os.environ.get("TZ", "").removeprefix(":")]
+    link = Path("/etc/localtime")
+    if link.is_symlink():
+        names.append(str(link.resolve()).partition("zoneinfo/")[2])
+    for name in names:
+        if name and _is_zone(name):
+            return name
+    offset = datetime.now().astimezone().utcoffset()
+    hours, rest = divmod(int(offset.total_seconds()) if offset else 0, 3600)
+    return f"Etc/GMT{-hours:+d}" if hours and not rest else "UTC"

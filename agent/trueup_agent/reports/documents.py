@@ -1,0 +1,67 @@
+"""A report as JSON and as CSV, for scripts (interface.md)."""
+
+import csv
+import io
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from trueup_agent.reports.query import Report
+from trueup_agent.reports.sums import COVERED, Sums, micro
+
+_AMOUNTS = ("cost_microusd", "reported_cost_microusd", "reported_credits")
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def to_json(report: Report) -> bytes:
+    single = len(report.dimensions) == 1
+    document = {
+        "from": report.first,
+        "to": report.last,
+        "timezone": report.selection.timezone,
+        "events": report.totals.events,
+        **_line(report.totals),
+        "rows": [{"key": key[0] if single else key, "events": sums.events, **_line(sums)} for key, sums in report.rows],
+    }
+    return _encoder.encode(document)
+
+
+def _line(sums: Sums) -> dict[str, Any]:
+    coverage = {
+        name: {"events": sums.events, "reported": c.reported, "lower_bound": c.lower_bound, "derived": c.derived}
+        for name, c in sums.coverage.items()
+    }
+    return {"totals": totals(sums), "coverage": coverage, "unpriced_tokens": sums.unpriced_tokens}
+
+
+def totals(sums: Sums) -> dict[str, Any]:
+    """Every amount by its name; None = not reported."""
+    credits = sums.reported_nanocredits
+    money = (
+        micro(sums.cost_nanousd),
+        micro(sums.reported_nanousd),
+        None if credits is None else (Decimal(credits) / 10**9).normalize(),
+    )
+    return {**sums.amounts, **dict(zip(_AMOUNTS, money, strict=True))}
+
+
+def to_csv(report: Report) -> str:
+    """A line for each row; without dimensions one line with the totals. Unknown is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    kinds = ("reported", "lower_bound", "derived")
+    header = [*report.dimensions, "events", *totals(report.totals), "unpriced_tokens"]
+    writer.writerow([*header, *(f"{name}_{kind}" for name in COVERED for kind in kinds)])
+    for key, sums in _lines(report):
+        coverage = [getattr(sums.coverage[name], kind) for name in COVERED for kind in kinds]
+        writer.writerow([*key, sums.events, *totals(sums).values(), sums.unpriced_tokens, *coverage])
+    return text.getvalue()
+
+
+def _lines(report: Report) -> Iterator[tuple[tuple[str | None, ...], Sums]]:
+    if report.dimensions:
+        yield from report.rows
+    else:
+        yield (), report.totals

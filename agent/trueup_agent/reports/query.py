@@ -1,0 +1,162 @@
+"""Reads the ledger's events, summed by 15-minute slot and dimension in SQL; days of a time zone are made here.
+
+15 minutes because zones have offsets of 15, 30 and 45 minutes: a slot lies in one day of any of them.
+"""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from trueup_agent.ledger import LedgerReader
+from trueup_agent.policy import project_folder, project_name
+from trueup_agent.reports.sums import Sums
+from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, COUNTERS, GAUGE
+
+SLOT_SECONDS = 900
+_MICROS = 1_000_000
+
+_COLUMNS = {
+    "harness": "harness",
+    "provider": "provider",
+    "model": "model",
+    "project": "project_path",
+    "day": f"at / {SLOT_SECONDS * _MICROS}",
+    "session": "session_key",
+}
+DIMENSIONS = tuple(_COLUMNS)
+
+Key = tuple[str | None, ...]
+
+_KNOWN = " + ".join(f"({name} IS NOT NULL) * {BIT[name]}" for name in COUNTERS)
+_SUMS = ", ".join(f"sum({name})" for name in ADDITIVE_COUNTERS)
+_MEASURES = (
+    f"{_KNOWN} AS known, lower_bounds, derived, cost_nanousd IS NOT NULL AS priced,"
+    f" count(*), {_SUMS}, max({GAUGE}), sum(cost_nanousd), min(at), max(at)"
+)
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """Which events. Dates are days of `timezone`, both included; an empty tuple selects everything."""
+
+    since: date | None = None
+    until: date | None = None
+    timezone: str = "UTC"
+    harnesses: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()  # names, or whole paths
+    models: tuple[str, ...] = ()  # as logged
+
+
+class Report(Struct):
+    """`rows` by the values of `dimensions`, None = unknown: days in order, within them the most tokens first."""
+
+    selection: Selection
+    dimensions: tuple[str, ...]
+    first: date | None  # the selection's bounds, else the days of the first and the last event
+    last: date | None
+    totals: Sums
+    rows: list[tuple[Key, Sums]]
+
+
+def make_report(reader: LedgerReader, selection: Selection, dimensions: tuple[str, ...]) -> Report:
+    """Raises LedgerError. Dimensions are DIMENSIONS, each at most once."""
+    reader.snapshot()
+    zone = ZoneInfo(selection.timezone)
+    where, parameters = _where(reader, selection, zone)
+    columns = [_COLUMNS[name] for name in dimensions]
+    names = _Names(reader, dimensions, zone)
+    totals, rows, dates = Sums(), dict[Key, Sums](), list[int]()
+    # One line for each combination of dimensions and of what its events report: coverage needs no column of its own.
+    grouping = ", ".join([*columns, "known", "lower_bounds", "derived", "priced"])
+    sql = f"SELECT {', '.join([*columns, _MEASURES])} FROM events {where} GROUP BY {grouping}"
+    for row in reader.query(sql, parameters):
+        key, pattern = names.key(row[: len(columns)]), row[len(columns) : len(columns) + 4]
+        events, *sums, peak, cost, earliest, latest = row[len(columns) + 4 :]
+        dates += (earliest, latest)
+        for target in _targets(totals, rows, key):
+            target.add(pattern, events, sums, peak, cost)
+    grouping = ", ".join([*columns, "reported_cost", "reported_cost_unit"])
+    where = f"{where} {'AND' if where else 'WHERE'} reported_cost IS NOT NULL"
+    sql = f"SELECT {grouping}, count(*) FROM events {where} GROUP BY {grouping}"
+    for *values, amount, unit, events in reader.query(sql, parameters):
+        for target in _targets(totals, rows, names.key(values)):
+            target.add_reported_cost(amount, unit, events)
+    first = selection.since or (_day(min(dates), zone) if dates else None)
+    last = selection.until or (_day(max(dates), zone) if dates else None)
+    ordered = sorted(rows.items(), key=lambda row: _order(row, dimensions))
+    return Report(selection, dimensions, first, last, totals, ordered)
+
+
+def _targets(totals: Sums, rows: dict[Key, Sums], key: Key) -> tuple[Sums, ...]:
+    """Everything that an event with this key counts in."""
+    return (totals, rows.setdefault(key, Sums())) if key else (totals,)
+
+
+def _order(row: tuple[Key, Sums], dimensions: tuple[str, ...]) -> tuple[Any, ...]:
+    key, sums = row
+    total = sums.amounts["total_tokens"]
+    days = tuple(value for name, value in zip(dimensions, key, strict=True) if name == "day")
+    return (days, -1 if total is None else -total, tuple(value or "" for value in key))
+
+
+def _day(at: int, zone: ZoneInfo) -> date:
+    return datetime.fromtimestamp(at // _MICROS, zone).date()
+
+
+def _where(reader: LedgerReader, selection: Selection, zone: ZoneInfo) -> tuple[str, list[Any]]:
+    conditions, parameters = list[str](), list[Any]()
+
+    def among(column: str, values: list[str] | tuple[str, ...]) -> None:
+        conditions.append(f"{column} IN ({', '.join('?' * len(values))})")
+        parameters.extend(values)
+
+    if selection.since is not None:
+        conditions.append("at >= ?")
+        parameters.append(_midnight(selection.since, zone))
+    if selection.until is not None:
+        conditions.append("at < ?")
+        parameters.append(_midnight(selection.until + timedelta(days=1), zone))
+    if selection.harnesses:
+        among("harness", selection.harnesses)
+    if selection.models:
+        among("model", selection.models)
+    if selection.projects:
+        paths = [path for (path,) in reader.query("SELECT DISTINCT project_path FROM events") if path]
+        wanted = set(selection.projects)
+        among("project_path", [p for p in paths if wanted & {p, project_folder(p), _project(p)}])
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
+
+
+def _midnight(day: date, zone: ZoneInfo) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * _MICROS
+
+
+def _project(path: str | None) -> str | None:
+    return project_name(project_folder(path)) if path else None
+
+
+class _Names:
+    """Column values to what a report calls them."""
+
+    def __init__(self, reader: LedgerReader, dimensions: tuple[str, ...], zone: ZoneInfo) -> None:
+        self._dimensions = dimensions
+        self._zone = zone
+        self._days: dict[int, str] = {}
+        self._sessions: dict[bytes, str] = {}
+        if "session" in dimensions:
+            self._sessions = dict(reader.query("SELECT key, session_id FROM sessions"))
+
+    def key(self, values: Any) -> Key:
+        return tuple(self._name(name, value) for name, value in zip(self._dimensions, values, strict=True))
+
+    def _name(self, dimension: str, value: Any) -> str | None:
+        if dimension == "day":
+            if value not in self._days:
+                self._days[value] = _day(value * SLOT_SECONDS * _MICROS, self._zone).isoformat()
+            return self._days[value]
+        if dimension == "project":
+            return _project(value)
+        if dimension == "session":
+            return self._sessions.get(value)
+        return value or None

@@ -1,0 +1,97 @@
+"""A report as a table for people: `—` is unknown, `≥` marks a sum to which some requests gave less than all."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trueup_agent.reports.query import Report
+from trueup_agent.reports.sums import PEAK, TOTAL, Sums
+from trueup_shared import prices
+
+UNKNOWN = "—"
+_COLUMNS = (
+    ("input_tokens", "input"),
+    ("cache_read_tokens", "cache read"),
+    ("cache_write_tokens", "cache write"),
+    ("output_tokens", "output"),
+    ("reasoning_tokens", "reasoning"),
+    ("input_undivided_tokens", "input undivided"),
+    ("undivided_tokens", "undivided"),
+    (TOTAL, "total"),
+)
+_ONLY_WHERE_USED = ("input_undivided_tokens", "undivided_tokens")
+
+
+def table_of(report: Report) -> RenderableType:
+    """The report, what its marks mean, and what stands beside the numbers."""
+    body = _rows(report) if report.dimensions else _list(report.totals)
+    span = f"{report.first} to {report.last}, {report.selection.timezone}"
+    return Group(Text(span, style="bold"), body, *(Text(note, style="dim") for note in _notes(report)))
+
+
+def _rows(report: Report) -> Table:
+    table = Table(show_footer=len(report.rows) > 1, header_style="bold", box=None, pad_edge=False)
+    for position, name in enumerate(report.dimensions):
+        table.add_column(name, "all" if position == 0 else "", overflow="fold", no_wrap=name == "day")
+    used = [column for column in _COLUMNS if _is_used(column[0], report.totals)]
+    for name, title in used:
+        table.add_column(title, amount(report.totals, name), justify="right", no_wrap=True)
+    table.add_column("at list price", dollars(report.totals.cost_nanousd), justify="right", no_wrap=True)
+    for key, sums in report.rows:
+        cells = [amount(sums, name) for name, _ in used]
+        table.add_row(*(value or UNKNOWN for value in key), *cells, dollars(sums.cost_nanousd))
+    return table
+
+
+def _list(sums: Sums) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column("what")
+    table.add_column("how much", justify="right", no_wrap=True)
+    table.add_column("coverage", style="dim")
+    table.add_row("requests", f"{sums.events:,}", "")
+    for name, title in (*_COLUMNS, (PEAK, "largest prompt")):
+        if _is_used(name, sums):
+            table.add_row(title, amount(sums, name), _coverage(sums, name))
+    table.add_row("at list price", dollars(sums.cost_nanousd), "")
+    if sums.reported_nanousd is not None:
+        table.add_row("cost as reported", dollars(sums.reported_nanousd), "")
+    return table
+
+
+def _is_used(name: str, totals: Sums) -> bool:
+    return name not in _ONLY_WHERE_USED or totals.amounts[name] is not None
+
+
+def _coverage(sums: Sums, name: str) -> str:
+    coverage = sums.coverage.get(name)
+    if coverage is None or (coverage.reported == sums.events and not coverage.lower_bound):
+        return ""
+    told = [f"reported by {coverage.reported:,} of {sums.events:,} requests"]
+    if coverage.lower_bound:
+        told.append(f"{coverage.lower_bound:,} lower bounds")
+    return ", ".join(told)
+
+
+def amount(sums: Sums, name: str) -> str:
+    value = sums.amounts[name]
+    if value is None:
+        return UNKNOWN
+    return f"≥ {value:,}" if sums.is_lower_bound(name) else f"{value:,}"
+
+
+def dollars(nano: int | None) -> str:
+    """Cents, half up."""
+    if nano is None:
+        return UNKNOWN
+    cents = (nano + 5_000_000) // 10_000_000
+    return f"${cents // 100:,}.{cents % 100:02}"
+
+
+def _notes(report: Report) -> list[str]:
+    totals = report.totals
+    notes = [f"List prices of {prices.DATE}; a flat plan costs what it costs."]
+    if totals.unpriced_tokens:
+        notes.append(f"{totals.unpriced_tokens:,} tokens have no list price and are not in it.")
+    if any(totals.is_lower_bound(name) for name, _ in _COLUMNS):
+        notes.append("≥: not every request reported this in full, so the true number may be greater.")
+    return notes
