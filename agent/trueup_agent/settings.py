@@ -49,7 +49,8 @@ class Places(Struct, frozen=True, kw_only=True):
     """Where logs are looked for: homes, the harnesses' own environment variables, and settings that overrule both."""
 
     homes: list[Path]
-    environ: dict[str, str] = {}  # of the own home's user
+    own_home: Path | None = None
+    environ: dict[str, str] = {}  # speaks of the own home only
     platform: str = sys.platform
     harnesses: dict[str, HarnessSettings] = {}
 
@@ -88,7 +89,8 @@ def load(
             harnesses[name] = msgspec.convert(section, HarnessSettings)
         except msgspec.ValidationError as error:
             raise SettingError(f"settings file, [harness.{name}]: {error}") from error
-    places = Places(homes=agent.homes or [Path.home()], environ=dict(environ), harnesses=harnesses)
+    own_home = Path.home()
+    places = Places(homes=agent.homes or [own_home], own_home=own_home, environ=dict(environ), harnesses=harnesses)
     return Loaded(agent=agent, places=places, data_dir=data_dir)
 
 

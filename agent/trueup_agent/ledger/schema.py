@@ -5,10 +5,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import aiosqlite
+from typing import TYPE_CHECKING
 
 from trueup_agent.errors import LedgerTooNew, LedgerUnusable
+
+if TYPE_CHECKING:
+    import aiosqlite
 
 LEDGER_FILE = "ledger.db"
 LOCK_FILE = "ledger.lock"
@@ -63,7 +65,7 @@ def make_file(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-async def migrate(db: aiosqlite.Connection, path: Path) -> None:
+async def migrate(db: "aiosqlite.Connection", path: Path) -> None:
     """Bring the file to the newest schema. Each script is one transaction that ends with its number."""
     for pragma in _PRAGMAS:
         await db.execute(pragma)

@@ -1,19 +1,22 @@
 """What the ledger knows of a source, and the updates that move it on."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiosqlite
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from trueup_agent.ledger.rows import StoredEvent, StoredMessage, StoredSession
+from trueup_agent.tail import Mark
+
+if TYPE_CHECKING:
+    import aiosqlite
 
 PRESENT, GONE, TRUNCATED, REWRITTEN = "present", "source_gone", "truncated", "rewritten"
 
 
-class SourceInfo(Struct, kw_only=True, gc=False):
-    """One log. Fields stand in the order of the columns; the marks from `file_id` to `mid_line` are tail.py's."""
+class SourceInfo(Mark, kw_only=True, gc=False):
+    """One log, with the mark of where reading stopped. Fields are columns."""
 
     source_key: bytes
     harness: str
@@ -21,20 +24,11 @@ class SourceInfo(Struct, kw_only=True, gc=False):
     path: str
     compressed: bool = False
     state: str = PRESENT
-    file_id: str = ""
-    size: int = 0
-    mtime_ns: int = 0
-    ctime_ns: int = 0
-    head_bytes: int = 0
-    head_hash: bytes = b""
-    end_hash: bytes = b""
-    position: int = 0
-    mid_line: bool = False
     parser_state: bytes | None = None
     data_version: int = 0
     lines: int = 0
-    skipped: dict[str, int] = {}  # reason -> lines
-    unknown: dict[str, int] = {}  # record type -> records
+    skipped: dict[str, int] = field(default_factory=dict)  # reason -> lines
+    unknown: dict[str, int] = field(default_factory=dict)  # record type -> records
     events: int = 0  # snapshots of usage that it gave
     error: str | None = None  # why it could not be read
 
@@ -80,11 +74,11 @@ def _to_columns(source: SourceInfo) -> list[Any]:
     return [encode(v).decode() if isinstance(v, dict) else v for v in msgspec.structs.astuple(source)]
 
 
-async def save(db: aiosqlite.Connection, sources: Iterable[SourceInfo]) -> None:
+async def save(db: "aiosqlite.Connection", sources: Iterable[SourceInfo]) -> None:
     await db.executemany(
         f"INSERT OR REPLACE INTO sources ({COLUMNS}) VALUES ({_MARKS})", [_to_columns(source) for source in sources]
     )
 
 
-async def load(db: aiosqlite.Connection) -> list[SourceInfo]:
+async def load(db: "aiosqlite.Connection") -> list[SourceInfo]:
     return [from_columns(row) for row in await db.execute_fetchall(f"SELECT {COLUMNS} FROM sources")]

@@ -1,0 +1,279 @@
+"""One pass: what is new in the sources goes into the ledger, newest first.
+
+A small change is parsed here; a large backlog by parser processes, while this one writes. Rows and the positions that
+cover them commit together, so a pass that is killed at any moment is finished by the next.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+from msgspec import Struct
+
+from trueup_agent import discover, workers
+from trueup_agent.discover import Discovery, Found, RootArg
+from trueup_agent.harnesses import HARNESSES
+from trueup_agent.ledger import Ledger, SourceInfo, SourceUpdate, WriteCounts
+from trueup_agent.ledger.sources import GONE, PRESENT
+from trueup_agent.reading import Job, Reading
+from trueup_agent.settings import Loaded
+
+# Below this, starting a process takes longer than parsing.
+BACKLOG_BYTES = 16 << 20
+# Rows of a transaction: enough that its overhead does not show, few enough that a reader sees progress.
+GROUP_ROWS = 4_000
+# An unfinished line is kept this long at most, so that it need not be read again when it goes on.
+HELD_BYTES = 8 << 20
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all
+
+
+class HarnessCounts(Struct, kw_only=True):
+    """What the ledger has of a harness after the pass."""
+
+    sources: int = 0
+    sessions: int = 0
+    messages: int = 0
+    events: int = 0
+    skipped_lines: int = 0
+    unknown_records: int = 0
+
+
+class ScanResult(Struct, kw_only=True):
+    """`trueup agent scan --json`. `unreadable`: path -> reason, directories and logs."""
+
+    harnesses: dict[str, HarnessCounts]
+    inserted: int = 0
+    restated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    seconds: float = 0.0
+    bytes_read: int = 0
+    unreadable: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class HeldLines:
+    """Unfinished last lines, kept between the passes of one process: an append costs its own bytes wherever cut."""
+
+    def __init__(self) -> None:
+        self._lines: dict[bytes, bytes] = {}
+        self._bytes = 0
+
+    def take(self, source_key: bytes) -> bytes:
+        held = self._lines.pop(source_key, b"")
+        self._bytes -= len(held)
+        return held
+
+    def keep(self, source_key: bytes, held: bytes) -> None:
+        if held and self._bytes + len(held) <= HELD_BYTES:
+            self._lines[source_key] = held
+            self._bytes += len(held)
+
+
+async def scan(
+    ledger: Ledger,
+    settings: Loaded,
+    roots: Sequence[RootArg] | None = None,
+    progress: Progress | None = None,
+    held: HeldLines | None = None,
+) -> ScanResult:
+    """One pass over all sources, or over those of `roots` only: then the others are left as they are.
+
+    Raises RootNotFound, WorkerDied and the ledger's errors.
+    """
+    started = monotonic()
+    async with ledger.collecting:
+        found = discover.discover(settings.places, roots)
+        known = {source.source_key: source for source in await ledger.sources()}
+        collector = _Collector(ledger, known, progress, held)
+        await collector.read(found.found)
+        await _mark_gone(ledger, known, found)
+        await _finish_versions(ledger, known, found.complete, collector.counts)
+        return await _result(ledger, found, collector, monotonic() - started)
+
+
+async def collect_paths(
+    ledger: Ledger, settings: Loaded, paths: Iterable[Path], held: HeldLines | None = None
+) -> WriteCounts:
+    """Read the sources among `paths`, which a watcher saw change."""
+    async with ledger.collecting:
+        known = {source.source_key: source for source in await ledger.sources()}
+        wanted = {str(path) for path in paths}
+        found = discover.known_at(wanted, known.values())
+        if len(found) < len(wanted):
+            found = [f for f in discover.discover(settings.places).found if str(f.source.path) in wanted]
+        collector = _Collector(ledger, known, None, held)
+        await collector.read(found)
+        return collector.counts
+
+
+class _Collector:
+    """Groups updates into transactions."""
+
+    def __init__(
+        self, ledger: Ledger, known: dict[bytes, SourceInfo], progress: Progress | None, held: HeldLines | None
+    ) -> None:
+        self.counts = WriteCounts()
+        self.bytes_read = 0
+        self._ledger = ledger
+        self.known = known
+        self._progress = progress
+        self._held = held or HeldLines()
+        self._group: list[SourceUpdate] = []
+        self._rows = 0
+        self._sizes: dict[bytes, int] = {}
+        self._remaining: dict[bytes, int] = {}
+        self._total = 0
+
+    async def read(self, found: Iterable[Found]) -> None:
+        """Read what changed since it was last read, newest first."""
+        changed = sorted((f for f in found if self._has_changed(f)), key=lambda f: f.status.st_mtime_ns, reverse=True)
+        self._sizes = {f.key: f.status.st_size for f in changed}
+        self._remaining = {f.key: self._pending(f) for f in changed}
+        self._total = sum(self._remaining.values())
+        jobs = [self._job(f) for f in changed]
+        count = workers.worker_count()
+        if self._total >= BACKLOG_BYTES and count > 0 and len(jobs) > 1:
+            await self._read_with_workers(jobs, count)
+        else:
+            for job in jobs:
+                reading = Reading(job, self._held.take(job.source_key))
+                for update in reading.updates():
+                    await self._deliver(update)
+                self._held.keep(job.source_key, reading.held)
+                self.bytes_read += reading.bytes_read
+        await self._write()
+
+    async def _read_with_workers(self, jobs: list[Job], count: int) -> None:
+        """The workers fill a short queue while the ledger is written."""
+        queue: asyncio.Queue[SourceUpdate | None] = asyncio.Queue(maxsize=4)
+
+        async def write() -> None:
+            while (update := await queue.get()) is not None:
+                await self._deliver(update)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(write(), name="write")
+                await workers.parse(jobs, count, queue.put)
+                await queue.put(None)
+        except BaseExceptionGroup as failed:
+            raise _first(failed) from None
+
+    async def _deliver(self, update: SourceUpdate) -> None:
+        source = update.source
+        old = self.known.get(source.source_key)
+        if update.rows or old != source:
+            self.known[source.source_key] = source
+            self._group.append(update)
+            self._rows += update.rows
+        self._remaining[source.source_key] = max(0, self._sizes[source.source_key] - source.position)
+        if self._rows >= GROUP_ROWS:
+            await self._write()
+
+    async def _write(self) -> None:
+        if self._group:
+            group, self._group, self._rows = self._group, [], 0
+            self.counts.add(await self._ledger.write(group))
+        if self._progress is not None:
+            self._progress(self._total - sum(self._remaining.values()), self._total)
+
+    def _has_changed(self, found: Found) -> bool:
+        known = self.known.get(found.key)
+        return (
+            known is None
+            or not known.looks_unchanged(found.status)
+            or known.data_version != HARNESSES[known.harness].data_version
+            or known.path != str(found.source.path)
+            or known.state == GONE
+            or known.error is not None
+        )
+
+    def _pending(self, found: Found) -> int:
+        known = self.known.get(found.key)
+        size = found.status.st_size
+        return size - known.position if known is not None and not known.compressed and known.position <= size else size
+
+    def _job(self, found: Found) -> Job:
+        source = found.source
+        return Job(
+            source_key=found.key,
+            harness=source.harness,
+            path=str(source.path),
+            identity=source.identity,
+            compressed=source.compressed,
+            known=self.known.get(found.key),
+            policy=self._ledger.policy,
+        )
+
+
+def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first; what else ended with it follows from that."""
+    error: BaseException = failed
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _mark_gone(ledger: Ledger, known: dict[bytes, SourceInfo], found: Discovery) -> None:
+    """A log that vanished stays in the ledger with all its rows."""
+    present = {f.key for f in found.found}
+    gone = [
+        msgspec.structs.replace(source, state=GONE, error=None)
+        for key, source in known.items()
+        if key not in present and source.harness in found.complete and source.state != GONE and _vanished(source.path)
+    ]
+    if gone:
+        await ledger.save_sources(gone)
+        known.update((source.source_key, source) for source in gone)
+
+
+def _vanished(path: str) -> bool:
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass  # perhaps it is only closed to us
+    return False
+
+
+async def _finish_versions(
+    ledger: Ledger, known: dict[bytes, SourceInfo], complete: set[str], counts: WriteCounts
+) -> None:
+    """After a pass over everything: what a newer parser did not emit again is withdrawn."""
+    for harness, version in await ledger.query("SELECT harness, version FROM harnesses"):
+        current = HARNESSES[harness].data_version if harness in complete else version
+        if current > version:
+            unread = {
+                key
+                for key, source in known.items()
+                if source.harness == harness and (source.data_version != current or source.state != PRESENT)
+            }
+            counts.add(await ledger.finish_harness(harness, current, unread))
+
+
+async def _result(ledger: Ledger, found: Discovery, collector: _Collector, seconds: float) -> ScanResult:
+    harnesses = {}
+    for harness, *rows in await ledger.query("SELECT harness, sessions, messages, events FROM harnesses"):
+        harnesses[harness] = HarnessCounts(sessions=rows[0], messages=rows[1], events=rows[2])
+    errors = {}
+    for source in collector.known.values():
+        counts = harnesses.setdefault(source.harness, HarnessCounts())
+        counts.sources += 1
+        counts.skipped_lines += source.skipped_lines
+        counts.unknown_records += source.unknown_records
+        if source.error is not None:
+            errors[source.path] = source.error
+    return ScanResult(
+        harnesses=harnesses,
+        inserted=collector.counts.inserted,
+        restated=collector.counts.restated,
+        unchanged=collector.counts.unchanged,
+        removed=collector.counts.removed,
+        seconds=round(seconds, 3),
+        bytes_read=collector.bytes_read,
+        unreadable=found.unreadable | errors,
+    )

@@ -1,0 +1,197 @@
+"""Which logs there are: from the harnesses' own places, from settings, or from roots that were named."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from trueup_agent.errors import RootNotFound
+from trueup_agent.harnesses import HARNESSES
+from trueup_agent.harnesses.base import Harness, SourceFile
+from trueup_agent.ledger import SourceInfo
+from trueup_agent.settings import HarnessSettings, Places
+from trueup_shared import keys
+
+CannotRead = Callable[[OSError], None]
+
+HEAD_BYTES = 64 * 1024  # of a file found elsewhere, to see whose it is
+
+
+class RootArg(Struct, frozen=True):
+    """`--root HARNESS=PATH`."""
+
+    harness: str
+    path: Path
+
+
+class Found(Struct, frozen=True):
+    key: bytes
+    source: SourceFile
+    status: os.stat_result
+
+
+class Discovery(Struct):
+    """What a look around found. `unreadable`: path -> reason. `complete` harnesses: what was not found is gone."""
+
+    found: list[Found]
+    unreadable: dict[str, str]
+    complete: set[str]
+
+
+def parse_root(text: str) -> RootArg:
+    """Raises RootNotFound, in words."""
+    harness, separator, path = text.partition("=")
+    if not separator or not path:
+        raise RootNotFound(f"root '{text}': write it as HARNESS=PATH")
+    if harness not in HARNESSES:
+        raise RootNotFound(f"root '{text}': there is no harness '{harness}'; there are {', '.join(sorted(HARNESSES))}")
+    return RootArg(harness, Path(path).expanduser().absolute())
+
+
+def source_key(source: SourceFile) -> bytes:
+    return keys.key("source", source.harness, source.identity)
+
+
+def watched_folders(places: Places) -> list[Path]:
+    """Data folders of all harnesses, whether or not they exist yet."""
+    return list(dict.fromkeys(folder for name in _enabled(places) for folder in _folders(HARNESSES[name], places)))
+
+
+def discover(places: Places, roots: Sequence[RootArg] | None = None) -> Discovery:
+    """Look for logs in the usual places, or only in `roots`. Raises RootNotFound when one of those does not exist."""
+    look = _Look()
+    if roots is None:
+        for name in _enabled(places):
+            configured = places.harnesses.get(name, HarnessSettings()).roots
+            if configured:
+                for root in configured:
+                    look.at_root(HARNESSES[name], Path(root).expanduser().absolute())
+            else:
+                look.at_folders(HARNESSES[name], _folders(HARNESSES[name], places))
+    for named in roots or ():
+        if not os.path.lexists(named.path):
+            raise RootNotFound(f"root {named.harness}={named.path}: it does not exist")
+        look.at_root(HARNESSES[named.harness], named.path)
+    return Discovery(look.one_per_source(), look.unreadable, set(_enabled(places)) if roots is None else set())
+
+
+def known_at(paths: set[str], known: Iterable[SourceInfo]) -> list[Found]:
+    """Sources that the ledger has under these paths, without looking around."""
+    found = []
+    for info in known:
+        if info.path in paths and info.harness in HARNESSES:
+            path = Path(info.path)
+            source = SourceFile(harness=info.harness, path=path, identity=info.identity, compressed=info.compressed)
+            try:
+                found.append(Found(info.source_key, source, path.stat()))
+            except OSError:
+                continue  # the next rescan sees what became of it
+    return found
+
+
+def _enabled(places: Places) -> list[str]:
+    return [name for name in HARNESSES if places.harnesses.get(name, HarnessSettings()).enabled]
+
+
+def _folders(harness: Harness, places: Places) -> list[Path]:
+    """Where a harness keeps its logs. Its environment variables speak of the own home only."""
+    configured = places.harnesses.get(harness.id, HarnessSettings()).roots
+    if configured:
+        paths = [Path(root).expanduser().absolute() for root in configured]
+        return [folder for path in paths for folder in harness.folders_of_root(path) or [path]]
+    return [
+        folder
+        for home in places.homes
+        for folder in harness.data_folders(home, places.environ if home == places.own_home else {}, places.platform)
+    ]
+
+
+class _Look:
+    def __init__(self) -> None:
+        self.unreadable: dict[str, str] = {}
+        self._found: list[Found] = []
+
+    def at_root(self, harness: Harness, root: Path) -> None:
+        """A home, a harness's home, a data folder, or anything else that holds files of that harness."""
+        try:
+            folders = harness.folders_of_root(root) if root.is_dir() else []
+        except OSError as error:
+            self._cannot_read(error)
+            return
+        if folders:
+            self.at_folders(harness, folders)
+        else:
+            self._take(_recognised(harness, root, self._cannot_read))
+
+    def at_folders(self, harness: Harness, folders: Iterable[Path]) -> None:
+        for folder in folders:
+            errors: list[OSError] = []
+            if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a parent is closed to us
+                self._take(harness.sources(folder, errors))
+            for error in errors:
+                self._cannot_read(error)
+
+    def one_per_source(self) -> list[Found]:
+        """A log reached in several ways (links, a copy beside its compressed self) is one source."""
+        by_file: dict[tuple[str, int, int], Found] = {}
+        for found in self._found:
+            inode = found.status.st_ino or len(by_file)  # some file systems have none
+            id_ = (found.source.harness, found.status.st_dev, inode)
+            other = by_file.get(id_)
+            by_file[id_] = min(other, found, key=_through_links) if other else found
+        by_key: dict[bytes, Found] = {}
+        for found in by_file.values():
+            by_key[found.key] = min(by_key.get(found.key, found), found, key=lambda f: f.source.compressed)
+        return list(by_key.values())
+
+    def _take(self, sources: Iterator[SourceFile]) -> None:
+        for source in sources:
+            try:
+                status = source.path.stat()
+            except FileNotFoundError:
+                continue  # gone since it was listed, or a link to nowhere
+            except OSError as error:
+                self._cannot_read(error)
+                continue
+            if stat.S_ISREG(status.st_mode):
+                self._found.append(Found(source_key(source), source, status))
+
+    def _cannot_read(self, error: OSError) -> None:
+        self.unreadable[str(error.filename)] = error.strerror or str(error)
+
+
+def _through_links(found: Found) -> tuple[bool, str]:
+    path = str(found.source.path)
+    return os.path.realpath(path) != path, path
+
+
+def _recognised(harness: Harness, root: Path, cannot_read: CannotRead) -> Iterator[SourceFile]:
+    for path in _files_below(root, cannot_read):
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                continue
+            with path.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+        except OSError as error:
+            cannot_read(error)
+            continue
+        if harness.recognises(path, head):
+            yield SourceFile(harness=harness.id, path=path, identity=str(path), compressed=path.suffix == ".zst")
+
+
+def _files_below(root: Path, cannot_read: CannotRead) -> Iterator[Path]:
+    """Follows links, and enters no directory twice."""
+    if not root.is_dir():
+        yield root
+        return
+    entered: set[tuple[int, int]] = set()
+    for directory, below, names in os.walk(root, onerror=cannot_read, followlinks=True):
+        status = Path(directory).stat()
+        if (status.st_dev, status.st_ino) in entered:
+            below.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        below.sort()
+        yield from (Path(directory, name) for name in sorted(names))
