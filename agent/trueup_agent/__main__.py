@@ -1,0 +1,5 @@
+"""`python -m trueup_agent` is `trueup`."""
+
+from trueup_shared.cli import main
+
+main()

@@ -1,0 +1,138 @@
+"""What `trueup agent status` tells: the ledger as it is, and the daemon where one runs."""
+
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from msgspec import Struct
+
+from trueup_agent import control
+from trueup_agent.credential import load_host
+from trueup_agent.daemon import DaemonStatus
+from trueup_agent.ledger import LedgerReader
+from trueup_agent.ledger.sources import GONE
+from trueup_agent.push.heartbeat import Drift
+from trueup_agent.settings import Loaded
+from trueup_shared import wire
+
+
+class HarnessStatus(Struct, kw_only=True):
+    sources: int = 0
+    source_gone: int = 0
+    unreadable: int = 0
+    sessions: int = 0
+    messages: int = 0
+    events: int = 0
+    skipped_lines: int = 0
+    unknown_records: int = 0
+    unread_bytes: int = 0  # of files that were longer than what had been read at the last look
+
+
+class Convergence(Struct, kw_only=True):
+    """As of the last receipt; `trueup pg status` asks the hub."""
+
+    verdict: wire.Verdict | None
+    acked_seq: int
+    head_seq: int
+    pending: int
+
+
+class AgentStatus(Struct, kw_only=True):
+    data_dir: str
+    ledger_id: str
+    ledger_digest: str
+    rows: int
+    set_aside: int
+    harnesses: dict[str, HarnessStatus]
+    drift_suspected: list[str]
+    last_error: str | None
+    hub: dict[str, str] | None
+    convergence: Convergence
+    policy: dict[str, str]
+    daemon: DaemonStatus | None
+
+
+async def gather(loaded: Loaded) -> AgentStatus:
+    try:
+        daemon = await control.ask(loaded.data_dir, "status", None, DaemonStatus)
+    except (control.NoDaemon, control.DaemonLost):
+        daemon = None
+    host = load_host(loaded.data_dir)
+    with LedgerReader(loaded.data_dir) as reader:
+        reader.snapshot()
+        sources = reader.sources()
+        head_seq, digest, rows = reader.head()
+        harnesses: dict[str, HarnessStatus] = {}
+        for name, (sessions, messages, events) in reader.harness_rows().items():
+            harnesses[name] = HarnessStatus(sessions=sessions, messages=messages, events=events)
+        for source in sources:
+            of = harnesses.setdefault(source.harness, HarnessStatus())
+            of.sources += 1
+            of.source_gone += source.state == GONE
+            of.unreadable += source.error is not None
+            of.skipped_lines += source.skipped_lines
+            of.unknown_records += source.unknown_records
+            of.unread_bytes += 0 if source.compressed or source.state == GONE else max(0, source.size - source.position)
+        receipt_json = reader.meta("last_receipt")
+        receipt = msgspec.json.decode(receipt_json, type=wire.Receipt) if receipt_json and host else None
+        acked = receipt.acked_seq if receipt else 0
+        verdict: wire.Verdict | None = None
+        if receipt:
+            verdict = receipt.verdict if acked == head_seq else "behind"
+        problems = [source.error for source in sources if source.error]
+        return AgentStatus(
+            data_dir=str(loaded.data_dir),
+            ledger_id=reader.ledger_id(),
+            ledger_digest=digest.hex(),
+            rows=rows,
+            set_aside=reader.set_aside_events(),
+            harnesses=harnesses,
+            drift_suspected=daemon.drift_suspected if daemon else Drift().suspected(sources),
+            last_error=(daemon.last_error if daemon else None) or (problems[0] if problems else None),
+            hub={"url": host.hub_url, "host_id": host.host_id, "label": host.label} if host else None,
+            convergence=Convergence(
+                verdict=verdict, acked_seq=acked, head_seq=head_seq, pending=reader.pending(acked) if host else 0
+            ),
+            policy=loaded.agent.policy.as_dict(),
+            daemon=daemon,
+        )
+
+
+def show(found: AgentStatus) -> None:
+    """For people: one fact a line."""
+    click.echo(f"ledger   {found.data_dir} ({found.ledger_id}), {found.rows:,} rows, {found.set_aside:,} set aside")
+    for name, of in sorted(found.harnesses.items()):
+        click.echo(
+            f"{name:<8} {of.sources:,} sources, {of.sessions:,} sessions, {of.messages:,} messages, "
+            f"{of.events:,} events"
+        )
+        remarks = {
+            "sources whose log is gone": of.source_gone,
+            "sources that cannot be read": of.unreadable,
+            "lines skipped": of.skipped_lines,
+            "records of unknown type": of.unknown_records,
+            "bytes not yet read": of.unread_bytes,
+        }
+        told = [f"{count:,} {what}" for what, count in remarks.items() if count]
+        if told:
+            click.echo(f"         {', '.join(told)}")
+    if found.drift_suspected:
+        click.echo(f"drift    {', '.join(found.drift_suspected)}: logs grow but no usage is found in them")
+    if found.hub:
+        at = found.convergence
+        click.echo(f"hub      {found.hub['url']} as {found.hub['label']} (host {found.hub['host_id']})")
+        click.echo(
+            f"pushed   {at.acked_seq:,} of {at.head_seq:,}, {at.pending:,} rows pending: {at.verdict or 'never pushed'}"
+        )
+    else:
+        click.echo("hub      none: this machine is not enrolled")
+    click.echo("sends    " + ", ".join(f"{name}: {value}" for name, value in found.policy.items()))
+    if found.daemon:
+        since = datetime.fromtimestamp(found.daemon.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        click.echo(
+            f"daemon   running since {since} (pid {found.daemon.pid}), {found.daemon.watching.replace('_', ' ')}"
+        )
+    else:
+        click.echo("daemon   not running")
+    if found.last_error:
+        click.echo(f"error    {found.last_error}")

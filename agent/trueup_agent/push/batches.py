@@ -1,0 +1,113 @@
+"""From ledger rows to the bytes of a batch, and how many rows a batch should have."""
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from backports import zstd
+
+from trueup_agent.errors import TooLarge
+from trueup_agent.ledger import BatchRows, Ledger
+from trueup_shared import __version__, keys, wire
+
+BATCH_ID_BYTES = 16
+ZSTD_LEVEL = 3
+AGENT = wire.AgentInfo(version=__version__, digest_sets=(1, keys.DIGEST_SET))
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class BatchSize:
+    """Rows for the next batch: grows while the hub is quick, shrinks when it is slow or says that it was too much."""
+
+    SLOW_SECONDS = 10.0
+    QUICK_SECONDS = 2.0
+
+    def __init__(self, rows: int = 4_000) -> None:
+        self.rows = rows
+        self._most = wire.MAX_BATCH_ROWS
+
+    def limit(self, most: int) -> None:
+        """What the hub says that it takes at most."""
+        self._most = max(1, min(self._most, most))
+        self.rows = min(self.rows, self._most)
+
+    def took(self, seconds: float) -> None:
+        if seconds > self.SLOW_SECONDS:
+            self.rows = max(1, self.rows // 2)
+        elif seconds < self.QUICK_SECONDS:
+            self.rows = min(self._most, self.rows * 2)
+
+    def was_too_large(self, rows: int) -> None:
+        """Raises TooLarge when even one row is too much."""
+        if rows <= 1:
+            raise TooLarge("the hub does not take a batch of a single row: its limit on the body is too small")
+        self._most = self.rows = max(1, min(self.rows, rows) // 2)
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch ready to leave. `body` is None when there is nothing to send; then `head_digest` is the ledger's."""
+
+    batch_no: int
+    batch_id: bytes
+    from_seq: int
+    to_seq: int
+    rows: int
+    head_digest: bytes | None
+    body: bytes | None
+
+
+async def prepare(
+    ledger: Ledger, size: BatchSize, max_body: int, *, from_seq: int, batch_no: int, previous: bytes | None
+) -> Prepared:
+    """Read and encode the batch that follows `previous`, from `from_seq` on; `max_body`: bytes before compression."""
+    while True:
+        read = await ledger.read_batch(from_seq, size.rows)
+        batch_id = secrets.token_bytes(BATCH_ID_BYTES)
+        rows = len(read.sessions) + len(read.messages) + len(read.events) + len(read.tombstones)
+        body = None
+        if read.to_seq > from_seq:
+            body = await asyncio.to_thread(_encode, read, from_seq, batch_no, batch_id, previous, max_body)
+            if body is None:
+                size.was_too_large(rows)
+                continue
+        return Prepared(
+            batch_no=batch_no,
+            batch_id=batch_id,
+            from_seq=from_seq,
+            to_seq=read.to_seq,
+            rows=rows,
+            head_digest=read.head_digest,
+            body=body,
+        )
+
+
+def _encode(
+    read: BatchRows, from_seq: int, batch_no: int, batch_id: bytes, previous: bytes | None, max_body: int
+) -> bytes | None:
+    batch = wire.Batch(
+        batch_id=batch_id,
+        previous_batch_id=previous,
+        batch_no=batch_no,
+        from_seq=from_seq,
+        to_seq=read.to_seq,
+        sessions=_raw(read.sessions),
+        messages=_raw(read.messages),
+        events=_raw(read.events),
+        tombstones=[msgspec.Raw(_encoder.encode(tombstone)) for tombstone in read.tombstones],
+        head_digest=read.head_digest,
+        agent=AGENT,
+        parsers=read.parsers,
+        policy=read.policy,
+        digest_set=keys.DIGEST_SET,
+    )
+    encoded = _encoder.encode(batch)
+    return None if len(encoded) > max_body else zstd.compress(encoded, ZSTD_LEVEL)
+
+
+def _raw(rows: Iterable[Any]) -> list[msgspec.Raw]:
+    """Rows with the body in its canonical bytes: the very ones that the digest covers."""
+    encode, encode_body = _encoder.encode, wire.encode_body
+    return [msgspec.Raw(encode((row.key, row.seq, row.source_key, msgspec.Raw(encode_body(row.body))))) for row in rows]

@@ -1,0 +1,105 @@
+"""The daemon's side of the push: `push_forever` and `heartbeat_forever`, and what they know of the hub."""
+
+import asyncio
+import random
+from time import time
+
+import structlog
+from msgspec import Struct
+
+from trueup_agent.errors import SLOW_SECONDS, BadHostFile, PushError, Unauthorized
+from trueup_agent.ledger import Ledger
+from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.push import Push, PushResult, Tell
+from trueup_agent.push.uplink import Uplink
+from trueup_agent.waiting import first_of
+from trueup_shared import logs
+
+log = structlog.get_logger()
+
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 300.0
+
+
+class Backoff:
+    """Doubles up to five minutes, with jitter so that a fleet does not come back as one; a success starts it over."""
+
+    def __init__(self) -> None:
+        self._delay = FIRST_DELAY_SECONDS
+
+    def reset(self) -> None:
+        self._delay = FIRST_DELAY_SECONDS
+
+    def next(self, at_least: float = 0.0) -> float:
+        """Seconds to wait now; `at_least` is what the hub asked for."""
+        delay, self._delay = self._delay, min(LONGEST_DELAY_SECONDS, self._delay * 2)
+        return max(at_least, delay * random.uniform(0.5, 1.0))
+
+
+class PushState(Struct):
+    """What the daemon knows of the hub, for `agent status`."""
+
+    state: str = "starting"  # no_hub | in_step | behind | diverged | the class of the error
+    error: str | None = None
+    since: float = 0.0
+    retry_at: float | None = None
+
+
+class Pusher:
+    """One writer to the hub per ledger: the loop and a `pg push` that came over the socket take turns."""
+
+    def __init__(self, ledger: Ledger, uplink: Uplink) -> None:
+        self.ledger = ledger
+        self.uplink = uplink
+        self.now = PushState()
+        self._size = BatchSize()
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Event()  # new rows, or a new enrolment
+        self._hurry = asyncio.Event()  # do not wait out the back-off
+
+    def wake(self, hurry: bool = False) -> None:
+        """There are new rows. `hurry`: something changed that makes trying again now worth it."""
+        self._news.set()
+        if hurry:
+            self._hurry.set()
+
+    async def push(self, tell: Tell | None = None, patience: float = 0.0) -> PushResult | None:
+        """None when no hub is configured. Raises PushError."""
+        async with self._turn:
+            hub = await self.uplink.hub()
+            if hub is None:
+                return None
+            try:
+                return await Push(self.ledger, hub, self._size, tell).run(patience)
+            except Unauthorized:
+                if self.uplink.was_refused():
+                    self.wake(hurry=True)
+                raise
+
+    async def push_forever(self, stop: asyncio.Event) -> None:
+        """Push whenever there are new rows, until `stop`. Hub trouble only delays; anything else ends the daemon."""
+        backoff = Backoff()
+        while not stop.is_set():
+            self._news.clear()
+            self._hurry.clear()
+            try:
+                result = await self.push()
+            except (PushError, BadHostFile) as error:
+                delay = backoff.next(error.retry_after if isinstance(error, PushError) else SLOW_SECONDS)
+                self._note(type(error).__name__, str(error), delay)
+                await first_of(stop, self._hurry, seconds=delay)
+                continue
+            backoff.reset()
+            self._note("no_hub" if result is None else result.verdict)
+            await first_of(stop, self._news, self._hurry)
+
+    def _note(self, state: str, error: str | None = None, delay: float | None = None) -> None:
+        """One log line per change of state."""
+        now = time()
+        changed, self.now = state != self.now.state, PushState(state, error, now, now + delay if delay else None)
+        if not changed:
+            return
+        if error is None:
+            log.info("push", state=state, **{logs.LEDGER: self.ledger.ledger_id})
+        else:
+            log.warning("push", state=state, **{logs.ERROR: error, logs.RETRY_IN: round(delay or 0, 1)})

@@ -1,0 +1,143 @@
+"""`heartbeat_forever`: tell the hub where this ledger stands, also when there is nothing to push."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from time import monotonic, time_ns
+
+import structlog
+
+from trueup_agent.credential import Host
+from trueup_agent.errors import BadHostFile, PushError
+from trueup_agent.ledger import Head, Ledger, LedgerReader, SourceInfo
+from trueup_agent.ledger.sources import GONE
+from trueup_agent.policy import Policy
+from trueup_agent.push.batches import AGENT
+from trueup_agent.push.forever import Pusher
+from trueup_agent.waiting import first_of
+from trueup_shared import logs, wire
+
+log = structlog.get_logger()
+
+# So much of a harness's logs without a single new event of usage is no coincidence any more.
+DRIFT_BYTES = 1024 * 1024
+# The hub takes 8 MB; the next heartbeat tells of the rest.
+MOST_SOURCES = 10_000
+COUNT_SECONDS = 600.0
+
+
+class Drift:
+    """The canary: a harness whose logs grow while its usage stays empty has probably changed its format."""
+
+    def __init__(self) -> None:
+        self._when_last_seen: dict[str, tuple[int, int]] = {}  # harness -> (events, bytes read) when events last grew
+
+    def suspected(self, sources: Iterable[SourceInfo]) -> list[str]:
+        """Harnesses under suspicion, given all sources as they are now."""
+        now: dict[str, tuple[int, int]] = {}
+        for source in sources:
+            events, read = now.get(source.harness, (0, 0))
+            now[source.harness] = events + source.events, read + source.position
+        found = []
+        for harness, (events, read) in now.items():
+            # One that never had usage is measured from its first byte on.
+            before = self._when_last_seen.setdefault(harness, (events, read if events else 0))
+            if events != before[0] or read < before[1]:
+                self._when_last_seen[harness] = events, read
+            elif read - before[1] >= DRIFT_BYTES:
+                found.append(harness)
+        return sorted(found)
+
+
+class Heartbeats:
+    """Sources travel here and not in batches: those that changed since this hub last heard of them."""
+
+    def __init__(self, ledger: Ledger, pusher: Pusher, policy: Policy, last_error: Callable[[], str | None]) -> None:
+        self._ledger = ledger
+        self._pusher = pusher
+        self._policy = policy
+        self._last_error = last_error
+        self._drift = Drift()
+        self._told: dict[bytes, wire.SourceStatus] = {}
+        self._told_to: tuple[str, str] | None = None  # hub, host id
+        self._acked_seq = 0
+        self._counts = (0, 0)  # events of an older data version, events whose source is gone
+        self._counted: tuple[float, int] | None = None  # when, and how many sources were gone
+        self.drift_suspected: list[str] = []
+
+    async def heartbeat_forever(self, seconds: float, stop: asyncio.Event) -> None:
+        """One every `seconds` until `stop`. A hub that cannot be reached is the push's business to report."""
+        receipt = await self._ledger.last_receipt()
+        self._acked_seq = receipt.acked_seq if receipt else 0
+        while not stop.is_set():
+            sources = await self._ledger.sources()
+            self.drift_suspected = self._drift.suspected(sources)
+            try:
+                await self._beat(sources)
+            except (PushError, BadHostFile) as error:
+                log.debug("heartbeat_failed", **{logs.ERROR: str(error)})
+            await first_of(stop, seconds=seconds)
+
+    async def _beat(self, sources: list[SourceInfo]) -> None:
+        hub, host = await self._pusher.uplink.hub(), self._pusher.uplink.host
+        if hub is None or host is None:
+            return
+        if (host.hub_url, host.host_id) != self._told_to:
+            self._told, self._told_to = {}, (host.hub_url, host.host_id)
+        statuses = ((source.source_key, self._status(source)) for source in sources)
+        changed = dict([(key, now) for key, now in statuses if self._told.get(key) != now][:MOST_SOURCES])
+        head = await self._ledger.head()
+        reply = await hub.heartbeat(await self._heartbeat(head, sources, list(changed.values()), host))
+        self._told.update(changed)
+        self._acked_seq = reply.position.acked_seq
+        if self._acked_seq != head.seq:
+            self._pusher.wake()  # new rows, or a hub that was restored from a backup
+
+    def _status(self, source: SourceInfo) -> wire.SourceStatus:
+        return wire.SourceStatus(
+            key=source.source_key,
+            harness=source.harness,
+            state=source.state,
+            bytes_read=source.position,
+            lines=source.lines,
+            skipped_lines=source.skipped_lines,
+            unknown_records=source.unknown_records,
+            path=source.path if self._policy.paths == "path" else None,
+        )
+
+    async def _heartbeat(
+        self, head: Head, sources: list[SourceInfo], changed: list[wire.SourceStatus], host: Host
+    ) -> wire.Heartbeat:
+        gone = sum(source.state == GONE for source in sources)
+        if self._counted is None or self._counted[1] != gone or self._counted[0] + COUNT_SECONDS < monotonic():
+            self._counts = await asyncio.to_thread(self._count)
+            self._counted = monotonic(), gone
+        harnesses = await self._ledger.query("SELECT harness, version, floor FROM harnesses")
+        return wire.Heartbeat(
+            ledger_id=self._ledger.ledger_id,
+            head_seq=head.seq,
+            rows=head.rows,
+            pending=await asyncio.to_thread(self._pending),
+            agent=AGENT,
+            parsers={harness: wire.ParserVersion(version, floor) for harness, version, floor in harnesses},
+            sent_at=time_ns() // 1000,
+            sources=changed,
+            skipped_lines=sum(source.skipped_lines for source in sources),
+            unknown_records=sum(source.unknown_records for source in sources),
+            old_data=self._counts[0],
+            source_gone=self._counts[1],
+            drift_suspected=self.drift_suspected,
+            last_error=self._last_error(),
+            label=host.label or None,
+            kind=host.kind,
+            platform=sys.platform,
+        )
+
+    def _pending(self) -> int:
+        with LedgerReader(self._ledger.path.parent) as reader:
+            return reader.pending(self._acked_seq)
+
+    def _count(self) -> tuple[int, int]:
+        """A look at every event: seldom, and beside the writer."""
+        with LedgerReader(self._ledger.path.parent) as reader:
+            return reader.old_data_events(), reader.source_gone_events()

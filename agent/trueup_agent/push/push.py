@@ -1,0 +1,227 @@
+"""Bring the hub up to the ledger's head, and say whether it is there (design section 6, steps 1 to 5)."""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from msgspec import Struct, field
+
+from trueup_agent.errors import Busy, Forked, HubFailed, HubUnreachable, PositionMismatch, TooLarge
+from trueup_agent.ledger import Ledger
+from trueup_agent.push.batches import BatchSize, Prepared, prepare
+from trueup_agent.push.hub_client import HubClient
+from trueup_shared import keys, wire
+
+# How often a push goes on after a 409, a lost reply or a busy hub without any batch getting through in between.
+MAX_STALLS = 4
+STALL_SECONDS = 0.25
+
+TABLE_NAMES = {keys.SESSIONS: "session", keys.MESSAGES: "message", keys.EVENTS: "event"}
+
+
+class RejectedRow(Struct, frozen=True, kw_only=True):
+    """A row that the hub could not accept: it stays in the ledger, and both sides show it."""
+
+    table: str
+    key: str | None  # hex
+    seq: int | None
+    code: str
+    reason: str
+
+
+class PushResult(Struct, kw_only=True):
+    """What `pg push` tells (interface.md). Counts are those of the receipts of this push."""
+
+    host_id: str
+    ledger_id: str
+    generation: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    rejected: int = 0
+    bytes_sent: int = 0
+    acked_seq: int = 0
+    ledger_digest: str = ""  # hex
+    hub_digest: str = ""
+    verdict: wire.Verdict = "behind"
+    rows_sent: int = 0
+    batches: int = 0
+    rejections: list[RejectedRow] = field(default_factory=list)
+
+
+class Progress(Struct, frozen=True):
+    """After each receipt: the hub has everything up to `acked_seq` of `head_seq`."""
+
+    acked_seq: int
+    head_seq: int
+    rows_sent: int
+
+
+Tell = Callable[[Progress], None]
+
+
+class Push:
+    """One push: position, batches one after another, verdict. Made for a single run."""
+
+    def __init__(self, ledger: Ledger, hub: HubClient, size: BatchSize, tell: Tell | None = None) -> None:
+        self._ledger = ledger
+        self._hub = hub
+        self._size = size
+        self._tell = tell
+        self._unanswered: Prepared | None = None
+        self.result = PushResult(host_id="", ledger_id=ledger.ledger_id)
+
+    async def run(self, patience: float) -> PushResult:
+        """Until the hub is at the head. A busy hub may ask us to wait `patience` seconds; more is an error.
+
+        Raises the hub client's errors, and Forked before anything is sent.
+        """
+        stalls = 0
+        while True:
+            batches = self.result.batches
+            try:
+                position = await ask_position(self._ledger, self._hub)
+            except Busy as busy:
+                await self._wait_for(busy, stalls, patience)
+                stalls += 1
+                continue
+            try:
+                return await self._send_from(position)
+            except (PositionMismatch, HubUnreachable, HubFailed, TooLarge, Busy) as error:
+                # The hub decides what it has: ask it again and go on from there.
+                stalls = 0 if self.result.batches > batches else stalls + 1
+                if isinstance(error, Busy):
+                    await self._wait_for(error, stalls, patience)
+                elif stalls >= MAX_STALLS:
+                    raise
+                else:
+                    await asyncio.sleep(STALL_SECONDS * (2**stalls - 1))
+
+    async def _wait_for(self, busy: Busy, stalls: int, patience: float) -> None:
+        if stalls >= MAX_STALLS or busy.retry_after > patience:
+            raise busy
+        await asyncio.sleep(busy.retry_after)
+
+    async def _send_from(self, position: wire.Position) -> PushResult:
+        result = self.result
+        result.host_id, result.generation = position.host_id, position.generation
+        self._size.limit(position.max_batch_rows)
+        lost, self._unanswered = self._unanswered, None
+        if lost is not None and lost.batch_id == position.last_batch_id:
+            # Applied, only the receipt was lost: a replay gets the same one.
+            await self._send(lost)
+        batch = await self._prepare(
+            position, position.acked_seq, await self._next_batch_no(position), position.last_batch_id
+        )
+        if batch.head_digest is not None and batch.body is None:
+            verdict: wire.Verdict = "converged" if batch.head_digest == position.digest else "diverged"
+            return self._conclude(position.acked_seq, position.digest, batch.head_digest, verdict)
+        while batch.head_digest is None:
+            batch = await self._send_and_prepare(batch, position)
+        receipt = await self._send(batch)
+        return self._conclude(receipt.acked_seq, receipt.digest, batch.head_digest, receipt.verdict)
+
+    async def _send_and_prepare(self, batch: Prepared, position: wire.Position) -> Prepared:
+        """Send a batch; the one that follows it is read and encoded in the meantime."""
+        following = asyncio.create_task(
+            self._prepare(position, batch.to_seq, batch.batch_no + 1, batch.batch_id), name="prepare batch"
+        )
+        try:
+            await self._send(batch)
+        except BaseException:
+            await asyncio.gather(following, return_exceptions=True)
+            raise
+        return await following
+
+    async def _next_batch_no(self, position: wire.Position) -> int:
+        """Our own count, never used twice: after a lost request the hub may yet apply the batch of that number."""
+        [[newest]] = await self._ledger.query("SELECT coalesce(max(batch_no), 0) FROM batches")
+        return max(int(newest), position.batch_no) + 1
+
+    async def _prepare(self, position: wire.Position, from_seq: int, batch_no: int, previous: bytes | None) -> Prepared:
+        return await prepare(
+            self._ledger,
+            self._size,
+            position.max_body_bytes,
+            from_seq=from_seq,
+            batch_no=batch_no,
+            previous=previous,
+        )
+
+    async def _send(self, batch: Prepared) -> wire.Receipt:
+        assert batch.body is not None
+        started, result = monotonic(), self.result
+        await self._ledger.record_batch(batch.batch_no, batch.batch_id, batch.from_seq, batch.to_seq, "ordinary")
+        try:
+            receipt = await self._hub.send_batch(self._ledger.ledger_id, batch.body)
+        except TooLarge:
+            self._size.was_too_large(batch.rows)
+            raise
+        except (HubUnreachable, HubFailed, Busy):
+            self._unanswered = batch
+            raise
+        self._size.took(monotonic() - started)
+        await self._ledger.record_receipt(receipt)
+        result.batches += 1
+        result.rows_sent += batch.rows
+        result.bytes_sent += len(batch.body)
+        result.inserted += receipt.inserted
+        result.updated += receipt.updated
+        result.unchanged += receipt.unchanged
+        result.removed += receipt.removed
+        result.rejected += len(receipt.rejected)
+        result.rejections += [
+            RejectedRow(
+                table=TABLE_NAMES.get(row.table, str(row.table)),
+                key=row.key.hex() if row.key else None,
+                seq=row.seq,
+                code=row.code,
+                reason=row.reason,
+            )
+            for row in receipt.rejected
+        ]
+        result.acked_seq = receipt.acked_seq
+        if self._tell:
+            head = await self._ledger.head()
+            self._tell(Progress(receipt.acked_seq, head.seq, result.rows_sent))
+        return receipt
+
+    def _conclude(self, acked_seq: int, hub_digest: bytes, head_digest: bytes, verdict: wire.Verdict) -> PushResult:
+        result = self.result
+        result.acked_seq = acked_seq
+        result.hub_digest = hub_digest.hex()
+        result.ledger_digest = head_digest.hex()
+        result.verdict = verdict
+        return result
+
+
+async def ask_position(ledger: Ledger, hub: HubClient) -> wire.Position:
+    """The hub's position, when it is one that this ledger can go on from. Raises Forked."""
+    position = await hub.position(ledger.ledger_id)
+    last = position.last_batch_id
+    known = last is not None and await ledger.knows_batch(last)
+    why = fork(position, (await ledger.head()).seq, known, await ledger.oldest_batch_no())
+    if why:
+        raise Forked(f"{why}. Nothing was sent")
+    return position
+
+
+def fork(position: wire.Position, head_seq: int, known: bool, oldest_batch_no: int | None) -> str | None:
+    """Why this ledger is not the one that the hub knows, else None.
+
+    The hub's last batch is one of ours (`known`), or older than the history we keep: then the hub was restored from a
+    backup. A batch that this ledger never sent was sent by a copy of it; a hub that is ahead knows a later state of it.
+    """
+    kept = oldest_batch_no is None or position.batch_no >= oldest_batch_no
+    if position.last_batch_id is not None and not known and kept:
+        return (
+            f"the hub's last batch (number {position.batch_no}) was not sent by this ledger: a copy of it, on a "
+            "cloned machine or restored from a backup, has pushed too"
+        )
+    if position.acked_seq > head_seq:
+        return (
+            f"the hub has change {position.acked_seq} of this ledger, which ends at {head_seq}: it is an older copy of "
+            "itself, restored from a backup perhaps"
+        )
+    return None

@@ -1,0 +1,150 @@
+"""Know at once when a log grows (watchfiles), and rescan so that what the watcher missed is found all the same."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from watchfiles import Change, awatch
+
+from trueup_agent.waiting import first_of, unless
+from trueup_shared import logs
+
+log = structlog.get_logger()
+
+# A record must be on the hub's API within a second: hand over after 40 ms of quiet, in a steady stream every 250 ms.
+QUIET_MS = 40
+AT_MOST_MS = 250
+# Directories that do not exist yet are not in such a hurry.
+APPEAR_MS = 400
+
+Folders = Callable[[], Iterable[Path]]
+Changed = Callable[[set[Path]], Awaitable[None]]
+
+
+class Watcher:
+    """Watches the data folders of all harnesses, those that exist and those that may come.
+
+    `mode` is `watching`, or `rescan_only` where the system gives us no watches (then `reason` says why).
+    """
+
+    def __init__(self, folders: Folders, changed: Changed) -> None:
+        self._folders = folders
+        self._changed = changed
+        self._present: dict[Path, int] = {}
+        self._round_over = asyncio.Event()
+        self.mode = "starting"
+        self.reason: str | None = None
+
+    async def watch_forever(self, stop: asyncio.Event) -> None:
+        """Hand over changed files until `stop`. Starts over whenever a folder appears or is replaced."""
+        before: dict[Path, int] | None = None
+        while not stop.is_set():
+            self._round_over = asyncio.Event()
+            self._present, absent = _split(self._folders())
+            # Of those, a file may be older than its watch. What was there at the start is the first scan's.
+            fresh = (
+                [] if before is None else [path for path, inode in self._present.items() if before.get(path) != inode]
+            )
+            before, was = self._present, self.mode
+            self.mode = "watching"
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._end_round(stop), name="end of round")
+                tasks.create_task(self._or_rescan_only(self._watch_present(), was), name="watch folders")
+                tasks.create_task(self._or_rescan_only(self._watch_for(absent), was), name="watch for folders")
+                # awatch sets its watches before it first waits: this task comes after them.
+                tasks.create_task(self._catch_up(fresh), name="catch up")
+
+    async def rescan_forever(
+        self, scan: Callable[[], Coroutine[Any, Any, None]], seconds: float, stop: asyncio.Event
+    ) -> None:
+        """One pass over everything now, and then every `seconds`."""
+        while not stop.is_set():
+            await unless(stop, scan())
+            self.look_again()
+            await first_of(stop, seconds=seconds)
+
+    def look_again(self) -> None:
+        """After a rescan: start over if folders came or were replaced, or if there was no watching the last time."""
+        if self.mode == "rescan_only" or _split(self._folders())[0] != self._present:
+            self._round_over.set()
+
+    async def _end_round(self, stop: asyncio.Event) -> None:
+        """awatch takes one event to stop by; ours has two reasons."""
+        await first_of(stop, self._round_over)
+        self._round_over.set()
+
+    async def _or_rescan_only(self, watching: Awaitable[None], was: str) -> None:
+        """Without watches (inotify's limit is reached, or there is no inotify) there is still the rescan."""
+        try:
+            await watching
+        except FileNotFoundError:
+            self._round_over.set()  # went away between looking and watching
+        except (OSError, RuntimeError) as error:
+            if "rescan_only" not in (was, self.mode):
+                log.warning("not_watching", consequence="logs are read by rescan only", **{logs.ERROR: str(error)})
+            self.mode, self.reason = "rescan_only", str(error)
+
+    async def _catch_up(self, fresh: list[Path]) -> None:
+        if _split(self._folders())[0] != self._present:
+            self._round_over.set()
+        await self._hand_over(set(), fresh)
+
+    async def _hand_over(self, files: set[Path], folders: list[Path]) -> None:
+        paths = files | await asyncio.to_thread(_files_below, folders)
+        if paths:
+            await self._changed(paths)
+
+    async def _watch_present(self) -> None:
+        if not self._present:
+            return
+        async for found in awatch(
+            *self._present,
+            watch_filter=None,
+            step=QUIET_MS,
+            debounce=AT_MOST_MS,
+            stop_event=self._round_over,
+            ignore_permission_denied=True,
+        ):
+            paths = {Path(path) for change, path in found if change != Change.deleted}
+            # A directory's own watch is set after it was made: files may have come in between.
+            await self._hand_over(paths, [Path(path) for change, path in found if change == Change.added])
+
+    async def _watch_for(self, absent: list[Path]) -> None:
+        """Folders that are not there yet: watch the nearest parents for the next step towards them."""
+        if not absent:
+            return
+        nearest = {next(parent for parent in folder.parents if parent.is_dir()) for folder in absent}
+        steps = {str(path) for folder in absent for path in (folder, *folder.parents)}
+        async for _ in awatch(
+            *nearest,
+            watch_filter=lambda change, path: path in steps,
+            step=APPEAR_MS,
+            stop_event=self._round_over,
+            recursive=False,
+            ignore_permission_denied=True,
+        ):
+            self._round_over.set()
+
+
+def _split(folders: Iterable[Path]) -> tuple[dict[Path, int], list[Path]]:
+    """Folders that exist, with their inode: one that was removed and made again needs a new watch. And the others."""
+    present, absent = {}, []
+    for folder in folders:
+        try:
+            present[folder] = folder.stat().st_ino
+        except OSError:
+            absent.append(folder)
+    return present, absent
+
+
+def _files_below(folders: Iterable[Path]) -> set[Path]:
+    return {
+        Path(parent, name)
+        for folder in folders
+        if folder.is_dir()
+        for parent, _, names in os.walk(folder)
+        for name in names
+    }

@@ -1,0 +1,122 @@
+"""Whatever answers at the hub's address, the agent gets one of its own errors, in one line."""
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from trueup_agent import errors
+from trueup_agent.push.hub_client import HubClient, hub_address
+from trueup_shared import wire
+
+LEDGER = "2d5f2a3e-0000-4000-8000-000000000001"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def problem(status: int, code: str, detail: str, **headers: str) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        body = {"type": "about:blank", "title": "x", "status": status, "detail": detail, "code": code}
+        return web.json_response(body, status=status, headers=headers, content_type="application/problem+json")
+
+    return handler
+
+
+def plain(status: int, text: str = "<html>", **headers: str) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=text, content_type="text/html", headers=headers)
+
+    return handler
+
+
+async def ask(handler: Handler, path: str = "") -> wire.Position:
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", handler)
+    async with TestServer(app) as server, HubClient(f"http://127.0.0.1:{server.port}{path}", "credential") as hub:
+        return await hub.position(LEDGER)
+
+
+async def test_the_position_comes_with_the_credential_below_a_path_prefix() -> None:
+    seen: list[Any] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        seen.extend([request.path, request.headers["Authorization"], request.headers["Accept"]])
+        position = wire.Position(host_id="h", ledger_id=LEDGER, acked_seq=7)
+        return web.Response(body=msgspec.msgpack.encode(position), content_type=wire.CONTENT_TYPE)
+
+    position = await ask(handler, "/team/hub")
+    assert position.acked_seq == 7
+    assert seen == [f"/team/hub/api/v1/ledgers/{LEDGER}", "Bearer credential", wire.CONTENT_TYPE]
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind", "says"),
+    [
+        (problem(401, "unauthorized", "Revoked."), errors.Unauthorized, "credential: Revoked."),
+        (problem(403, "forbidden", "Not yours."), errors.Unauthorized, "Not yours."),
+        (problem(409, "position_mismatch", "At 9."), errors.PositionMismatch, "At 9."),
+        (problem(409, "code_used", "Used."), errors.Refused, "Used."),
+        (problem(413, "too_large", "64 MB."), errors.TooLarge, "64 MB."),
+        (problem(400, "malformed", "No."), errors.Refused, "No."),
+        (problem(500, "internal", "Internal error."), errors.HubFailed, "Internal error."),
+        (plain(502), errors.HubUnreachable, "behind"),
+        (plain(404), errors.NotAHub, "not as a trueup hub"),
+        (plain(200), errors.NotAHub, "not as a trueup hub"),
+        (plain(301, Location="https://elsewhere.example/"), errors.NotAHub, "redirects to https://elsewhere.example/"),
+    ],
+)
+async def test_an_answer_that_is_none_becomes_an_error_of_ours(
+    handler: Handler, kind: type[errors.PushError], says: str
+) -> None:
+    with pytest.raises(kind, match=says.replace("(", r"\(")) as caught:
+        await ask(handler)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "low", "high"), [("17", 17, 17), ("0", 0, 0), ("Sun, 06 Nov 2095 08:49:37 GMT", 1e8, 1e10)]
+)
+async def test_a_busy_hub_says_when_to_come_back(header: str, low: float, high: float) -> None:
+    for status in (429, 503):
+        with pytest.raises(errors.Busy) as caught:
+            await ask(problem(status, "busy", "Later.", **{"Retry-After": header}))
+        assert low <= caught.value.retry_after <= high
+
+
+async def test_a_hub_of_another_protocol_is_named() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        position = wire.Position(host_id="h", ledger_id=LEDGER, protocols=(2, 3))
+        return web.Response(body=msgspec.msgpack.encode(position), content_type=wire.CONTENT_TYPE)
+
+    with pytest.raises(errors.ProtocolMismatch, match="upgrade this agent"):
+        await ask(handler)
+
+
+async def test_nobody_at_home_is_unreachable() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    async with HubClient(f"http://127.0.0.1:{port}", None) as hub:
+        with pytest.raises(errors.HubUnreachable, match="refused"):
+            await hub.position(LEDGER)
+
+
+async def test_a_hub_that_never_answers_is_unreachable() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        async with HubClient(f"http://127.0.0.1:{listener.getsockname()[1]}", None, answer_seconds=0.1) as hub:
+            with pytest.raises(errors.HubUnreachable, match="too long"):
+                await hub.position(LEDGER)
+
+
+def test_an_address_has_one_spelling() -> None:
+    assert hub_address(" https://hub.example/ ") == "https://hub.example"
+    assert hub_address("https://hub.example:8443/trueup/") == "https://hub.example:8443/trueup"
+    assert hub_address("http://[::1]:8787") == "http://[::1]:8787"
+    for wrong in ("hub.example", "ftp://hub.example", "https://", "http://hub:nope", "https://hub.example/?a=b", ""):
+        with pytest.raises(errors.WrongHubAddress, match="write it as"):
+            hub_address(wrong)

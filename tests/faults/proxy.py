@@ -1,0 +1,109 @@
+"""A TCP proxy that does harm on demand: cuts after n bytes, swallows, resets, refuses. Controlled at run time."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class FaultProxy:
+    """Between a client and `upstream` (host, port). Faults apply to connections that are made or used from then on."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._upstream = (host, port)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.refuse = False
+        self.passing = asyncio.Event()  # cleared: what comes in is swallowed until it is set again
+        self.passing.set()
+        self.cut_request_after: int | None = None  # bytes of one connection towards the hub
+        self.cut_replies = 0  # so many replies that have a body are swallowed and the connection reset
+        self.cut_reply_marker = b"HTTP/1.1 200"
+        self.port = 0
+        self.connections = 0
+        self.replies_cut = 0
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        for writer in list(self._writers):
+            _reset(writer)
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self.refuse:
+            _reset(writer)
+            return
+        try:
+            up_reader, up_writer = await asyncio.open_connection(*self._upstream)
+        except OSError:
+            _reset(writer)
+            return
+        pair = {writer, up_writer}
+        self._writers |= pair
+        try:
+            await asyncio.gather(self._requests(reader, up_writer, writer), self._replies(up_reader, writer, up_writer))
+        finally:
+            self._writers -= pair
+            for one in pair:
+                one.close()
+
+    async def _requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter
+    ) -> None:
+        passed = 0
+        try:
+            while data := await reader.read(16384):
+                await self.passing.wait()
+                if self.cut_request_after is not None and passed + len(data) > self.cut_request_after:
+                    writer.write(data[: max(0, self.cut_request_after - passed)])
+                    await writer.drain()
+                    self.cut_request_after = None
+                    _reset(writer)
+                    _reset(back)
+                    return
+                passed += len(data)
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+        except (OSError, RuntimeError):
+            pass
+
+    async def _replies(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter
+    ) -> None:
+        try:
+            while data := await reader.read(65536):
+                if self.cut_replies and data.startswith(self.cut_reply_marker):
+                    self.cut_replies -= 1
+                    self.replies_cut += 1
+                    _reset(writer)
+                    _reset(back)
+                    return
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+        except (OSError, RuntimeError):
+            pass
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """RST instead of FIN: the other side sees a broken connection."""
+    raw = writer.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@asynccontextmanager
+async def fault_proxy(host: str, port: int) -> AsyncIterator[FaultProxy]:
+    proxy = FaultProxy(host, port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
