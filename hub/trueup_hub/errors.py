@@ -26,6 +26,10 @@ class EmbeddedPgError(HubError):
     pass
 
 
+class AlreadyRunning(HubError):
+    pass
+
+
 class Problem(HubError):
     """What a client sees as a problem document. `code` is stable and documented; `members` are further facts in it."""
 

@@ -239,6 +239,11 @@ async def sources_of(db: Database, host_no: int) -> list[SourceReport]:
     ]
 
 
+async def expected_silence_seconds(db: Database, host_no: int) -> int:
+    seconds: int = await db.fetchval(sqlfiles.load("hosts")["expected_silence"], host_no)
+    return seconds
+
+
 async def change_host(db: Database, host_id: UUID, label: str | None, labels: dict[str, str] | None) -> bool:
     """False when there is no such host. None leaves a field as it is."""
     return await db.fetchval(sqlfiles.load("hosts")["change_host"], host_id, label, labels) is not None

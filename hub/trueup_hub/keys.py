@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from trueup_hub.admission import Admission
 from trueup_hub.auth import Auth, Caller
 from trueup_hub.db import Database
 from trueup_hub.live import Live
@@ -12,6 +13,7 @@ from trueup_hub.settings import HubSettings
 SETTINGS = web.AppKey("settings", HubSettings)
 DATABASE = web.AppKey("database", Database)
 AUTH = web.AppKey("auth", Auth)
+ADMISSION = web.AppKey("admission", Admission)
 LIVE = web.AppKey("live", Live)
 STOPPING = web.AppKey("stopping", asyncio.Event)  # set by the first signal; streams end
 

@@ -1,12 +1,11 @@
 """Live updates: what changed, told to every open page.
 
-Inside the process by a call; between replicas by NOTIFY, as a hint only: one that is lost costs a page its freshness
-until the next, never a number.
+NOTIFY takes it to all replicas, this one too; while a process cannot hear the database it tells its own pages itself.
+A hint only: one that is lost costs a page its freshness until the next, never a number.
 """
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Iterator
 
 import msgspec
@@ -30,11 +29,6 @@ class Update(Struct, frozen=True, kw_only=True):
 
     changed: list[str]
     hosts: list[str]
-
-
-class _Notice(Struct, frozen=True, kw_only=True):
-    sender: str
-    update: Update
 
 
 class Subscription:
@@ -71,12 +65,12 @@ class Subscription:
 
 
 class Live:
-    """Publishes to the subscriptions of this process and to the other replicas."""
+    """Takes what changed to the subscriptions of this process and of the other replicas."""
 
     def __init__(self) -> None:
-        self._name = secrets.token_hex(8)
         self._subscriptions: set[Subscription] = set()
         self._to_replicas = Subscription()
+        self._hearing = False
 
     @contextlib.contextmanager
     def subscribed(self) -> Iterator[Subscription]:
@@ -87,11 +81,17 @@ class Live:
         finally:
             self._subscriptions.discard(subscription)
 
-    def publish(self, changed: str, host_id: str) -> None:
-        """Something of a host changed and is committed."""
-        update = Update(changed=[changed], hosts=[host_id])
-        self._tell_pages(update)
+    def usage_changed(self, host_id: str) -> None:
+        """A batch is committed; ingest has sent its notice, whose payload is the host's id."""
+        if not self._hearing:
+            self._tell_pages(Update(changed=["usage"], hosts=[host_id]))
+
+    def host_changed(self, host_id: str) -> None:
+        """Something about a host itself is committed."""
+        update = Update(changed=["hosts"], hosts=[host_id])
         self._to_replicas.add(update)
+        if not self._hearing:
+            self._tell_pages(update)
 
     def end(self) -> None:
         """The hub stops: wake everybody."""
@@ -103,24 +103,25 @@ class Live:
             subscription.add(update)
 
     def _heard(self, payload: str) -> None:
-        try:
-            notice = msgspec.json.decode(payload, type=_Notice)
-        except msgspec.DecodeError:
+        if not payload.startswith("{"):
+            self._tell_pages(Update(changed=["usage"], hosts=[payload]))
             return
-        if notice.sender != self._name:
-            self._tell_pages(notice.update)
+        with contextlib.suppress(msgspec.DecodeError):
+            self._tell_pages(msgspec.json.decode(payload, type=Update))
 
     async def notify_forever(self, db: Database) -> None:
-        """Tell the other replicas, at most once per gap: NOTIFY takes a lock of the whole server at commit."""
+        """Send what `host_changed` gathered, once per gap at most: NOTIFY locks something server-wide at commit."""
         while True:
             await self._to_replicas.wait()
-            notice = _Notice(sender=self._name, update=self._to_replicas.take())
-            with contextlib.suppress(DatabaseUnavailable):
-                await db.execute("SELECT pg_notify($1, $2)", CHANNEL, msgspec.json.encode(notice).decode())
+            payload = msgspec.json.encode(self._to_replicas.take()).decode()
+            with contextlib.suppress(
+                DatabaseUnavailable
+            ):  # pages are told that anything may have changed, once it is back
+                await db.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
             await asyncio.sleep(GAP_SECONDS)
 
     async def listen_forever(self, db: Database) -> None:
-        """Hear the other replicas. After a gap in the connection pages are told that anything may have changed."""
+        """Hear all replicas. After a gap in the connection pages are told that anything may have changed."""
         wait, connected_before = _RETRY_SECONDS[0], False
         while True:
             try:
@@ -128,9 +129,12 @@ class Live:
                     if connected_before:
                         self._tell_pages(Update(changed=["hosts", "usage"], hosts=[]))
                     connected_before, wait = True, _RETRY_SECONDS[0]
+                    self._hearing = True
                     await lost.wait()
             except DatabaseUnavailable as error:
                 if wait == _RETRY_SECONDS[0]:
-                    log.warning("live updates from other replicas stopped", **{logs.ERROR: str(error)})
+                    log.warning("cannot hear the database", **{logs.ERROR: str(error)})
+            finally:
+                self._hearing = False
             await asyncio.sleep(wait)
             wait = min(wait * 2, _RETRY_SECONDS[1])

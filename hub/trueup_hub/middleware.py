@@ -3,14 +3,13 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from typing import Literal
 from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from trueup_hub.auth import Caller
 from trueup_hub.errors import DatabaseUnavailable, Problem
@@ -163,5 +162,4 @@ def _check_scope(need: Need, caller: Caller | None) -> Caller:
     return caller
 
 
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 MIDDLEWARES: tuple[Middleware, ...] = (requests_have_an_id, errors_have_one_shape, host_is_ours)

@@ -34,6 +34,9 @@ UPDATE hosts SET retired_at = coalesce(retired_at, now()), revoked_at = coalesce
 WHERE host_id = $1
 RETURNING host_no
 
+-- expected_silence: how long it may say nothing
+SELECT expected_silence_seconds FROM hosts WHERE host_no = $1
+
 -- first_contact: a ledger is known from its first sign of life
 INSERT INTO ledgers (host_no, ledger_id, first_contact_at) VALUES ($1, $2, now())
 ON CONFLICT (host_no, ledger_id) DO NOTHING

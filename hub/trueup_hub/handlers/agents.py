@@ -1,0 +1,117 @@
+"""What agents call: enrol, say how they are, ask for a position, send a batch."""
+
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from msgspec import Raw
+
+from trueup_hub import enrolment
+from trueup_hub.errors import BadRequest, NotFound, Problem
+from trueup_hub.handlers import bodies
+from trueup_hub.heartbeats import record_heartbeat
+from trueup_hub.hosts import expected_silence_seconds
+from trueup_hub.ingest import apply_batch, position
+from trueup_hub.keys import ADMISSION, AUTH, CALLER, DATABASE, LIVE
+from trueup_hub.responses import agent_reply
+from trueup_shared.wire import (
+    MAX_BATCH_ROWS,
+    MAX_BODY_BYTES,
+    PROTOCOL,
+    Batch,
+    EnrollRequest,
+    EventRow,
+    Heartbeat,
+    HeartbeatReply,
+    MessageRow,
+    SessionRow,
+    Tombstone,
+)
+
+_HEARTBEAT_BODY = 8 * 1024 * 1024  # a machine may have many sources
+
+
+async def post_enroll(request: web.Request) -> web.Response:
+    """No credential yet: the code is what lets it in."""
+    auth = request.app[AUTH]
+    asked = await bodies.read(request, EnrollRequest)
+    granted = await enrolment.enroll(request.app[DATABASE], auth.key, auth.revocations, asked)
+    request.app[LIVE].host_changed(granted.host_id)
+    return agent_reply(request, granted)
+
+
+async def post_heartbeat(request: web.Request) -> web.Response:
+    """The reply has the hub's position, so that an agent whose hub was restored notices."""
+    heartbeat = await bodies.read(request, Heartbeat, limit=_HEARTBEAT_BODY)
+    host, db = request[CALLER], request.app[DATABASE]
+    ledger_id = _uuid(heartbeat.ledger_id)
+    if await record_heartbeat(db, host, ledger_id, heartbeat):
+        request.app[LIVE].host_changed(str(host.host_id))
+    where = await position(db, host.host_no, str(host.host_id), str(ledger_id))
+    silence = await expected_silence_seconds(db, host.host_no)
+    return agent_reply(request, HeartbeatReply(position=where, expected_silence_seconds=silence))
+
+
+async def get_ledger(request: web.Request) -> web.Response:
+    """Where the hub is with a ledger of the calling host. One that it has never seen is all zeros."""
+    host = request[CALLER]
+    where = await position(request.app[DATABASE], host.host_no, str(host.host_id), str(_path_id(request)))
+    return agent_reply(request, where)
+
+
+async def post_batch(request: web.Request) -> web.Response:
+    """Apply a batch; the receipt leaves after the commit. 409 has the hub's position if the batch does not fit it."""
+    host, ledger_id = request[CALLER], _path_id(request)
+    with request.app[ADMISSION].admitted(host.host_no):
+        batch = await _read_batch(request)
+        receipt = await apply_batch(request.app[DATABASE], host.host_no, str(host.host_id), str(ledger_id), batch)
+    request.app[LIVE].usage_changed(str(host.host_id))
+    return agent_reply(request, receipt)
+
+
+async def _read_batch(request: web.Request) -> Batch:
+    packed = bodies.is_msgpack(request)
+    batch = await bodies.read(request, Batch, limit=MAX_BODY_BYTES)
+    rows = len(batch.sessions) + len(batch.messages) + len(batch.events) + len(batch.tombstones)
+    if rows > MAX_BATCH_ROWS:
+        detail = f"A batch has at most {MAX_BATCH_ROWS} rows."
+        raise Problem(413, "too_many_rows", detail, members={"limit": MAX_BATCH_ROWS})
+    lowest, highest = batch.agent.protocols
+    if not lowest <= PROTOCOL <= highest:
+        raise BadRequest("unsupported_protocol", "The hub speaks another protocol.", supported=[PROTOCOL, PROTOCOL])
+    return batch if packed else _packed(batch)
+
+
+def _packed(batch: Batch) -> Batch:
+    """A batch that came as JSON, its rows as msgpack: what follows knows one form only."""
+    return msgspec.structs.replace(
+        batch,
+        sessions=[_packed_row(row, SessionRow) for row in batch.sessions],
+        messages=[_packed_row(row, MessageRow) for row in batch.messages],
+        events=[_packed_row(row, EventRow) for row in batch.events],
+        tombstones=[_packed_row(row, Tombstone) for row in batch.tombstones],
+    )
+
+
+def _packed_row(row: Raw, kind: type[msgspec.Struct]) -> Raw:
+    """A row that is not of its kind goes on as it is, to be rejected by itself."""
+    value: object
+    try:
+        value = msgspec.json.decode(row, type=kind)
+    except msgspec.ValidationError:
+        value = msgspec.json.decode(row)
+    return Raw(msgspec.msgpack.encode(value))
+
+
+def _path_id(request: web.Request) -> UUID:
+    try:
+        return UUID(request.match_info["ledger_id"])
+    except ValueError:
+        raise NotFound("A ledger id is a UUID.") from None
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadRequest("malformed", "'ledger_id' must be a UUID.") from None

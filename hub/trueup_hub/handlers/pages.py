@@ -1,0 +1,57 @@
+"""The dashboard's files, and whether the hub lives and is ready. Nothing here tells anything about usage."""
+
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from aiohttp import web
+
+from trueup_hub.errors import DatabaseUnavailable, NotFound
+from trueup_hub.keys import DATABASE, STOPPING
+from trueup_hub.responses import problem
+
+STATIC = Path(str(files("trueup_hub"))) / "static"
+_FOR_EVER = "public, max-age=31536000, immutable"  # built assets have their hash in the name
+
+
+async def get_page(request: web.Request) -> web.StreamResponse:
+    """A built file by its path; any other path without a dot is a view of the dashboard, which routes by itself."""
+    path = request.match_info["path"]
+    if path.startswith("api/"):
+        raise NotFound(f"There is no route {request.method} {request.path}.")
+    file = (STATIC / path).resolve()
+    if path and file.is_relative_to(STATIC.resolve()) and file.is_file():
+        cache = _FOR_EVER if path.startswith("assets/") else "no-cache"
+        return web.FileResponse(file, headers={"Cache-Control": cache})
+    if "." in path.rpartition("/")[2]:
+        raise NotFound(f"There is no file {request.path}.")
+    if (STATIC / "index.html").is_file():
+        return web.FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+    text = (
+        "This hub runs, but its dashboard has not been built. In a checkout, `make up` builds it; an installed wheel "
+        "has it inside. The API under /api/v1 works without it."
+    )
+    return plain_page("The dashboard is not built", text, status=200)
+
+
+def plain_page(title: str, text: str, *, status: int) -> web.Response:
+    """A page without script or style, for when the dashboard cannot speak."""
+    body = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)} · trueup</title>"
+    body += f"<h1>{escape(title)}</h1><p>{escape(text)}</p></html>"
+    return web.Response(text=body, status=status, content_type="text/html", charset="utf-8")
+
+
+async def get_healthz(request: web.Request) -> web.Response:
+    """The process answers."""
+    return web.Response(text="ok\n")
+
+
+async def get_readyz(request: web.Request) -> web.Response:
+    """It can serve: the database answers and it is not stopping."""
+    try:
+        await request.app[DATABASE].fetchval("SELECT 1")
+    except DatabaseUnavailable:
+        return problem(503, "database_unavailable", "The hub cannot reach its database.", headers={"Retry-After": "5"})
+    if request.app[STOPPING].is_set():
+        return problem(503, "stopping", "The hub is stopping.", headers={"Retry-After": "5"})
+    return web.Response(text="ready\n")

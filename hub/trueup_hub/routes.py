@@ -1,0 +1,51 @@
+"""The one table of all routes: method, path, handler, whom it lets in."""
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from msgspec import Struct
+
+from trueup_hub.handlers import agents, analytics, auth, hosts, live, pages
+from trueup_hub.middleware import Need, guarded
+
+
+class Route(Struct, frozen=True):
+    method: str
+    path: str
+    handler: Handler
+    need: Need
+    stream: bool = False  # without a time limit
+
+
+_API = "/api/v1"
+
+ROUTES = (
+    Route("POST", f"{_API}/enroll", agents.post_enroll, "nobody"),
+    Route("POST", f"{_API}/heartbeat", agents.post_heartbeat, "host"),
+    Route("GET", f"{_API}/ledgers/{{ledger_id}}", agents.get_ledger, "host"),
+    Route("POST", f"{_API}/ledgers/{{ledger_id}}/batches", agents.post_batch, "host"),
+    Route("GET", f"{_API}/hosts", hosts.get_hosts, "viewer"),
+    Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer"),
+    Route("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin"),
+    Route("GET", f"{_API}/capabilities", analytics.get_capabilities, "viewer"),
+    Route("GET", f"{_API}/trust", analytics.get_trust, "viewer"),
+    Route("GET", f"{_API}/analytics/summary", analytics.get_analytics_summary, "viewer"),
+    Route("GET", f"{_API}/analytics/activity", analytics.get_analytics_activity, "viewer"),
+    Route("GET", f"{_API}/analytics/heatmap", analytics.get_analytics_heatmap, "viewer"),
+    Route("GET", f"{_API}/analytics/top-sessions", analytics.get_analytics_top_sessions, "viewer"),
+    Route("GET", f"{_API}/analytics/breakdown", analytics.get_analytics_breakdown, "viewer"),
+    Route("GET", f"{_API}/sessions", analytics.get_sessions, "viewer"),
+    Route("GET", f"{_API}/sessions/{{session_id}}", analytics.get_session, "viewer"),
+    Route("GET", f"{_API}/events", live.get_events, "viewer", stream=True),
+    Route("POST", f"{_API}/login", auth.post_login, "nobody"),
+    Route("POST", f"{_API}/logout", auth.post_logout, "nobody"),
+    Route("GET", f"{_API}/me", auth.get_me, "viewer"),
+    Route("GET", "/login", auth.get_login, "nobody"),
+    Route("GET", "/healthz", pages.get_healthz, "nobody"),
+    Route("GET", "/readyz", pages.get_readyz, "nobody"),
+    Route("GET", "/{path:.*}", pages.get_page, "nobody"),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, guarded(route.need, route.handler, stream=route.stream))
