@@ -166,7 +166,7 @@ def _machines_timezone() -> str:
         names.append(str(link.resolve()).partition("zoneinfo/")[2])
     for name in names:
         if name and _is_zone(name):
-            return name
+            return "UTC" if name == "Etc/UTC" else name
     offset = datetime.now().astimezone().utcoffset()
     hours, rest = divmod(int(offset.total_seconds()) if offset else 0, 3600)
     return f"Etc/GMT{-hours:+d}" if hours and not rest else "UTC"

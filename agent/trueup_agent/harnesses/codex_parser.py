@@ -265,8 +265,8 @@ class CodexParser:
             return
         counters = codex_usage.counters(request)
         copied = s.replay.active
-        if copied and counters.get("cache_write_tokens") == 0:
-            del counters["cache_write_tokens"]  # the copying release writes 0 where the original had no field
+        if copied and counters["cache_write_tokens"] == 0:
+            counters["cache_write_tokens"] = None  # the copying release writes 0 where the original had no field
         self.out.events.append(
             EventRecord(
                 key=event_key("codex", *identity),

@@ -118,16 +118,19 @@ def is_reset(prev: Vector, total: Vector) -> bool:
 
 def counters(request: Request) -> dict[str, Any]:
     """Canonical counters with their coverage, as fields of an EventRecord."""
-    usage, found = request.usage, dict[str, int | None]()
-    if usage.input is not None and usage.cached is None:
-        found["input_undivided_tokens"] = usage.input
-    elif usage.input is not None and usage.cached is not None:
+    usage = request.usage
+    found: dict[str, Any] = {
+        "cache_read_tokens": usage.cached,
+        "cache_write_tokens": usage.cache_write,
+        "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+    }
+    if usage.input is not None and usage.cached is not None:
         plain = usage.input - usage.cached - (usage.cache_write or 0)
         found["input_tokens"] = plain if plain >= 0 else None  # the source contradicts itself
-    found["cache_read_tokens"] = usage.cached
-    found["cache_write_tokens"] = usage.cache_write
-    found["output_tokens"] = usage.output
-    found["reasoning_tokens"] = usage.reasoning
-    known = {name: values.counter(n) for name, n in found.items() if n is not None}
-    derived = sum(BIT[name] for name, n in known.items() if n is not None) if request.derived else 0
-    return {**known, "context_tokens": request.context, "derived": derived}
+    else:
+        found["input_undivided_tokens"] = usage.input
+    if request.derived:
+        found["derived"] = sum(BIT[name] for name, n in found.items() if n is not None)
+    found["context_tokens"] = request.context
+    return found
