@@ -97,8 +97,11 @@ _encoder = msgspec.msgpack.Encoder()
 
 def encode_body(body: Body) -> bytes:
     """Canonical bytes of a row's wire form, which its digest covers: shortest headers, fields ascending."""
-    encoded = _encoder.encode(body)
-    # msgspec reserves a map16 header when it omits defaults; the canonical form has the shortest one.
+    return canonical_header(_encoder.encode(body))
+
+
+def canonical_header(encoded: bytes) -> bytes:
+    """msgspec reserves a map16 header when it omits defaults; the canonical form has the shortest one."""
     if encoded[0] == 0xDE and encoded[1] == 0 and encoded[2] < 16:
         return bytes((0x80 | encoded[2],)) + encoded[3:]
     return encoded

@@ -93,7 +93,8 @@ CREATE TABLE sessions (
   session_key uuid NOT NULL,
   chosen bool NOT NULL,                            -- this copy supplies project, times and messages
   stale bool NOT NULL DEFAULT false,               -- a newer version of the row was rejected
-  messages int4 NOT NULL DEFAULT 0,                -- message rows of this copy that are not stale
+  messages int4 NOT NULL DEFAULT 0,                -- rows of this copy that are not stale: messages
+  rows int4 NOT NULL DEFAULT 0,                    -- … and all, its own included
   digest numeric(39) NOT NULL DEFAULT 0,           -- sum over all rows of this copy: its own, messages, events
   row_digest uuid,
   seq int8,

@@ -1,0 +1,177 @@
+"""A batch's raw rows, decoded one by one: what cannot be stored is refused by itself and nothing else suffers."""
+
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from trueup_shared import keys, wire
+
+BAD_ROW = "bad_row"  # not a row, or not one of this batch
+BAD_VALUE = "bad_value"  # a field that cannot be stored
+
+_MAX_REASON = 200
+
+Row = TypeVar("Row", wire.SessionRow, wire.MessageRow, wire.EventRow)
+
+
+class Refused(Struct, gc=False):
+    """`digest` is that of the row as received, so that the ledger's sum still comes out."""
+
+    table: int
+    key: bytes | None
+    row_key: bytes  # the key, or a digest of the bytes where it could not be read
+    seq: int | None
+    code: str
+    reason: str
+    digest: bytes
+
+
+class Decoded(Struct, gc=False):
+    """Accepted rows with the digest of what was decoded, never what the agent claims."""
+
+    sessions: list[tuple[wire.SessionRow, bytes]]
+    messages: list[tuple[wire.MessageRow, bytes]]
+    events: list[tuple[wire.EventRow, bytes]]
+    tombstones: list[wire.Tombstone]
+    refused: list[Refused]
+
+
+class _Outline(Struct, array_like=True, gc=False):
+    """As much of a row as its rejection needs."""
+
+    key: wire.Key
+    seq: int
+    source_key: Raw
+    body: Raw
+
+
+_outline = msgspec.msgpack.Decoder(_Outline)
+_session = msgspec.msgpack.Decoder(wire.SessionRow)
+_message = msgspec.msgpack.Decoder(wire.MessageRow)
+_event = msgspec.msgpack.Decoder(wire.EventRow)
+_tombstone = msgspec.msgpack.Decoder(wire.Tombstone)
+
+
+def decode_batch(batch: wire.Batch) -> Decoded:
+    reader = _Reader(batch)
+    return Decoded(
+        sessions=list(reader.rows(keys.SESSIONS, batch.sessions, _session.decode, _session_fault)),
+        messages=list(reader.rows(keys.MESSAGES, batch.messages, _message.decode, _message_fault)),
+        events=list(reader.rows(keys.EVENTS, batch.events, _event.decode, _event_fault)),
+        tombstones=list(reader.tombstones(batch.tombstones)),
+        refused=reader.refused,
+    )
+
+
+class _Reader:
+    def __init__(self, batch: wire.Batch) -> None:
+        self._from, self._to = batch.from_seq, batch.to_seq
+        self._seen: dict[int, set[bytes]] = {keys.SESSIONS: set(), keys.MESSAGES: set(), keys.EVENTS: set()}
+        self.refused: list[Refused] = []
+
+    def rows(
+        self, table: int, raws: list[Raw], decode: Callable[[Raw], Row], fault: Callable[[Any], str | None]
+    ) -> Iterator[tuple[Row, bytes]]:
+        seen, prefix = self._seen[table], bytes((keys.DIGEST_SET, table))
+        for raw in raws:
+            try:
+                row = decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self._refuse(table, raw, BAD_VALUE, str(error))
+                continue
+            key = row.key
+            if (reason := fault(row.body)) is not None:
+                self._refuse(table, raw, BAD_VALUE, reason)
+            elif key in seen:
+                self._refuse(table, raw, BAD_ROW, "this key is twice in the batch")
+            elif not self._from < row.seq <= self._to:
+                self._refuse(table, raw, BAD_ROW, f"seq {row.seq} lies outside ({self._from}, {self._to}]")
+            else:
+                seen.add(key)
+                yield row, blake2b(prefix + key + wire.encode_body(row.body), digest_size=16).digest()
+
+    def tombstones(self, raws: list[Raw]) -> Iterator[wire.Tombstone]:
+        for raw in raws:
+            try:
+                row = _tombstone.decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self._refuse_bytes(0, raw, str(error))
+                continue
+            seen = self._seen.get(row.table)
+            if seen is None or row.key in seen or not self._from < row.seq <= self._to:
+                self._refuse_bytes(0, raw, "a tombstone of no table, of a row in this batch or with a seq outside it")
+            else:
+                seen.add(row.key)
+                yield row
+
+    def _refuse(self, table: int, raw: Raw, code: str, reason: str) -> None:
+        try:
+            outline = _outline.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._refuse_bytes(table, raw, reason)
+            return
+        if outline.key in self._seen[table]:  # one fate for one key: what was accepted stands
+            self._refuse_bytes(table, raw, "this key is twice in the batch")
+            return
+        self._seen[table].add(outline.key)
+        digest = keys.row_digest(table, outline.key, wire.canonical_header(bytes(outline.body)))
+        seq = outline.seq if -(2**63) <= outline.seq < 2**63 else None
+        self.refused.append(
+            Refused(table, outline.key, outline.key, seq, code, reason[:_MAX_REASON], keys.digest_bytes(digest))
+        )
+
+    def _refuse_bytes(self, table: int, raw: Raw, reason: str) -> None:
+        data = bytes(raw)
+        name = blake2b(data, digest_size=keys.KEY_BYTES).digest()
+        digest = keys.digest_bytes(keys.row_digest(table, name, data))
+        self.refused.append(Refused(table, None, name, None, BAD_ROW, reason[:_MAX_REASON], digest))
+
+
+def _nul(*texts: str | None) -> str | None:
+    return "text with NUL" if any(text is not None and "\0" in text for text in texts) else None
+
+
+def _session_fault(body: wire.SessionBody) -> str | None:
+    return _nul(
+        *(body.harness, body.session_id, body.relationship, body.project),
+        *(body.git_branch, body.harness_version, body.os_user),
+    )
+
+
+def _message_fault(body: wire.MessageBody) -> str | None:
+    if body.session_key is None:
+        return "a message needs a session key"
+    return _nul(body.role, body.kind, body.model, body.project, body.harness, *(body.tool_names or ()))
+
+
+_clean: set[tuple[str | None, ...]] = set()  # dimensions repeat: looked at once
+
+
+def _event_fault(body: wire.EventBody) -> str | None:
+    if body.session_key is None or body.at is None or body.harness is None:
+        return "an event needs a session key, a time and a harness"
+    dimensions = event_dimensions(body)
+    if dimensions not in _clean:
+        if (fault := _nul(*dimensions)) is not None:
+            return fault
+        if len(_clean) > 10_000:
+            _clean.clear()
+        _clean.add(dimensions)
+    return None
+
+
+def event_dimensions(body: wire.EventBody) -> tuple[str | None, ...]:
+    """The dimensions of an event in the order of EventCopy's columns."""
+    return (
+        body.harness,
+        body.provider,
+        body.model,
+        body.project,
+        body.service_tier,
+        body.speed,
+        body.reported_cost_unit,
+        body.reported_cost_status,
+    )

@@ -1,0 +1,20 @@
+"""The measure columns that the three usage rollups share, in order.
+
+s_ sums, r_ counts the events that reported it, l_ those of them that are lower bounds, d_ those that are derived.
+"""
+
+from trueup_shared.metrics import ADDITIVE_COUNTERS
+
+SUMMED = (*ADDITIVE_COUNTERS, "total_tokens")
+MEASURES = (
+    "n",
+    *(f"{kind}_{name}" for name in SUMMED for kind in "srld"),
+    *("max_context_tokens", "r_context_tokens", "l_context_tokens", "d_context_tokens"),
+    *("s_cost", "r_cost", "l_cost", "unpriced_tokens", "s_web_searches", "r_web_searches"),
+    *("s_reported_usd", "r_reported_usd", "s_reported_credits", "r_reported_credits"),
+)
+
+
+def folded() -> str:
+    """Select list that adds the measures of several rows up."""
+    return ", ".join(f"max({m})" if m.startswith("max_") else f"sum({m})" for m in MEASURES)

@@ -1,0 +1,218 @@
+"""The rollups' measures, summed in Python from the rows that a batch wrote and removed, and written in key order.
+
+Cells are lists in the order of MEASURES. What came and what went are kept apart: a maximum that went is noticed.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from trueup_hub.db import Connection
+from trueup_hub.ingest.copies import SLOT_MICROS, EventCopy, moment
+from trueup_hub.ingest.measures import MEASURES, SUMMED
+from trueup_hub.ingest.zones import Zone
+from trueup_hub.sqlfiles import load
+from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, TOTAL_BITS
+
+_SQL = load("ingest")
+
+_AT = {name: index for index, name in enumerate(MEASURES)}
+_INPUT, _READ, _WRITE, _WRITE_1H, _OUTPUT, _REASONING, _INPUT_UNDIVIDED, _UNDIVIDED, _TOTAL = (
+    _AT[f"s_{name}"] for name in SUMMED
+)
+_MAX, _COST, _UNPRICED, _WEB = _AT["max_context_tokens"], _AT["s_cost"], _AT["unpriced_tokens"], _AT["s_web_searches"]
+_USD, _CREDITS = _AT["s_reported_usd"], _AT["s_reported_credits"]
+_NO_MAX = -1
+_EMPTY = [0] * len(MEASURES)
+_EMPTY[_MAX] = _NO_MAX
+_PRICED_BITS = BIT["input_tokens"] | BIT["cache_read_tokens"] | BIT["cache_write_tokens"] | BIT["output_tokens"]
+_BITS = tuple((BIT[name], _AT[f"s_{name}"]) for name in ADDITIVE_COUNTERS)
+
+# (host_no, session_key, slot, harness, provider, model, project)
+SessionCell = tuple[int, bytes, int, int, int, int, int]
+Cells = dict[Any, list[int]]
+
+_SESSION_KEY = ("host_no", "session_key", "slot", "harness", "provider", "model", "project")
+_SLOT_KEY = ("host_no", "slot", "harness", "provider", "model", "project")
+_DAY_KEY = ("zone_no", "day", "host_no", "harness", "provider", "model")
+_TYPES = {"session_key": "uuid", "day": "date"}
+
+
+class Rollup:
+    """Adds events up by session, slot and dimensions. `usd` and `credits` are the terms of these units."""
+
+    def __init__(self, usd: int, credits: int) -> None:
+        self.plus: Cells = {}
+        self.minus: Cells = {}
+        self._units = {usd: _USD, credits: _CREDITS}
+
+    def add(self, event: EventCopy) -> None:
+        self._sum(self.plus, event)
+
+    def subtract(self, event: EventCopy) -> None:
+        self._sum(self.minus, event)
+
+    def _sum(self, cells: Cells, e: EventCopy) -> None:
+        key = (e.host_no, e.session_key, e.at // SLOT_MICROS, e.harness, e.provider, e.model, e.project)
+        cell = cells.get(key)
+        if cell is None:
+            cell = cells[key] = _EMPTY.copy()
+        cell[0] += 1
+        total = 0
+        if (v := e.input_tokens) is not None:
+            cell[_INPUT] += v
+            cell[_INPUT + 1] += 1
+            total = v
+        if (v := e.cache_read_tokens) is not None:
+            cell[_READ] += v
+            cell[_READ + 1] += 1
+            total += v
+        if (v := e.cache_write_tokens) is not None:
+            cell[_WRITE] += v
+            cell[_WRITE + 1] += 1
+            total += v
+        if (v := e.cache_write_1h_tokens) is not None:
+            cell[_WRITE_1H] += v
+            cell[_WRITE_1H + 1] += 1
+        if (output := e.output_tokens) is not None:
+            cell[_OUTPUT] += output
+            cell[_OUTPUT + 1] += 1
+            total += output
+        if (v := e.reasoning_tokens) is not None:
+            cell[_REASONING] += v
+            cell[_REASONING + 1] += 1
+        if (v := e.input_undivided_tokens) is not None:
+            cell[_INPUT_UNDIVIDED] += v
+            cell[_INPUT_UNDIVIDED + 1] += 1
+            total += v
+        if (undivided := e.undivided_tokens) is not None:
+            cell[_UNDIVIDED] += undivided
+            cell[_UNDIVIDED + 1] += 1
+            total += undivided
+        cell[_TOTAL] += total
+        has_input = e.input_tokens is not None or e.input_undivided_tokens is not None
+        if (has_input and output is not None) or undivided is not None:
+            cell[_TOTAL + 1] += 1
+        if (v := e.context_tokens) is not None:
+            cell[_MAX + 1] += 1
+            if v > cell[_MAX]:
+                cell[_MAX] = v
+        if e.lower_bounds:
+            _count_bits(cell, e, e.lower_bounds, 2)
+        if e.derived:
+            _count_bits(cell, e, e.derived, 3)
+        if (v := e.cost_nanousd) is None:
+            cell[_UNPRICED] += total
+        else:
+            cell[_COST] += v
+            cell[_COST + 1] += 1
+            if e.lower_bounds and e.lower_bounds & _PRICED_BITS:
+                cell[_COST + 2] += 1
+        if (v := e.web_searches) is not None:
+            cell[_WEB] += v
+            cell[_WEB + 1] += 1
+        if e.reported_cost is not None and (at := self._units.get(e.reported_cost_unit)) is not None:
+            cell[at] += nano(e.reported_cost)
+            cell[at + 1] += 1
+
+
+def _count_bits(cell: list[int], e: EventCopy, bits: int, offset: int) -> None:
+    for (bit, at), name in zip(_BITS, ADDITIVE_COUNTERS, strict=True):
+        if bits & bit and getattr(e, name) is not None:
+            cell[at + offset] += 1
+    if bits & BIT["context_tokens"] and e.context_tokens is not None:
+        cell[_MAX + offset] += 1
+    if bits & TOTAL_BITS:
+        cell[_TOTAL + offset] += 1
+
+
+def nano(amount: str) -> int:
+    """A decimal string in billionths of its unit, rounded half up."""
+    return int((Decimal(amount) * 10**9).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def _fold(cells: Cells, key_of: Any) -> Cells:
+    """Cells summed under a coarser key."""
+    folded: Cells = {}
+    for key, cell in cells.items():
+        coarse = key_of(key)
+        total = folded.get(coarse)
+        if total is None:
+            folded[coarse] = cell.copy()
+        else:
+            highest = max(total[_MAX], cell[_MAX])
+            total[:] = map(int.__add__, total, cell)
+            total[_MAX] = highest
+    return folded
+
+
+def _upsert(table: str, key: tuple[str, ...]) -> str:
+    columns = (*key, *MEASURES)
+    kinds = [_TYPES.get(name, "int8" if name[:2] == "s_" or name.endswith("_tokens") else "int4") for name in columns]
+    arrays = ", ".join(f"${i}::{kind}[]" for i, kind in enumerate(kinds, 1))
+    sums = ", ".join(
+        f"{m} = greatest({table}.{m}, excluded.{m})"
+        if m == "max_context_tokens"
+        else f"{m} = {table}.{m} + excluded.{m}"
+        for m in MEASURES
+    )
+    return _SQL["upsert_rollup"].format(
+        table=table, columns=", ".join(columns), arrays=arrays, key=", ".join(key), sums=sums
+    )
+
+
+_UPSERTS = {
+    table: _upsert(table, key)
+    for table, key in (("session_slots", _SESSION_KEY), ("usage_slots", _SLOT_KEY), ("usage_days", _DAY_KEY))
+}
+
+
+async def write_rollups(connection: Connection, rollup: Rollup, zones: Iterable[Zone]) -> None:
+    """The last writes of a batch, in key order, table after table, for other batches write the same rows."""
+    plus, minus = rollup.plus, rollup.minus
+    if not plus and not minus:
+        return
+    for lost in await _write(connection, "session_slots", plus, minus):
+        await connection.execute(_SQL["max_of_session_slot"], *lost, moment(lost[2] * SLOT_MICROS))
+
+    def slot_of(key: SessionCell) -> tuple[int, ...]:
+        return (key[0], *key[2:])
+
+    plus, minus = _fold(plus, slot_of), _fold(minus, slot_of)
+    for lost in await _write(connection, "usage_slots", plus, minus):
+        await connection.execute(_SQL["max_of_slot"], *lost)
+    days = [(zone, _fold(plus, zone.cell_of), _fold(minus, zone.cell_of)) for zone in zones]
+    for zone, plus_days, minus_days in days:
+        for lost in await _write(connection, "usage_days", plus_days, minus_days):
+            await connection.execute(_SQL["max_of_day"], *lost, *zone.slots_of(lost[1]))
+
+
+async def _write(connection: Connection, table: str, plus: Cells, minus: Cells) -> list[tuple[Any, ...]]:
+    """Upsert the differences; the keys whose maximum may have gone with what was subtracted."""
+    changed, lost = _net(plus, minus)
+    if changed:
+        ordered = sorted(changed)
+        columns = list(zip(*ordered, strict=True)) + list(zip(*(changed[key] for key in ordered), strict=True))
+        at = len(ordered[0]) + _MAX
+        columns[at] = tuple(None if value == _NO_MAX else value for value in columns[at])
+        await connection.execute(_UPSERTS[table], *columns)
+    gone = [key for key in sorted(minus) if key in changed]
+    if gone:
+        await connection.executemany(_SQL[f"drop_empty_{table}"], gone)
+    return lost
+
+
+def _net(plus: Cells, minus: Cells) -> tuple[Mapping[Any, list[int]], list[tuple[Any, ...]]]:
+    if not minus:
+        return plus, []
+    changed, lost = dict(plus), []
+    for key, went in minus.items():
+        came = plus.get(key, _EMPTY)
+        net = [a - b for a, b in zip(came, went, strict=True)]
+        net[_MAX] = came[_MAX]
+        changed[key] = net
+        if went[_MAX] > came[_MAX]:
+            lost.append(key)
+        elif not any(net[:_MAX]) and not any(net[_MAX + 1 :]) and went[_MAX] == came[_MAX]:
+            del changed[key]
+    return changed, sorted(lost)

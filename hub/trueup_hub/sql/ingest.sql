@@ -1,0 +1,241 @@
+-- The statements of a batch's transaction. Keys come sorted wherever rows are locked: that order keeps batches free of
+-- deadlocks. LATERAL … OFFSET 0 makes one index probe for each key; `= ANY` over a compound key may scan a whole ledger.
+
+-- add_terms: puts terms into the dictionary
+INSERT INTO terms (term) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING;
+
+-- numbers_of_terms: looks terms up
+SELECT term_no, term FROM terms WHERE term = ANY($1::text[]);
+
+-- add_price_table: remembers a price table
+INSERT INTO prices (digest, dated, first_used_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING;
+
+-- add_ledger: a ledger at its first contact
+INSERT INTO ledgers (host_no, ledger_id, first_contact_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING;
+
+-- lock_ledger: a ledger's position and sums; one writer for each ledger from here on
+SELECT ledger_no, acked_seq, last_batch_id, batch_no, generation, full_seq, digest, rejected_digest, rejected,
+  sessions, messages, events, digest_set, verdict
+FROM ledgers WHERE host_no = $1 AND ledger_id = $2 FOR UPDATE;
+
+-- position_of_ledger: what an agent asks before it pushes
+SELECT ledger_no, acked_seq, last_batch_id, batch_no, generation, full_seq, digest, rejected_digest, rejected,
+  sessions, messages, events, digest_set, verdict
+FROM ledgers WHERE host_no = $1 AND ledger_id = $2;
+
+-- stored_receipt: the receipt of a batch that was applied before
+SELECT receipt FROM batches WHERE host_no = $1 AND ledger_no = $2 AND batch_id = $3;
+
+-- precedence: what decides between equal copies, by ledger
+SELECT l.ledger_no, h.enrolled_at, h.host_id, l.ledger_id
+FROM ledgers l JOIN hosts h USING (host_no) WHERE l.ledger_no = ANY($1::int4[]);
+
+-- claim_owners: takes every owner key that nobody has; the keys taken, as one string
+WITH taken AS (
+  INSERT INTO event_owners (owner_key, host_no, ledger_no, contested)
+  SELECT k, $2, $3, false FROM unnest($1::uuid[]) k ON CONFLICT DO NOTHING RETURNING owner_key
+)
+SELECT coalesce(string_agg(uuid_send(owner_key), ''::bytea), ''::bytea) FROM taken;
+
+-- lock_owners: locks owners in the order of the keys
+SELECT o.owner_key, o.host_no, o.ledger_no, o.contested FROM unnest($1::uuid[]) k
+CROSS JOIN LATERAL (SELECT * FROM event_owners WHERE owner_key = k FOR UPDATE) o;
+
+-- claims_of: copies set aside
+SELECT c.owner_key, c.host_no, c.ledger_no, c.conflict FROM unnest($1::uuid[]) k
+CROSS JOIN LATERAL (SELECT * FROM event_claims WHERE owner_key = k OFFSET 0) c;
+
+-- own_events: which of these events a ledger has
+SELECT e.event_key, e.owner_key, e.row_digest, e.stale FROM unnest($3::uuid[]) k
+CROSS JOIN LATERAL (
+  SELECT event_key, owner_key, row_digest, stale FROM events
+  WHERE host_no = $1 AND ledger_no = $2 AND event_key = k OFFSET 0
+) e;
+
+-- events_at: copies of other ledgers, whole
+SELECT {columns} FROM unnest($1::int4[], $2::int4[], $3::uuid[]) u (h, l, k)
+CROSS JOIN LATERAL (SELECT * FROM events WHERE host_no = h AND ledger_no = l AND event_key = k OFFSET 0) e;
+
+-- remove_event: a row that goes or is about to be replaced
+DELETE FROM events WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3 RETURNING {columns};
+
+-- set_stale_event: an accepted row whose newer version was refused leaves the sums
+UPDATE events SET stale = true WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3 RETURNING {columns};
+
+-- uncount_event: a stale row never counts; the statement before told whether it did
+UPDATE events SET counted = false WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3;
+
+-- flip_event: a copy begins or ceases to count
+UPDATE events SET counted = $4 WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3 RETURNING {columns};
+
+-- flip_series: all events of a series in one ledger begin or cease to count
+UPDATE events SET counted = $4
+WHERE owner_key = $3 AND host_no = $1 AND ledger_no = $2 AND NOT stale AND counted <> $4 RETURNING {columns};
+
+-- series_totals: what each ledger has of a series
+SELECT owner_key, host_no, ledger_no, sum(coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0)
+  + coalesce(cache_write_tokens, 0) + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0)
+  + coalesce(undivided_tokens, 0))::numeric(39) AS total
+FROM events WHERE owner_key = ANY($1::uuid[]) AND NOT stale GROUP BY 1, 2, 3;
+
+-- set_owner: who counts from now on; nulls = vacant
+UPDATE event_owners SET host_no = $2, ledger_no = $3, contested = $4 WHERE owner_key = $1;
+
+-- put_claim: a copy set aside
+INSERT INTO event_claims (owner_key, host_no, ledger_no, conflict) VALUES ($1, $2, $3, $4)
+ON CONFLICT (owner_key, host_no, ledger_no) DO UPDATE SET conflict = excluded.conflict;
+
+-- drop_claim: a copy that counts now, or is gone
+DELETE FROM event_claims WHERE owner_key = $1 AND host_no = $2 AND ledger_no = $3;
+
+-- own_messages: which of these messages a ledger has
+SELECT m.message_key, m.session_key, m.row_digest, m.stale FROM unnest($3::uuid[]) k
+CROSS JOIN LATERAL (
+  SELECT message_key, session_key, row_digest, stale FROM messages
+  WHERE host_no = $1 AND ledger_no = $2 AND message_key = k OFFSET 0
+) m;
+
+-- remove_message: a row that goes or is about to be replaced
+DELETE FROM messages WHERE host_no = $1 AND ledger_no = $2 AND message_key = $3 RETURNING {columns};
+
+-- set_stale_message: an accepted row whose newer version was refused leaves the sums
+UPDATE messages SET stale = true WHERE host_no = $1 AND ledger_no = $2 AND message_key = $3 RETURNING {columns};
+
+-- claim_sessions: takes every session that nobody has; the keys taken
+WITH taken AS (
+  INSERT INTO session_owners (session_key, host_no, ledger_no)
+  SELECT k, $2, $3 FROM unnest($1::uuid[]) k ON CONFLICT DO NOTHING RETURNING session_key
+)
+SELECT coalesce(string_agg(uuid_send(session_key), ''::bytea), ''::bytea) FROM taken;
+
+-- lock_sessions: locks sessions in the order of the keys
+SELECT o.session_key, o.host_no, o.ledger_no FROM unnest($1::uuid[]) k
+CROSS JOIN LATERAL (SELECT * FROM session_owners WHERE session_key = k FOR UPDATE) o;
+
+-- copies_of_sessions: every ledger's copy of these sessions
+SELECT s.session_key, s.host_no, s.ledger_no, s.messages, s.rows, s.chosen, s.stale, s.row_digest, s.started_at,
+  s.harness, s.project
+FROM unnest($1::uuid[]) k
+CROSS JOIN LATERAL (SELECT * FROM sessions WHERE session_key = k OFFSET 0) s;
+
+-- activity_of_copy: what the messages of one copy of a session add to activity_slots
+SELECT floor(extract(epoch FROM at) / 900)::int4 AS slot, harness, project, model, count(*) AS messages,
+  count(*) FILTER (WHERE role = $4 AND kind = $5) AS user_messages, coalesce(sum(cardinality(tool_names)), 0) AS tool_calls
+FROM messages
+WHERE host_no = $1 AND session_key = $3 AND ledger_no = $2 AND NOT stale AND at IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- set_session_owner: which copy of a session is chosen; nulls = none is left
+UPDATE session_owners SET host_no = $2, ledger_no = $3 WHERE session_key = $1;
+
+-- choose_session: marks a copy
+UPDATE sessions SET chosen = $4 WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3;
+
+-- add_to_sessions: adds to the sums of a ledger's copies
+INSERT INTO sessions (host_no, ledger_no, session_key, messages, rows, digest, chosen)
+SELECT $1, $2, k, m, r, d, c
+FROM unnest($3::uuid[], $4::int4[], $5::int4[], $6::numeric[], $7::bool[]) u (k, m, r, d, c)
+ON CONFLICT (host_no, ledger_no, session_key) DO UPDATE SET
+  messages = sessions.messages + excluded.messages,
+  rows = sessions.rows + excluded.rows,
+  digest = mod(sessions.digest + excluded.digest, 340282366920938463463374607431768211456),
+  chosen = excluded.chosen;
+
+-- put_session: the row's own fields
+UPDATE sessions SET row_digest = $4, seq = $5, batch_no = $6, data_version = $7, source_key = $8, harness = $9,
+  project = $10, relationship = $11, os_user = $12, started_at = $13, parent_key = $14, session_id = $15,
+  git_branch = $16, harness_version = $17, stale = false
+WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3;
+
+-- clear_session: the row is gone, what belongs to the session may stay
+UPDATE sessions SET row_digest = NULL, seq = NULL, batch_no = NULL, data_version = NULL, source_key = NULL, harness = 0,
+  project = 0, relationship = 0, os_user = 0, started_at = NULL, parent_key = NULL, session_id = NULL,
+  git_branch = NULL, harness_version = NULL, stale = false
+WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3;
+
+-- set_stale_session: a newer version of the row was refused
+UPDATE sessions SET stale = true WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3;
+
+-- drop_empty_sessions: copies of which nothing is left
+DELETE FROM sessions WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3 AND rows = 0 AND row_digest IS NULL;
+
+-- put_rejection: a row that was refused, for both sides to see
+INSERT INTO rejections (host_no, ledger_no, table_no, row_key, key_known, seq, code, reason, digest, batch_no, rejected_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+ON CONFLICT (host_no, ledger_no, table_no, row_key) DO UPDATE SET seq = excluded.seq, code = excluded.code,
+  reason = excluded.reason, digest = excluded.digest, batch_no = excluded.batch_no, rejected_at = excluded.rejected_at;
+
+-- rejections_of: earlier rejections of these rows, taken away
+DELETE FROM rejections WHERE host_no = $1 AND ledger_no = $2 AND (table_no, row_key) IN (
+  SELECT * FROM unnest($3::int4[], $4::uuid[])
+) RETURNING digest;
+
+-- move_ledger: the ledger's new position and sums
+UPDATE ledgers SET acked_seq = $3, last_batch_id = $4, batch_no = $5, digest = $6, rejected_digest = $7, rejected = $8,
+  sessions = $9, messages = $10, events = $11, verdict = $12, agent_version = $13, parsers = $14, policy = $15,
+  digest_set = $16, last_batch_at = now(),
+  converged_at = CASE WHEN $12 = 'converged' THEN now() ELSE converged_at END
+WHERE host_no = $1 AND ledger_no = $2;
+
+-- put_batch: the receipt, as sent
+INSERT INTO batches
+  (host_no, ledger_no, batch_no, batch_id, from_seq, to_seq, received_at, agent_version, receipt)
+VALUES ($1, $2, $3, $4, $5, $6, now(), $7, $8);
+
+-- upsert_rollup: adds differences to a rollup
+INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})
+ON CONFLICT ({key}) DO UPDATE SET {sums};
+
+-- drop_empty_session_slots: cells of which nothing is left
+DELETE FROM session_slots WHERE host_no = $1 AND session_key = $2 AND slot = $3 AND harness = $4 AND provider = $5
+  AND model = $6 AND project = $7 AND n = 0;
+
+-- drop_empty_usage_slots: cells of which nothing is left
+DELETE FROM usage_slots WHERE host_no = $1 AND slot = $2 AND harness = $3 AND provider = $4 AND model = $5
+  AND project = $6 AND n = 0;
+
+-- drop_empty_usage_days: cells of which nothing is left
+DELETE FROM usage_days WHERE zone_no = $1 AND day = $2 AND host_no = $3 AND harness = $4 AND provider = $5
+  AND model = $6 AND n = 0;
+
+-- max_of_session_slot: the maximum of a cell that lost its highest event, from the events
+UPDATE session_slots SET max_context_tokens = (
+  SELECT max(context_tokens) FROM events
+  WHERE host_no = $1 AND session_key = $2 AND harness = $4 AND provider = $5 AND model = $6 AND project = $7
+    AND counted AND at >= $8 AND at < $8 + interval '15 minutes'
+) WHERE host_no = $1 AND session_key = $2 AND slot = $3 AND harness = $4 AND provider = $5 AND model = $6 AND project = $7;
+
+-- max_of_slot: the same from the sessions' cells
+UPDATE usage_slots SET max_context_tokens = (
+  SELECT max(max_context_tokens) FROM session_slots
+  WHERE host_no = $1 AND slot = $2 AND harness = $3 AND provider = $4 AND model = $5 AND project = $6
+) WHERE host_no = $1 AND slot = $2 AND harness = $3 AND provider = $4 AND model = $5 AND project = $6;
+
+-- max_of_day: the same from the slots of the day
+UPDATE usage_days SET max_context_tokens = (
+  SELECT max(max_context_tokens) FROM usage_slots
+  WHERE host_no = $3 AND slot >= $7 AND slot < $8 AND harness = $4 AND provider = $5 AND model = $6
+) WHERE zone_no = $1 AND day = $2 AND host_no = $3 AND harness = $4 AND provider = $5 AND model = $6;
+
+-- upsert_activity: adds differences to activity_slots
+INSERT INTO activity_slots (host_no, slot, harness, project, model, messages, user_messages, tool_calls, sessions)
+SELECT * FROM unnest($1::int4[], $2::int4[], $3::int4[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::int4[], $9::int4[])
+ON CONFLICT (host_no, slot, harness, project, model) DO UPDATE SET
+  messages = activity_slots.messages + excluded.messages,
+  user_messages = activity_slots.user_messages + excluded.user_messages,
+  tool_calls = activity_slots.tool_calls + excluded.tool_calls,
+  sessions = activity_slots.sessions + excluded.sessions;
+
+-- drop_empty_activity: cells of which nothing is left
+DELETE FROM activity_slots WHERE host_no = $1 AND slot = $2 AND harness = $3 AND project = $4 AND model = $5
+  AND messages = 0 AND sessions = 0;
+
+-- fill_days: usage_days of a new zone from the slots; $2 days with their first slots $3
+INSERT INTO usage_days (zone_no, day, host_no, harness, provider, model, {columns})
+SELECT $1, ($2::date[])[width_bucket(slot, $3::int4[])] AS day, host_no, harness, provider, model, {measures}
+FROM usage_slots GROUP BY day, host_no, harness, provider, model;
+
+-- tables_without_statistics: fact tables that were never analysed
+SELECT relname FROM pg_class WHERE reltuples < 0 AND relkind = 'r' AND relnamespace = 'public'::regnamespace
+  AND relname IN ('events', 'messages', 'sessions', 'event_owners', 'session_owners', 'usage_slots', 'session_slots',
+    'usage_days', 'activity_slots');

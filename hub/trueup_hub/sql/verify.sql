@@ -1,0 +1,151 @@
+-- Recomputes what ingest keeps up to date, by other means: used by tests after every scenario and by `hub verify`.
+
+-- ledger_digest: the running sum
+SELECT digest FROM ledgers WHERE host_no = $1 AND ledger_no = $2;
+
+-- session_rows: session rows as they were sent
+SELECT *, session_key AS key FROM sessions
+WHERE host_no = $1 AND ledger_no = $2 AND row_digest IS NOT NULL AND NOT stale;
+
+-- message_rows: message rows as they were sent
+SELECT *, message_key AS key FROM messages WHERE host_no = $1 AND ledger_no = $2 AND NOT stale;
+
+-- event_rows: event rows as they were sent
+SELECT *, event_key AS key FROM events WHERE host_no = $1 AND ledger_no = $2 AND NOT stale;
+
+-- measures: every counted event spread out to what it adds to a rollup cell (one column for each measure)
+SELECT e.*, floor(extract(epoch FROM at) / 900)::int4 AS slot, {spread},
+  total_tokens AS s_total_tokens,
+  (((input_tokens IS NOT NULL OR input_undivided_tokens IS NOT NULL) AND output_tokens IS NOT NULL)
+    OR undivided_tokens IS NOT NULL)::int AS r_total_tokens,
+  (coalesce(lower_bounds, 0) & {total_bits} <> 0)::int AS l_total_tokens,
+  (coalesce(derived, 0) & {total_bits} <> 0)::int AS d_total_tokens,
+  cost_nanousd AS s_cost,
+  (cost_nanousd IS NOT NULL)::int AS r_cost,
+  (cost_nanousd IS NOT NULL AND coalesce(lower_bounds, 0) & {priced_bits} <> 0)::int AS l_cost,
+  CASE WHEN cost_nanousd IS NULL THEN total_tokens END AS unpriced_tokens,
+  web_searches AS s_web_searches,
+  (web_searches IS NOT NULL)::int AS r_web_searches,
+  CASE WHEN u.term = 'usd' THEN round(reported_cost::numeric * 1000000000) END AS s_reported_usd,
+  (u.term = 'usd' AND reported_cost IS NOT NULL)::int AS r_reported_usd,
+  CASE WHEN u.term = 'credits' THEN round(reported_cost::numeric * 1000000000) END AS s_reported_credits,
+  (u.term = 'credits' AND reported_cost IS NOT NULL)::int AS r_reported_credits
+FROM events e JOIN terms u ON u.term_no = e.reported_cost_unit
+CROSS JOIN LATERAL (
+  SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
+    + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total_tokens
+) t
+WHERE counted;
+
+-- rollup_differences: cells of a rollup that are not what the events say
+WITH measures AS ({measures}),
+expected AS (SELECT {key}, {sums} FROM measures GROUP BY {groups}),
+actual AS (SELECT {columns} FROM {table})
+SELECT 'missing' AS kind, x.* FROM (TABLE expected EXCEPT TABLE actual) x
+UNION ALL SELECT 'wrong', y.* FROM (TABLE actual EXCEPT TABLE expected) y;
+
+-- activity_differences: cells of activity_slots that are not what messages and sessions of chosen copies say
+WITH parts AS (
+  SELECT m.host_no, floor(extract(epoch FROM m.at) / 900)::int4 AS slot, m.harness, m.project, m.model, 1 AS messages,
+    (r.term = 'user' AND k.term = 'prompt')::int AS prompts, coalesce(cardinality(m.tool_names), 0) AS tools, 0 AS starts
+  FROM messages m JOIN sessions s USING (host_no, ledger_no, session_key)
+  JOIN terms r ON r.term_no = m.role JOIN terms k ON k.term_no = m.kind
+  WHERE s.chosen AND NOT m.stale AND m.at IS NOT NULL
+  UNION ALL
+  SELECT host_no, floor(extract(epoch FROM started_at) / 900)::int4, harness, project, 0, 0, 0, 0, 1
+  FROM sessions WHERE chosen AND NOT stale AND started_at IS NOT NULL
+), expected AS (
+  SELECT host_no, slot, harness, project, model, sum(messages) AS messages, sum(prompts) AS prompts, sum(tools) AS tools,
+    sum(starts) AS starts
+  FROM parts GROUP BY 1, 2, 3, 4, 5
+), actual AS (
+  SELECT host_no, slot, harness, project, model, messages, user_messages, tool_calls, sessions FROM activity_slots
+)
+SELECT 'missing' AS kind, x.* FROM (TABLE expected EXCEPT TABLE actual) x
+UNION ALL SELECT 'wrong', y.* FROM (TABLE actual EXCEPT TABLE expected) y;
+
+-- session_differences: copies whose sums are not those of their rows
+WITH rows AS (
+  SELECT host_no, ledger_no, session_key, row_digest, 0 AS messages FROM events WHERE NOT stale
+  UNION ALL SELECT host_no, ledger_no, session_key, row_digest, 1 FROM messages WHERE NOT stale
+  UNION ALL SELECT host_no, ledger_no, session_key, row_digest, 0 FROM sessions WHERE NOT stale AND row_digest IS NOT NULL
+), expected AS (
+  SELECT host_no, ledger_no, session_key, count(*) AS rows, sum(messages) AS messages,
+    mod(sum(('x' || lpad(left(h, 8), 16, '0'))::bit(64)::int8::numeric * 79228162514264337593543950336
+      + ('x' || lpad(substr(h, 9, 8), 16, '0'))::bit(64)::int8::numeric * 18446744073709551616
+      + ('x' || lpad(substr(h, 17, 8), 16, '0'))::bit(64)::int8::numeric * 4294967296
+      + ('x' || lpad(right(h, 8), 16, '0'))::bit(64)::int8), 340282366920938463463374607431768211456) AS digest
+  FROM rows, replace(row_digest::text, '-', '') h GROUP BY 1, 2, 3
+)
+SELECT coalesce(s.host_no, e.host_no) AS host_no, coalesce(s.ledger_no, e.ledger_no) AS ledger_no,
+  coalesce(s.session_key, e.session_key) AS session_key, s.rows, e.rows AS expected_rows
+FROM sessions s FULL JOIN expected e USING (host_no, ledger_no, session_key)
+WHERE (s.rows, s.messages, s.digest) IS DISTINCT FROM (e.rows, e.messages, e.digest)
+  AND (e.rows IS NOT NULL OR s.rows IS DISTINCT FROM 0 OR s.row_digest IS NULL);
+
+-- ledger_differences: ledgers whose sums are not those of their sessions
+WITH sums AS (
+  SELECT host_no, ledger_no, mod(coalesce(sum(digest), 0), 340282366920938463463374607431768211456) AS digest,
+    coalesce(sum(rows), 0) AS rows, coalesce(sum(messages), 0) AS messages
+  FROM sessions GROUP BY 1, 2
+)
+SELECT l.host_no, l.ledger_no FROM ledgers l LEFT JOIN sums s USING (host_no, ledger_no)
+WHERE (l.digest, l.sessions + l.messages + l.events, l.messages)
+  IS DISTINCT FROM (coalesce(s.digest, 0), coalesce(s.rows, 0), coalesce(s.messages, 0));
+
+-- ranked_events: for every copy of a request the rule's order: 1 counts
+SELECT e.host_no, e.ledger_no, e.event_key, e.counted, row_number() OVER (
+  PARTITION BY e.event_key ORDER BY q.quality DESC, v.version DESC, CASE WHEN q.quality < 3 THEN t.total END DESC,
+    h.enrolled_at, h.host_id, l.ledger_id
+) AS place
+FROM events e JOIN hosts h USING (host_no) JOIN ledgers l USING (host_no, ledger_no)
+LEFT JOIN unnest($1::int4[], $2::int4[]) cap (harness, version) ON cap.harness = e.harness
+CROSS JOIN LATERAL (SELECT CASE
+  WHEN output_tokens IS NULL THEN 0 WHEN coalesce(lower_bounds, 0) & 16 <> 0 THEN 1
+  WHEN coalesce(derived, 0) & 16 <> 0 THEN 2 ELSE 3 END AS quality) q
+CROSS JOIN LATERAL (SELECT least(e.data_version, coalesce(cap.version, 0)) AS version) v
+CROSS JOIN LATERAL (SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
+  + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total) t
+WHERE NOT stale AND owner_key IS NULL;
+
+-- owner_differences: copies that count against the rule, or that owners and claims do not know as such
+WITH ranked AS ({ranked})
+SELECT r.* FROM ranked r JOIN event_owners o ON o.owner_key = r.event_key
+LEFT JOIN event_claims c ON (c.owner_key, c.host_no, c.ledger_no) = (r.event_key, r.host_no, r.ledger_no)
+WHERE r.counted <> (r.place = 1) OR (o.ledger_no IS NOT DISTINCT FROM r.ledger_no) <> r.counted
+  OR (c.owner_key IS NULL) <> r.counted OR (NOT r.counted AND NOT o.contested);
+
+-- series_differences: series that do not count from the ledger with the greatest sum
+WITH totals AS (
+  SELECT e.owner_key, e.host_no, e.ledger_no, bool_and(counted) AS all_counted, bool_or(counted) AS any_counted,
+    row_number() OVER (PARTITION BY e.owner_key ORDER BY sum(coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0)
+      + coalesce(cache_write_tokens, 0) + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0)
+      + coalesce(undivided_tokens, 0)) DESC, min(h.enrolled_at), h.host_id, l.ledger_id) AS place
+  FROM events e JOIN hosts h USING (host_no) JOIN ledgers l USING (host_no, ledger_no)
+  WHERE owner_key IS NOT NULL AND NOT stale GROUP BY e.owner_key, e.host_no, e.ledger_no, h.host_id, l.ledger_id
+)
+SELECT t.* FROM totals t LEFT JOIN event_owners o USING (owner_key)
+WHERE all_counted <> any_counted OR any_counted <> (place = 1)
+  OR (o.ledger_no IS NOT DISTINCT FROM t.ledger_no) <> any_counted;
+
+-- stray_owners: owners, claims and counted rows that stand for no copy
+SELECT 'owner' AS kind, o.owner_key, o.host_no, o.ledger_no FROM event_owners o WHERE o.ledger_no IS NOT NULL
+  AND NOT EXISTS (SELECT FROM events e WHERE (e.host_no, e.ledger_no, e.event_key) = (o.host_no, o.ledger_no, o.owner_key))
+  AND NOT EXISTS (SELECT FROM events e WHERE e.owner_key = o.owner_key AND e.ledger_no = o.ledger_no)
+UNION ALL SELECT 'claim', c.owner_key, c.host_no, c.ledger_no FROM event_claims c
+WHERE NOT EXISTS (SELECT FROM event_owners o WHERE o.owner_key = c.owner_key AND o.contested)
+  OR (NOT EXISTS (
+      SELECT FROM events e WHERE (e.host_no, e.ledger_no, e.event_key) = (c.host_no, c.ledger_no, c.owner_key)
+    ) AND NOT EXISTS (SELECT FROM events e WHERE e.owner_key = c.owner_key AND e.ledger_no = c.ledger_no))
+UNION ALL SELECT 'stale', event_key, host_no, ledger_no FROM events WHERE stale AND counted;
+
+-- chosen_differences: sessions whose chosen copy is not the one with the most messages by log2, then by order
+WITH ranked AS (
+  SELECT s.session_key, s.host_no, s.ledger_no, s.chosen, row_number() OVER (
+    PARTITION BY s.session_key
+    ORDER BY CASE WHEN s.messages > 0 THEN floor(log(2, s.messages)) ELSE -1 END DESC, h.enrolled_at, h.host_id, l.ledger_id
+  ) AS place
+  FROM sessions s JOIN hosts h USING (host_no) JOIN ledgers l USING (host_no, ledger_no) WHERE s.rows > 0
+)
+SELECT r.* FROM ranked r LEFT JOIN session_owners o USING (session_key)
+WHERE r.chosen <> (r.place = 1) OR (o.ledger_no IS NOT DISTINCT FROM r.ledger_no) <> r.chosen;
