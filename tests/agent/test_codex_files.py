@@ -31,8 +31,8 @@ def test_sessions_and_the_archive_of_the_home_are_read_and_nothing_else(home: Pa
     (home / ".codex/sessions/notes.txt").touch()
     (home / ".codex/archived_sessions" / f"{ROLLOUT.replace('a', 'c')}.jsonl.zst").touch()
     assert found(home) == [
-        ("sessions/rollout-2025-05-07-abc.jsonl", False),
         (f"sessions/2026/05/04/{ROLLOUT}.jsonl", False),
+        ("sessions/rollout-2025-05-07-abc.jsonl", False),
         (f"archived_sessions/{ROLLOUT.replace('a', 'c')}.jsonl.zst", True),
     ]
 
@@ -60,6 +60,15 @@ def test_archiving_and_compressing_keep_the_identity(home: Path) -> None:
         identities |= {source.identity for folder in folders for source in harness.sources(folder, [])}
         file.unlink()
     assert len(identities) == 1
+
+
+def test_files_of_one_name_in_several_folders_are_sources_of_their_own(home: Path) -> None:
+    """Copies of a thread that grew apart: each is read, and what they share joins by its keys."""
+    for folder in ("sessions/2026/05/04", "sessions/copies/1", "sessions/copies/2"):
+        (home / ".codex" / folder).mkdir(parents=True, exist_ok=True)
+        (home / ".codex" / folder / f"{ROLLOUT}.jsonl").touch()
+    sources = list(Codex().sources(home / ".codex/sessions", []))
+    assert len({source.identity for source in sources}) == len(sources) == 3
 
 
 def test_codex_home_replaces_the_default(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """OpenAI Codex: CLI, IDE extension, desktop app and `codex exec` (formats/codex.md)."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,21 +39,15 @@ class Codex:
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         live = folder.parent / _FOLDERS[0] if folder.name == _FOLDERS[1] else None
-        for directory, subdirectories, names in os.walk(folder, onerror=errors.append):
-            subdirectories.sort()
-            for name in sorted(names):
-                compressed = name.endswith(COMPRESSED)
-                if not compressed and not name.endswith(PLAIN):
-                    continue
-                stem = name.removesuffix(".zst").removesuffix(PLAIN)
-                if compressed and stem + PLAIN in names:
-                    continue  # the plain file is the live one
-                path = Path(directory, name)
-                if live is not None and _is_live(live, stem):
-                    continue
-                # A rollout keeps its name when it is archived or compressed, so that neither makes it a new source.
-                identity = str(folder.parent / stem) if _ROLLOUT.match(stem) else str(path)
-                yield SourceFile(harness=self.id, path=path, identity=identity, compressed=compressed)
+        for path in _files_below(folder, errors):
+            stem = path.name.removesuffix(".zst").removesuffix(PLAIN)
+            if live is not None and any(_lies(place, stem) for place in _places(live, stem)):
+                continue  # archived and live: it is read where it lives
+            # A rollout keeps its name when it is archived or compressed, so that neither makes it a new source.
+            homely = _ROLLOUT.match(stem) and path.parent in (folder, *_places(folder, stem))
+            identity = str(folder.parent / stem) if homely else str(path)
+            compressed = path.name.endswith(COMPRESSED)
+            yield SourceFile(harness=self.id, path=path, identity=identity, compressed=compressed)
 
     def recognises(self, path: Path, head: bytes) -> bool:
         if path.name.endswith(COMPRESSED):
@@ -68,16 +61,32 @@ class Codex:
         return CodexParser(source.path, state)
 
 
-def _is_live(live: Path, stem: str) -> bool:
-    """A thread that is both live and archived is read where it lives. Rollouts lie in a folder per local day."""
-    day = stem.removeprefix("rollout-")[:10].split("-")
-    return any((at / (stem + end)).exists() for at in (live.joinpath(*day), live) for end in (PLAIN, COMPRESSED))
+def _files_below(directory: Path, errors: list[OSError]) -> Iterator[Path]:
+    """Logs by their names, in order. Beside a compressed log its plain form is the live one."""
+    try:
+        entries = {entry.name: entry for entry in sorted(directory.iterdir())}
+    except OSError as error:
+        errors.append(error)
+        return
+    for name, entry in entries.items():
+        if name.endswith(PLAIN) or (name.endswith(COMPRESSED) and name.removesuffix(".zst") not in entries):
+            yield entry
+        elif "." not in name and entry.is_dir() and not entry.is_symlink():
+            yield from _files_below(entry, errors)
+
+
+def _places(live: Path, stem: str) -> tuple[Path, Path]:
+    """Where a rollout lies among the live ones: a folder per local day, in the first builds none."""
+    return live.joinpath(*stem.removeprefix("rollout-")[:10].split("-")), live
+
+
+def _lies(place: Path, stem: str) -> bool:
+    return (place / (stem + PLAIN)).exists() or (place / (stem + COMPRESSED)).exists()
 
 
 def _holds_rollouts(root: Path) -> bool:
     try:
-        with os.scandir(root) as entries:
-            return any(e.name.startswith("rollout-") or re.fullmatch(r"20\d\d", e.name) for e in entries)
+        return any(e.name.startswith("rollout-") or re.fullmatch(r"20\d\d", e.name) for e in root.iterdir())
     except OSError:
         return False
 
