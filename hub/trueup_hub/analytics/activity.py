@@ -49,7 +49,7 @@ async def activity(db: "Database", common: Common, granularity: Granularity, gro
             granularity=granularity,
             group_by=group_by,
             series=await _series(scope, parts, group_by, usage, counts),
-            trust=await trust_of(db, scope),
+            trust=await trust_of(scope),
             **scope.echo,
         )
 

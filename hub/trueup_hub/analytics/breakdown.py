@@ -52,4 +52,4 @@ async def breakdown(db: "Database", common: Common, by: str) -> Breakdown:
                     share=(totals.total_tokens or 0) / whole if known else None,
                 )
             )
-        return Breakdown(by=by, rows=rows, trust=await trust_of(db, scope), **scope.echo)
+        return Breakdown(by=by, rows=rows, trust=await trust_of(scope), **scope.echo)

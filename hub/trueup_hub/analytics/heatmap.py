@@ -68,7 +68,7 @@ async def heatmap(db: "Database", common: Common, metric: str) -> Heatmap:
             metric=metric,
             entries=entries,
             levels=Levels(*bounds or (None,) * LEVELS),
-            trust=await trust_of(db, scope),
+            trust=await trust_of(scope),
             **scope.echo,
         )
 

@@ -113,6 +113,6 @@ async def list_sessions(
                 for key in keys
             ],
             next_cursor=_write_cursor(Cursor(sort, order, last[0]["sort"], last[0]["session_key"])) if last else None,
-            trust=await trust_of(db, scope),
+            trust=await trust_of(scope),
             **scope.echo,
         )

@@ -94,7 +94,7 @@ async def summary(db: "Database", common: Common) -> Summary:
             avg_messages=messages["avg_messages"],
             median_messages=messages["median_messages"],
             p90_messages=messages["p90_messages"],
-            trust=await trust_of(db, scope),
+            trust=await trust_of(scope),
             **scope.echo,
         )
 

@@ -71,6 +71,6 @@ async def top_sessions(db: "Database", common: Common, metric: str, limit: int) 
             metric=metric,
             sessions=sessions,
             not_reported=rows[0]["not_reported"],
-            trust=await trust_of(db, scope),
+            trust=await trust_of(scope),
             **scope.echo,
         )

@@ -77,13 +77,10 @@ def added_counts(rows: Iterable[Row]) -> Row | None:
     return {name: sum(row[name] for row in rows) for name in COUNTS} if rows else None
 
 
-def rank(usage: Row | None, counts: Row | None, name: str | None) -> tuple[int, int, str]:
-    """Sort key of a group: most tokens first, then most messages, then by name."""
-    return (
-        -(usage["s_total_tokens"] if usage else 0),
-        -(counts["messages"] if counts else 0),
-        name or "",
-    )
+def rank(usage: Row | None, counts: Row | None, name: str | None) -> tuple[int, int, bool, str]:
+    """Sort key of a group: most tokens first, then most messages, then by name; the unknown one after its equals."""
+    tokens, messages = usage["s_total_tokens"] if usage else 0, counts["messages"] if counts else 0
+    return -tokens, -messages, name is None, name or ""
 
 
 def peak_of(usage: Row | None) -> int | None:
