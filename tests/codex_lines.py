@@ -62,6 +62,12 @@ def spent(seconds: float, before: dict[str, Any] | None, last: dict[str, Any]) -
     return count(seconds, total, last), total
 
 
+def copied(lines: list[bytes], seconds: float) -> list[bytes]:
+    """As Codex copies history: the same payloads, dated with the moment of the copy."""
+    stamp = line(seconds, "x", {})[:39]
+    return [stamp + one[39:] for one in lines]
+
+
 def name_of(thread: str) -> Path:
     return Path(f"/logs/sessions/2026/05/04/rollout-2026-05-04T08-00-00-{thread}.jsonl")
 

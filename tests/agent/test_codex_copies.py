@@ -2,7 +2,7 @@
 
 import pytest
 
-from codex_lines import CHILD, PARENT, TURN, Read, count, line, meta, name_of, spent, turn, vector
+from codex_lines import CHILD, PARENT, TURN, Read, copied, count, line, meta, name_of, spent, turn, vector
 from trueup_shared.keys import session_key
 
 SUBAGENT = {
@@ -22,12 +22,6 @@ def parent(turn_ids: tuple[str | None, str | None] = (TURN.format(1), TURN.forma
         *(meta(0), turn(1, turn_ids[0]), line(1, "event_msg", say), one),
         *(turn(100, turn_ids[1]), line(101, "event_msg", say), two),
     ]
-
-
-def copied(lines: list[bytes], seconds: float) -> list[bytes]:
-    """As Codex copies history: the same payloads, dated with the moment of the copy."""
-    stamp = line(seconds, "x", {})[:39]
-    return [stamp + one[39:] for one in lines]
 
 
 def child(header: dict, history: list[bytes], turn_id: str | None = TURN.format(9)) -> list[bytes]:
