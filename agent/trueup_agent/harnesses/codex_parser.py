@@ -32,7 +32,6 @@ class CodexParser:
     """`base.Parser` for one rollout or `codex exec --json` stream."""
 
     def __init__(self, path: PurePath, state: bytes | None) -> None:
-        self.path = path
         self.s = decode_state(state) if state is not None else State(thread_of(path))
         self._session = session_key("codex", self.s.thread_id)
         self.out = Parsed(sessions=[], messages=[], events=[], skipped={}, unknown={})
@@ -120,7 +119,6 @@ class CodexParser:
         s = self.s
         s.begun = True
         s.thread_id = thread_id or s.thread_id
-        s.started_quality = 2
         s.started_at = at if at is not None else uuid7_micros(s.thread_id)
         self._session = session_key("codex", s.thread_id)
 
@@ -273,7 +271,7 @@ class CodexParser:
                 session_key=self._session,
                 harness="codex",
                 at=when,
-                time_quality=1 if at is not None else s.started_quality,
+                time_quality=1 if at is not None else 2,  # else the session's
                 provider=s.provider,
                 model=model or s.model,
                 service_tier=s.service_tier,

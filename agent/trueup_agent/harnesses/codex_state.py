@@ -21,7 +21,6 @@ class State(Struct):
     header: bool = False  # the thread's own session_meta was seen; later ones are copies
     begun: bool = False
     started_at: int | None = None
-    started_quality: int = 2
     project: str | None = None
     provider: str | None = None
     is_child: bool = False

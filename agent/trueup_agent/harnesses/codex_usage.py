@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.codex_shapes import Usage
-from trueup_shared.metrics import BIT
+from trueup_shared.metrics import BIT, MAX_COUNTER
 
 
 class Vector(NamedTuple):
@@ -76,7 +76,8 @@ def vector(usage: Any) -> Vector | None:
 
 
 def plus(one: Vector, other: Vector) -> Vector:
-    return Vector(*(a if b is None else b if a is None else a + b for a, b in zip(one, other, strict=True)))
+    pairs = zip(one, other, strict=True)
+    return Vector(*(a if b is None else b if a is None else min(a + b, MAX_COUNTER) for a, b in pairs))
 
 
 def _minus(now: Vector, before: Vector) -> Vector:
