@@ -141,12 +141,16 @@ async def _days(connection: "Connection", common: Common, numbers: Sequence[list
     begin, end = ALL_SLOTS
     if common.first is not None:
         begin = first_slot(common.first, common.zone)
-    row = await connection.fetchrow(sql("analytics", "extent"), begin, end, *numbers)
-    if row is None or row[0] is None:
+    happened: list[date] = []
+    for block in ("extent", "extent_set_aside"):
+        row = await connection.fetchrow(sql("analytics", block), begin, end, *numbers)
+        if row is not None and row[0] is not None:
+            happened = [local_time(slot, common.zone).date() for slot in row]
+            break
+    if not happened:
         today = datetime.now(UTC).astimezone(common.zone).date()
         first, last = common.first or common.last or today, common.last or common.first or today
     else:
-        happened = [local_time(slot, common.zone).date() for slot in row]
         first, last = common.first or happened[0], common.last or happened[1]
     # One end alone may lie outside of what happened
     return (first, max(first, last)) if common.last is None else (min(first, last), last)

@@ -19,6 +19,16 @@ FROM (SELECT min(slot) AS first, max(slot) AS last FROM usage_slots
         AND ($6::int4[] IS NULL OR model = ANY ($6))
         AND ($7::int4[] IS NULL OR 0 = ANY ($7))) extents
 
+-- extent_set_aside: the same of copies that do not count, for a host that has nothing else
+SELECT floor(extract(epoch FROM min(at)) / 900)::int4, floor(extract(epoch FROM max(at)) / 900)::int4
+FROM events
+WHERE NOT counted AND NOT stale AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR model = ANY ($6))
+  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+
 -- usage_by_slot: usage of each bucket ($8: bounds in slots, one more than buckets) and value of dimension $9
 SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket,
        CASE $9::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'project' THEN project

@@ -1,0 +1,111 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hub_client import API, HubClient
+from trueup_hub.db import Database
+from trueup_hub.params import Common, Query
+from trueup_hub.trust import trust_report
+from usage_data import Machine, event, machine
+
+NOW = datetime.now(UTC)
+
+
+def asked(**query: str) -> Common:
+    return Query(query.items()).common("UTC")
+
+
+async def heartbeat(sender: Machine, head_seq: int, seen_at: datetime = NOW, **told: Any) -> None:
+    """What the agent said last, as the hub keeps it."""
+    columns = {"seen_at": seen_at, "sent_at": seen_at, "head_seq": head_seq, "rows": 0, "pending": 0} | told
+    places = ", ".join(f"${n}" for n in range(3, len(columns) + 3))
+    await sender.db.execute(
+        f"INSERT INTO host_status (host_no, ledger_no, {', '.join(columns)})"
+        f" SELECT host_no, ledger_no, {places} FROM ledgers WHERE host_no = $1 AND ledger_id = $2",
+        sender.host_no,
+        sender.ledger_id,
+        *columns.values(),
+    )
+
+
+async def five_hosts(db: Database) -> list[Machine]:
+    """converged, behind, silent, diverged and never."""
+    names = ["converged", "behind", "silent", "diverged", "never"]
+    hosts = [await machine(db, name) for name in names]
+    for sender in hosts[:4]:
+        await sender.send(event(f"of {sender.label}", "s", "2026-11-03T10:00Z", output_tokens=1))
+    await heartbeat(hosts[0], 1)
+    await heartbeat(hosts[1], 341, old_data=7, source_gone=3, drift_suspected=["codex"])
+    await heartbeat(hosts[2], 1, NOW - timedelta(hours=1))
+    await db.execute("UPDATE ledgers SET last_batch_at = $1", NOW - timedelta(hours=2))
+    await db.execute("UPDATE ledgers SET converged_at = $1", NOW - timedelta(hours=2))
+    await heartbeat(hosts[3], 1)
+    await db.execute("UPDATE ledgers SET verdict = 'diverged' WHERE host_no = $1", hosts[3].host_no)
+    return hosts
+
+
+async def test_the_block_counts_hosts_by_their_one_state_and_adds_up_what_they_said(db: Database) -> None:
+    await five_hosts(db)
+    trust = (await trust_report(db, asked())).trust
+    counts = {name: getattr(trust.hosts, name) for name in trust.hosts.__struct_fields__}
+    assert counts == {"total": 5, **dict.fromkeys(("converged", "behind", "silent", "diverged", "never"), 1)} | {
+        "forked": 0,
+        "retired": 0,
+    }
+    assert (trust.needs_resync, trust.drift_suspected, trust.pending_changes) == (1, 1, 340)
+    assert (trust.old_data, trust.source_gone, trust.rejected) == (7, 3, 0)
+    assert trust.complete_up_to is None  # one host has never sent anything
+    assert trust.scrubbed_at is None
+
+
+async def test_the_block_is_filtered_like_the_aggregate_beside_it(db: Database) -> None:
+    await five_hosts(db)
+    trust = (await trust_report(db, asked(host="converged,behind"))).trust
+    assert (trust.hosts.total, trust.hosts.converged, trust.pending_changes, trust.needs_resync) == (2, 1, 340, 0)
+    assert trust.complete_up_to == NOW - timedelta(hours=2)  # by the one that is behind
+    alone = (await trust_report(db, asked(host="converged"))).trust
+    assert alone.complete_up_to == NOW  # its last heartbeat said that nothing came since
+
+
+async def test_each_host_says_why_and_what_to_do(db: Database) -> None:
+    await five_hosts(db)
+    hosts = {host.label: host for host in (await trust_report(db, asked())).hosts}
+    assert [host.state for host in hosts.values()] == ["converged", "behind", "silent", "diverged", "never"]
+    assert all(host.reason for host in hosts.values())
+    assert all(host.action for host in hosts.values() if host.state != "converged")
+    assert "trueup pg push --full" in hosts["diverged"].action
+    assert {flag.flag for flag in hosts["behind"].flags} >= {"drift_suspected", "old_data"}
+    assert hosts["behind"].pending_changes == 340
+
+
+async def test_a_retired_host_is_not_waited_for(db: Database) -> None:
+    hosts = await five_hosts(db)
+    await db.execute("UPDATE hosts SET retired_at = now() WHERE host_no = $1", hosts[4].host_no)
+    trust = (await trust_report(db, asked())).trust
+    assert (trust.hosts.total, trust.hosts.retired) == (4, 1)
+    assert trust.complete_up_to is not None
+
+
+async def test_copies_set_aside_and_conflicts_are_counted_inside_the_range_and_the_filters(db: Database) -> None:
+    ana, bob = await machine(db, "ana"), await machine(db, "bob")
+    same = event("same", "s", "2026-11-03T10:00Z", model="m1", output_tokens=1)
+    await ana.send(same, event("other", "s", "2026-11-04T10:00Z", model="m2", input_tokens=1, output_tokens=1))
+    await bob.send(same, event("other", "s", "2026-11-04T10:00Z", model="m2", input_tokens=1, output_tokens=2))
+
+    async def found(**query: str) -> tuple[int, int, int]:
+        trust = (await trust_report(db, asked(**query))).trust
+        return trust.set_aside_duplicates, trust.conflicting_copies, trust.unpriced_tokens
+
+    assert await found() == (2, 1, 3)
+    assert await found(to="2026-11-03") == (1, 0, 1)
+    assert await found(model="m2") == (1, 1, 2)
+    assert await found(host="bob") == (2, 1, 0)
+    assert await found(host="ana") == (0, 0, 3)
+
+
+async def test_the_route_answers_a_viewer(hub: HubClient) -> None:
+    await five_hosts(hub.db)
+    response = await hub.http.get(f"{API}/trust", headers=await hub.token())
+    found = await response.json()
+    assert response.status == 200
+    assert found["trust"]["hosts"]["total"] == len(found["hosts"]) == 5
+    assert found["trust"]["as_of"].endswith("Z")
