@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from trueup_hub import sqlfiles
-from trueup_hub.db import Database
+from trueup_hub.db import Connection, Database
 from trueup_shared.keys import digest_bytes
 
 State = Literal["never", "converged", "behind", "diverged", "forked", "silent", "retired"]
@@ -130,7 +130,9 @@ class SourceReport(Struct, frozen=True, kw_only=True):
     path: str | None  # where the machine's policy sends it
 
 
-async def list_hosts(db: Database, host_id: UUID | None = None, *, now: datetime | None = None) -> list[HostReport]:
+async def list_hosts(
+    db: Database | Connection, host_id: UUID | None = None, *, now: datetime | None = None
+) -> list[HostReport]:
     """Every host in the order of enrolment, or the one asked for."""
     sql = sqlfiles.load("hosts")
     hosts = await db.fetch(sql["all_hosts"], host_id)

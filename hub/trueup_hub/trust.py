@@ -82,21 +82,21 @@ _ACTIONS: dict[State, str] = {
 }
 
 
-async def trust_of(db: "Database", scope: Scope) -> Trust:
+async def trust_of(scope: Scope) -> Trust:
     """The trust block for what `scope` counts."""
-    return await _block(scope, await _hosts_of(db, scope))
+    return await _block(scope, await _hosts_of(scope))
 
 
 async def trust_report(db: "Database", common: Common) -> TrustReport:
     """`GET /trust`."""
     async with open_scope(db, common) as scope:
-        hosts = await _hosts_of(db, scope)
+        hosts = await _hosts_of(scope)
         return TrustReport(trust=await _block(scope, hosts), hosts=[_host(host) for host in hosts], **scope.echo)
 
 
-async def _hosts_of(db: "Database", scope: Scope) -> list[HostReport]:
+async def _hosts_of(scope: Scope) -> list[HostReport]:
     numbers = scope.numbers[0]
-    return [host for host in await list_hosts(db) if numbers is None or host.host_no in numbers]
+    return [host for host in await list_hosts(scope.connection) if numbers is None or host.host_no in numbers]
 
 
 async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
