@@ -28,7 +28,7 @@ describe("keys", () => {
     expect(moveTo("ArrowRight", 0, 30)).toBe(7);
     expect(moveTo("ArrowRight", 25, 30)).toBe(25);
     expect(moveTo("ArrowUp", 0, 30)).toBe(0);
-    expect([moveTo("Home", 20, 30), moveTo("End", 20, 30), moveTo("PageDown", 20, 30)]).toEqual([0, 29, 29]);
+    expect([moveTo("Home", 20, 30), moveTo("End", 20, 30), moveTo("PageDown", 20, 30), moveTo("Home", 6, 7)]).toEqual([0, 29, 29, 0]);
   });
 
   test("that mean nothing are left to the browser", () => {

@@ -38,11 +38,11 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
 /** Exchange a token for the session cookie. */
 export async function logIn(token: string): Promise<void> {
   const headers = { Accept: "application/json", "Content-Type": "application/json" };
-  await send("login", { method: "POST", headers, body: JSON.stringify({ token }) });
+  await send("api/v1/login", { method: "POST", headers, body: JSON.stringify({ token }) });
 }
 
 export async function logOut(): Promise<void> {
-  await send("logout", { method: "POST", headers: { Accept: "application/json" } });
+  await send("api/v1/logout", { method: "POST", headers: { Accept: "application/json" } });
 }
 
 async function send(url: string, init: RequestInit): Promise<Response> {

@@ -42,12 +42,13 @@ export function monthMarks(cells: Cell[]): { week: number; date: string }[] {
 
 /** The cell that a key leads to from `index`; the same one where it leads out of the range. */
 export function moveTo(key: string, index: number, count: number): number | null {
-  const steps: Record<string, number> = {
-    ArrowUp: -1, ArrowDown: 1, ArrowLeft: -7, ArrowRight: 7, PageUp: -28, PageDown: 28, Home: -count, End: count,
-  };
+  if (key === "Home") return 0;
+  if (key === "End") return count - 1;
+  const steps: Record<string, number> = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -7, ArrowRight: 7, PageUp: -28, PageDown: 28 };
   const step = steps[key];
   if (step === undefined) return null;
-  if (Math.abs(step) === 7 && (index + step < 0 || index + step >= count)) return index;
+  const leadsOut = index + step < 0 || index + step >= count;
+  if (Math.abs(step) === 7 && leadsOut) return index; // a week more or less is the same weekday or nothing
   return Math.min(count - 1, Math.max(0, index + step));
 }
 

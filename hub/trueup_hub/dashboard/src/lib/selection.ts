@@ -1,6 +1,7 @@
 /** What the reader has selected. It lives in the page's query string, so that an address shows the same view to anyone. */
 
 import { GRANULARITIES, isDay, PRESETS, type Granularity, type Preset } from "./dates";
+import { metricName } from "./metrics";
 import type { Capabilities } from "./types";
 
 export const GROUPS = ["model", "harness", "host", "project"] as const;
@@ -108,7 +109,7 @@ export function obeyCapabilities(selection: Selection, offered: MetricsByPanel):
     const known = offered[panel];
     if (known.includes(kept[panel]) || known.length === 0) continue;
     const fallback = known.includes(DEFAULTS[panel]) ? DEFAULTS[panel] : (known[0] as string);
-    notices.push(`This hub has no “${kept[panel]}” for ${words[panel]}; showing ${fallback}.`);
+    notices.push(`This hub has no “${kept[panel]}” for ${words[panel]}; showing ${metricName(fallback).label.toLowerCase()}.`);
     kept[panel] = fallback;
   }
   return { selection: kept, notices };

@@ -1,0 +1,72 @@
+"""A real browser, and hubs with real data for it to show."""
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from hub_process import Hub, running_hub
+from opened_pages import Opener
+from trueup_hub.db import create_database, drop_database
+from trueup_hub.embedded_pg import EmbeddedPg
+from usage_week import fill
+
+# As root in a container a browser has no sandbox; the rest keeps it from calling home.
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        given = os.environ.get("TRUEUP_BROWSER")
+        found = given or next(filter(None, map(shutil.which, _NAMES)), None)
+        try:
+            running = await playwright.chromium.launch(executable_path=found, args=_FLAGS)
+        except Exception as error:
+            why = str(error).splitlines()[0]
+            pytest.exit(f"no browser starts ({why}). Run: deploy/checkout/browser.sh  (or: make test-nobrowser)", 1)
+        yield running
+        await running.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def new_database(pg: EmbeddedPg) -> AsyncIterator[str]:
+    async with _database(pg) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def _database(pg: EmbeddedPg) -> AsyncIterator[str]:
+    name = f"browser_{uuid.uuid4().hex}"
+    await create_database(pg.url("postgres"), name, "template_trueup")
+    yield pg.url(name)
+    await drop_database(pg.url("postgres"), name)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def empty_hub(new_database: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    async with running_hub(new_database, tmp_path) as hub:
+        yield hub
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def filled_hub(pg: EmbeddedPg, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
+    """Two machines and a week of usage (usage_week.py). Tests only read it."""
+    async with _database(pg) as url, running_hub(url, tmp_path_factory.mktemp("filled")) as hub:
+        await fill(await hub.machine("desk"), await hub.machine("laptop"))
+        yield hub
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pages(browser: Browser) -> AsyncIterator[Opener]:
+    opener = Opener(browser)
+    yield opener
+    await opener.close()
+    assert opener.complaints == [], "the browser's console must stay empty: no error, no refusal by the CSP"

@@ -1,0 +1,130 @@
+"""Coming in, going out, what the page says while there is nothing to show, and how it follows the hub."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Route, expect
+
+from hub_process import Hub, running_hub
+from opened_pages import Opener
+from processes import free_port
+from usage_week import CLAUDE, event, session
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+DAY = "2026-11-08"
+
+
+async def test_without_a_session_the_page_asks_for_a_token(filled_hub: Hub, pages: Opener) -> None:
+    page = await pages.blank()
+    await page.goto(filled_hub.url)
+    await page.get_by_label("Token").fill("tut_v_wrong")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_have_text("The hub does not accept this token.")
+    await page.get_by_label("Token").fill(filled_hub.token)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("region", name="Hosts").get_by_role("listitem")).to_have_count(2)
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("Token")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_label("Token")).to_be_visible()
+    # A refusal is an answer, but the browser reports it as an error of the page.
+    pages.complaints[:] = [said for said in pages.complaints if "401" not in said]
+
+
+async def test_the_one_time_address_signs_in_by_itself(filled_hub: Hub, pages: Opener) -> None:
+    page = await pages.blank()
+    await page.goto(f"{filled_hub.url}/login?code={await filled_hub.auth.make_login_code('admin')}")
+    await expect(page.get_by_role("region", name="Hosts").get_by_role("listitem")).to_have_count(2)
+    assert "code" not in page.url
+
+
+async def test_new_usage_is_on_the_open_page_within_a_second(empty_hub: Hub, pages: Opener) -> None:
+    machine = await empty_hub.machine("desk")
+    page = await pages.log_in(empty_hub)
+    await expect(page.get_by_role("heading", name="No data yet")).to_be_visible()
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    await page.evaluate("window.neverReloaded = true")
+    taken, output = [], 0
+    rows = [session("s", DAY, CLAUDE)]
+    for number in range(5):
+        output += 1_000
+        await machine.push([*rows, event(f"e{number}", "s", DAY, CLAUDE, input_tokens=0, output_tokens=1_000)])
+        began, rows = time.monotonic(), []
+        await expect(page.get_by_text(f"{output:,}", exact=True).first).to_be_visible()
+        taken.append(time.monotonic() - began)
+        await asyncio.sleep(0.3)  # another record, not the same burst
+    assert sorted(taken)[len(taken) // 2] < 1, taken
+    assert await page.evaluate("window.neverReloaded")
+
+
+async def test_a_hub_that_goes_away_is_missed_and_one_that_comes_back_is_found(
+    new_database: str, tmp_path: Path, pages: Opener
+) -> None:
+    port = free_port()
+    async with running_hub(new_database, tmp_path, port) as hub:
+        await (await hub.machine("desk")).push(
+            [session("s", DAY, CLAUDE), event("e", "s", DAY, CLAUDE, output_tokens=7)]
+        )
+        page = await pages.log_in(hub)
+        await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    await expect(page.get_by_text("reconnecting …")).to_be_visible()
+    async with running_hub(new_database, tmp_path, port) as hub:
+        await expect(page.get_by_text("live", exact=True)).to_be_visible()
+        await (await hub.machine("second")).push([session("t", DAY, CLAUDE)])
+        await expect(page.get_by_role("region", name="Hosts").get_by_role("listitem")).to_have_count(2)
+    pages.complaints.clear()  # the browser reports each refused connection
+
+
+async def test_an_empty_hub_says_how_to_begin(empty_hub: Hub, pages: Opener) -> None:
+    page = await pages.log_in(empty_hub)
+    await expect(page.get_by_role("heading", name="No machine yet")).to_be_visible()
+    await expect(page.get_by_text(f"trueup agent enroll {empty_hub.url}")).to_be_visible()
+
+
+async def test_a_panel_that_fails_says_so_alone(filled_hub: Hub, pages: Opener) -> None:
+    page = await pages.blank()
+
+    async def refuse(route: Route) -> None:
+        problem = {
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": "The hub could not answer in time.",
+            "code": "timeout",
+        }
+        await route.fulfill(status=503, json=problem, content_type="application/problem+json")
+
+    await page.route("**/analytics/heatmap*", refuse)
+    await page.request.post(f"{filled_hub.url}/api/v1/login", data={"token": filled_hub.token})
+    await page.goto(filled_hub.url)
+    calendar = page.get_by_role("region", name="Calendar")
+    await expect(calendar.get_by_role("alert")).to_contain_text("The hub could not answer in time.")
+    await expect(page.get_by_role("alert")).to_have_count(1)
+    await page.unroute("**/analytics/heatmap*")
+    await calendar.get_by_role("button", name="Try again").click()
+    await expect(calendar.get_by_role("gridcell")).to_have_count(7)
+    pages.complaints[:] = [said for said in pages.complaints if "503" not in said]
+
+
+async def test_a_hidden_page_asks_for_nothing_and_catches_up_when_seen(empty_hub: Hub, pages: Opener) -> None:
+    machine = await empty_hub.machine("desk")
+    page = await pages.log_in(empty_hub)
+    await expect(page.get_by_role("heading", name="No data yet")).to_be_visible()
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    hide = (
+        "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    await page.evaluate(hide, True)
+    await expect(page.get_by_text("paused", exact=True)).to_be_visible()
+    await page.wait_for_load_state("networkidle")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await machine.push([session("s", DAY, CLAUDE), event("e", "s", DAY, CLAUDE, output_tokens=4_711)])
+    await asyncio.sleep(0.5)
+    assert asked == []
+    await page.evaluate(hide, False)
+    await expect(page.get_by_text("4,711", exact=True).first).to_be_visible()
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
