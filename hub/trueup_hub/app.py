@@ -19,6 +19,7 @@ from trueup_hub.db import Database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.errors import HubError
 from trueup_hub.hub_key import Revocations, load_or_make_key
+from trueup_hub.ingest import add_zone
 from trueup_hub.keys import ADMISSION, AUTH, DATABASE, LIVE, SETTINGS, STOPPING
 from trueup_hub.live import Live
 from trueup_hub.middleware import MIDDLEWARES, set_headers
@@ -83,6 +84,7 @@ async def serving(settings: HubSettings, stopping: asyncio.Event) -> AsyncIterat
         db = await stack.enter_async_context(_opened(url, settings))
         for name in await migrate(db):
             log.info("migrated the database", migration=name)
+        await add_zone(db, settings.timezone)  # days in the hub's own zone are asked for most
         app = build_app(settings, db, key, stopping)
         vital["telling the replicas"] = partial(app[LIVE].notify_forever, db)
         vital["hearing the replicas"] = partial(app[LIVE].listen_forever, db)

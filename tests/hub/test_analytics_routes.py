@@ -1,8 +1,15 @@
+import asyncio
 from typing import Any
 
 import pytest
 
 from hub_client import API, HubClient, problem
+from trueup_hub.analytics.heatmap import heatmap
+from trueup_hub.analytics.summary import summary
+from trueup_hub.analytics.top_sessions import top_sessions
+from trueup_hub.db import Database
+from trueup_hub.params import Query
+from trueup_hub.trust import trust_report
 from usage_data import event, machine, message, session
 
 OPUS, UNPRICED = "claude-opus-4-1", "nobody-knows-1"
@@ -214,3 +221,13 @@ async def test_lists_come_as_csv_with_unknown_left_empty(ask: Asker, used: None)
         assert response.status == 200
         assert len(lines) >= 2
         assert all(line.count(",") >= lines[0].count(",") for line in lines)
+
+
+async def test_a_question_needs_one_connection_so_that_many_at_once_cannot_starve_each_other(
+    database_url: str, db: Database, used: None
+) -> None:
+    narrow = await Database.open(database_url, connections=1)
+    common = Query([]).common("UTC")
+    asked = [summary(narrow, common), heatmap(narrow, common, "cost"), top_sessions(narrow, common, "cost", 5)]
+    assert len(await asyncio.wait_for(asyncio.gather(*asked, trust_report(narrow, common)), 20)) == 4
+    await narrow.close()
