@@ -13,12 +13,13 @@ class FaultProxy:
     def __init__(self, host: str, port: int) -> None:
         self._upstream = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._batch_on: set[asyncio.StreamWriter] = set()  # clients that wait for the answer to a batch
         self.refuse = False
         self.passing = asyncio.Event()  # cleared: what comes in is swallowed until it is set again
         self.passing.set()
         self.cut_request_after: int | None = None  # bytes of one connection towards the hub
-        self.cut_replies = 0  # so many replies that have a body are swallowed and the connection reset
-        self.cut_reply_marker = b"HTTP/1.1 200"
+        self.cut_batch_replies = 0  # so many replies to a batch are swallowed, and their connections reset
+        self.delay_batches_seconds = 0.0
         self.port = 0
         self.connections = 0
         self.replies_cut = 0
@@ -59,6 +60,9 @@ class FaultProxy:
         try:
             while data := await reader.read(16384):
                 await self.passing.wait()
+                if data.startswith(b"POST") and b"/batches" in data[:200]:
+                    self._batch_on.add(back)
+                    await asyncio.sleep(self.delay_batches_seconds)
                 if self.cut_request_after is not None and passed + len(data) > self.cut_request_after:
                     writer.write(data[: max(0, self.cut_request_after - passed)])
                     await writer.drain()
@@ -78,12 +82,13 @@ class FaultProxy:
     ) -> None:
         try:
             while data := await reader.read(65536):
-                if self.cut_replies and data.startswith(self.cut_reply_marker):
-                    self.cut_replies -= 1
+                if self.cut_batch_replies and writer in self._batch_on:
+                    self.cut_batch_replies -= 1
                     self.replies_cut += 1
                     _reset(writer)
                     _reset(back)
                     return
+                self._batch_on.discard(writer)
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
