@@ -70,7 +70,7 @@ class Live:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
         self._to_replicas = Subscription()
-        self._hearing = False
+        self.hearing = asyncio.Event()  # notices of the database arrive
 
     @contextlib.contextmanager
     def subscribed(self) -> Iterator[Subscription]:
@@ -83,14 +83,14 @@ class Live:
 
     def usage_changed(self, host_id: str) -> None:
         """A batch is committed; ingest has sent its notice, whose payload is the host's id."""
-        if not self._hearing:
+        if not self.hearing.is_set():
             self._tell_pages(Update(changed=["usage"], hosts=[host_id]))
 
     def host_changed(self, host_id: str) -> None:
         """Something about a host itself is committed."""
         update = Update(changed=["hosts"], hosts=[host_id])
         self._to_replicas.add(update)
-        if not self._hearing:
+        if not self.hearing.is_set():
             self._tell_pages(update)
 
     def end(self) -> None:
@@ -116,7 +116,7 @@ class Live:
             payload = msgspec.json.encode(self._to_replicas.take()).decode()
             with contextlib.suppress(
                 DatabaseUnavailable
-            ):  # pages are told that anything may have changed, once it is back
+            ):  # pages are told once it is back
                 await db.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
             await asyncio.sleep(GAP_SECONDS)
 
@@ -129,12 +129,12 @@ class Live:
                     if connected_before:
                         self._tell_pages(Update(changed=["hosts", "usage"], hosts=[]))
                     connected_before, wait = True, _RETRY_SECONDS[0]
-                    self._hearing = True
+                    self.hearing.set()
                     await lost.wait()
             except DatabaseUnavailable as error:
                 if wait == _RETRY_SECONDS[0]:
                     log.warning("cannot hear the database", **{logs.ERROR: str(error)})
             finally:
-                self._hearing = False
+                self.hearing.clear()
             await asyncio.sleep(wait)
             wait = min(wait * 2, _RETRY_SECONDS[1])

@@ -29,7 +29,7 @@ def default_data_dir() -> Path:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, (str, Path)):
         return Path(value).expanduser()
     raise TypeError(f"expected {kind.__name__}")
 
