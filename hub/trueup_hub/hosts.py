@@ -91,7 +91,7 @@ class LedgerReport(Struct, frozen=True, kw_only=True):
     policy: dict[str, str]
     seen_at: datetime | None
     head_seq: int | None
-    pending: int | None
+    pending: int | None  # changes that the ledger had when it last told, and the hub has not
     skipped_lines: int | None
     unknown_records: int | None
     old_data: int | None
@@ -193,13 +193,15 @@ def _ledger_report(row: Any) -> LedgerReport:
     facts = _facts(row)
     agent = row["agent"] or {}
     same = ("acked_seq", "sessions", "messages", "events", "rejected", "batch_no", "last_batch_at", "converged_at")
-    told = ("policy", "seen_at", "head_seq", "pending", "skipped_lines", "unknown_records", "old_data", "source_gone")
+    told = ("policy", "seen_at", "head_seq", "skipped_lines", "unknown_records", "old_data", "source_gone")
     return LedgerReport(
         ledger_id=UUID(bytes=row["ledger_id"]),
         state=ledger_state(facts),
         verdict=facts.verdict,
         digest=digest_bytes(int(row["digest"])).hex(),
         agent_version=agent.get("version") or row["agent_version"] or None,
+        # By what was received since: a heartbeat's own count is out of date as soon as a batch follows it.
+        pending=None if row["head_seq"] is None else max(0, row["head_seq"] - row["acked_seq"]),
         drift_suspected=row["drift_suspected"] or [],
         last_error=row["last_error"],
         **{name: row[name] for name in (*same, *told)},

@@ -144,7 +144,7 @@ def complete_up_to(host: HostReport) -> datetime | None:
 
 def pending_changes(host: HostReport) -> int:
     """Changes that its ledgers have and the hub has not, by what they said last."""
-    return sum(max(0, (ledger.head_seq or 0) - ledger.acked_seq) for ledger in host.ledgers)
+    return sum(ledger.pending or 0 for ledger in host.ledgers)
 
 
 def _host(host: HostReport) -> HostTrust:

@@ -3,6 +3,7 @@ from typing import Any
 
 from hub_client import API, HubClient
 from trueup_hub.db import Database
+from trueup_hub.hosts import list_hosts
 from trueup_hub.params import Common, Query
 from trueup_hub.trust import trust_report
 from usage_data import Machine, event, machine
@@ -109,3 +110,11 @@ async def test_the_route_answers_a_viewer(hub: HubClient) -> None:
     assert response.status == 200
     assert found["trust"]["hosts"]["total"] == len(found["hosts"]) == 5
     assert found["trust"]["as_of"].endswith("Z")
+
+
+async def test_changes_that_came_after_the_heartbeat_that_named_them_are_pending_no_more(db: Database) -> None:
+    sender = await machine(db, "first ingest")
+    await sender.send(event("a", "s", "2026-11-03T10:00Z", output_tokens=1))
+    await heartbeat(sender, head_seq=1, pending=1)
+    ((ledger,),) = [host.ledgers for host in await list_hosts(db)]
+    assert (ledger.acked_seq, ledger.head_seq, ledger.pending) == (1, 1, 0)
