@@ -12,8 +12,7 @@ from trueup_agent.harnesses.claude_usage import (
     ADVISOR,
     SYNTHETIC,
     Counters,
-    model_name,
-    provider_of,
+    model_and_provider,
     read_counters,
     reported_cost,
 )
@@ -75,8 +74,9 @@ def identity_of_line(line: Line) -> Identity:
 
 
 @lru_cache(maxsize=256)
-def _key(identity: Identity) -> bytes:
-    return keys.event_key(HARNESS, *identity)
+def _key(identity: Identity) -> tuple[bytes, str]:
+    """Key of an event, and its preimage. Cached: a request has several lines."""
+    return keys.event_key(HARNESS, *identity), _encode_text((HARNESS, *identity)).decode()
 
 
 @lru_cache(maxsize=256)
@@ -135,16 +135,17 @@ def _event(
     line: Line, identity: Identity, family: Identity | None, usage: Usage, counters: Counters, model: str | None
 ) -> EventRecord:
     session = line.session
-    name = model_name(model)
+    name, provider = model_and_provider(model)
     is_sidechain = line.copy == SIDECHAIN or bool(line.record.is_sidechain)
     assert line.at is not None
+    key, preimage = _key(identity)
     return EventRecord(
-        key=_key(identity),
+        key=key,
         session_key=session.key,
         harness=HARNESS,
         at=line.at,
         time_quality=line.quality,
-        provider=provider_of(name),
+        provider=provider,
         model=name,
         service_tier=text(usage.service_tier),
         speed=text(usage.speed),
@@ -162,7 +163,7 @@ def _event(
         rank=(2 if is_sidechain else 0) + (not line.record.request_id) if family is not None else 0,
         copy=line.copy,
         session_started=session.precedence(line.copy),
-        identity=_encode_text((HARNESS, *identity)).decode(),
+        identity=preimage,
     )
 
 

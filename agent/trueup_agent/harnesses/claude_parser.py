@@ -23,7 +23,7 @@ from trueup_agent.harnesses.claude_records import (
     salvage,
 )
 from trueup_agent.harnesses.claude_session import COPIED, HARNESS, Origin, Session, Sessions
-from trueup_agent.harnesses.claude_usage import model_name
+from trueup_agent.harnesses.claude_usage import model_and_provider
 from trueup_agent.harnesses.values import micros, text
 from trueup_agent.records import MessageRecord, Parsed
 from trueup_shared import keys
@@ -157,7 +157,7 @@ class ClaudeParser:
             self._skip(reason)
         if identity is None:
             row = self._entry(line, "assistant", talk.assistant_kind(record))
-            group = Group(row.key, row.kind, model_name(message.model), event_key)
+            group = Group(row.key, row.kind, model_and_provider(message.model)[0], event_key)
             talk.add_line(group, None, message.content)
             self._finish(row, group)
             return
@@ -181,7 +181,7 @@ class ClaudeParser:
             if (stale := self._open.pop(token, None)) is not None:
                 self._finish(*stale)
             key = keys.message_key(HARNESS, *identity)
-            group = Group(key, talk.assistant_kind(line.record), model_name(message.model))
+            group = Group(key, talk.assistant_kind(line.record), model_and_provider(message.model)[0])
             while len(self._groups) >= MAX_GROUPS:
                 del self._groups[next(iter(self._groups))]
         self._groups[token] = group  # the last one was read last

@@ -1,6 +1,7 @@
 """What a `usage` object of Claude Code says, in canonical counters (formats/claude.md, Tokens and Coverage)."""
 
 from decimal import Decimal
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -65,20 +66,17 @@ def _cache_writes(usage: Usage) -> tuple[int | None, int | None]:
     return min(max(total or 0, divided), MAX_COUNTER), long
 
 
-def provider_of(model: str | None) -> str | None:
-    """Who served the request, as far as the model's name tells; a gateway may serve any model under any name."""
-    if model is None:
-        return None
+@lru_cache(maxsize=64)
+def model_and_provider(value: str | None) -> tuple[str | None, str | None]:
+    """Model as logged, and who served it as far as the name tells: a gateway may serve any model under any name."""
+    model = text(value)
+    if model is None or model == SYNTHETIC:
+        return None, None
     if model.startswith(_BEDROCK) or ".anthropic." in model:
-        return "bedrock"
+        return model, "bedrock"
     if model.startswith("claude"):
-        return "vertex" if "@" in model else "anthropic"
-    return None
-
-
-def model_name(value: str | None) -> str | None:
-    name = text(value)
-    return None if name == SYNTHETIC else name
+        return model, "vertex" if "@" in model else "anthropic"
+    return model, None
 
 
 def reported_cost(amount: float | None) -> str | None:
