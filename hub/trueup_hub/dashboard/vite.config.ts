@@ -6,7 +6,12 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   base: "./",
   plugins: [svelte({ configFile: false })],
-  build: { assetsInlineLimit: 0, modulePreload: false, target: "es2023", cssTarget: ["chrome123", "firefox120", "safari17.5"] },
+  build: {
+    assetsInlineLimit: 0,
+    modulePreload: false,
+    target: "es2023",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+  },
   server: { proxy: { "/api": "http://127.0.0.1:8787", "/login": "http://127.0.0.1:8787" } },
   test: { include: ["test/**/*.test.ts"] },
 });

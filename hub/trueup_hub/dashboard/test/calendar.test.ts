@@ -3,24 +3,38 @@ import { cellsOf, levelRanges, lookOf, monthMarks, moveTo } from "../src/lib/cal
 import { addDays } from "../src/lib/dates";
 
 const entry = (date: string, value: number | null, events = 1, level = 0) => ({
-  date, value, level, coverage: { events, reported: value === null ? 0 : events, lower_bound: 0, derived: 0 },
+  date,
+  value,
+  level,
+  coverage: { events, reported: value === null ? 0 : events, lower_bound: 0, derived: 0 },
 });
 const range = (from: string, days: number) => Array.from({ length: days }, (_, day) => entry(addDays(from, day), 1));
 
 test("nothing happened, not reported, zero and a value are four things", () => {
-  expect([entry("d", null, 0), entry("d", null, 3), entry("d", 0), entry("d", 7)].map(lookOf)).toEqual(["empty", "unreported", "zero", "value"]);
+  expect([entry("d", null, 0), entry("d", null, 3), entry("d", 0), entry("d", 7)].map(lookOf)).toEqual([
+    "empty",
+    "unreported",
+    "zero",
+    "value",
+  ]);
 });
 
 test("weeks begin on Monday", () => {
   const places = cellsOf(range("2026-11-20", 4)).map(({ week, day }) => [week, day]);
-  expect(places).toEqual([[0, 4], [0, 5], [0, 6], [1, 0]]);
+  expect(places).toEqual([
+    [0, 4],
+    [0, 5],
+    [0, 6],
+    [1, 0],
+  ]);
   expect(cellsOf([])).toEqual([]);
 });
 
 test("names of months do not touch", () => {
   const marks = monthMarks(cellsOf(range("2025-11-28", 200)));
   expect(marks[0]?.date).toBe("2025-12-01");
-  for (const [index, mark] of marks.entries()) if (index) expect(mark.week - (marks[index - 1]?.week ?? 0)).toBeGreaterThanOrEqual(3);
+  for (const [index, mark] of marks.entries())
+    if (index) expect(mark.week - (marks[index - 1]?.week ?? 0)).toBeGreaterThanOrEqual(3);
 });
 
 describe("keys", () => {
@@ -28,7 +42,9 @@ describe("keys", () => {
     expect(moveTo("ArrowRight", 0, 30)).toBe(7);
     expect(moveTo("ArrowRight", 25, 30)).toBe(25);
     expect(moveTo("ArrowUp", 0, 30)).toBe(0);
-    expect([moveTo("Home", 20, 30), moveTo("End", 20, 30), moveTo("PageDown", 20, 30), moveTo("Home", 6, 7)]).toEqual([0, 29, 29, 0]);
+    expect([moveTo("Home", 20, 30), moveTo("End", 20, 30), moveTo("PageDown", 20, 30), moveTo("Home", 6, 7)]).toEqual([
+      0, 29, 29, 0,
+    ]);
   });
 
   test("that mean nothing are left to the browser", () => {
@@ -37,6 +53,9 @@ describe("keys", () => {
 });
 
 test("a colour says which values it stands for", () => {
-  const ranges = levelRanges([entry("a", 3, 1, 1), entry("b", 9, 1, 1), entry("c", 70, 1, 4), entry("d", null, 1, 0)], 4);
+  const ranges = levelRanges(
+    [entry("a", 3, 1, 1), entry("b", 9, 1, 1), entry("c", 70, 1, 4), entry("d", null, 1, 0)],
+    4,
+  );
   expect(ranges).toEqual([null, [3, 9], null, null, [70, 70]]);
 });

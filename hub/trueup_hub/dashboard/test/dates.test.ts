@@ -3,7 +3,14 @@ import { bucketName, tickName, tickPositions } from "../src/lib/axis";
 import { addDays, daysBetween, isDay, presetRange, suitableGranularity, today, weekday } from "../src/lib/dates";
 
 test("a day is one that exists", () => {
-  expect(["2026-11-22", "2024-02-29", "2026-02-29", "2026-13-01", "22.11.2026", ""].map(isDay)).toEqual([true, true, false, false, false, false]);
+  expect(["2026-11-22", "2024-02-29", "2026-02-29", "2026-13-01", "22.11.2026", ""].map(isDay)).toEqual([
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test("days are counted without a zone, also where clocks change", () => {
@@ -14,7 +21,11 @@ test("days are counted without a zone, also where clocks change", () => {
 
 test("today depends on the zone", () => {
   const now = new Date("2026-11-22T23:30:00Z");
-  expect([today("UTC", now), today("Asia/Kathmandu", now), today("America/New_York", now)]).toEqual(["2026-11-22", "2026-11-23", "2026-11-22"]);
+  expect([today("UTC", now), today("Asia/Kathmandu", now), today("America/New_York", now)]).toEqual([
+    "2026-11-22",
+    "2026-11-23",
+    "2026-11-22",
+  ]);
 });
 
 test("a preset ends today and has as many days as it says", () => {
@@ -23,14 +34,19 @@ test("a preset ends today and has as many days as it says", () => {
 });
 
 test("the step suits the range", () => {
-  expect(["2026-11-20", "2026-06-01", "2024-11-22", "2016-01-01"].map((from) => suitableGranularity(from, "2026-11-22"))).toEqual([
-    "hour", "day", "week", "month",
-  ]);
+  expect(
+    ["2026-11-20", "2026-06-01", "2024-11-22", "2016-01-01"].map((from) => suitableGranularity(from, "2026-11-22")),
+  ).toEqual(["hour", "day", "week", "month"]);
 });
 
 describe("axis", () => {
   test("labels have room, and the newest bucket has one", () => {
-    for (const [count, most] of [[1, 8], [30, 8], [365, 3], [90, 16]] as const) {
+    for (const [count, most] of [
+      [1, 8],
+      [30, 8],
+      [365, 3],
+      [90, 16],
+    ] as const) {
       const at = tickPositions(count, "day", most);
       expect(at.length).toBeLessThanOrEqual(most);
       expect(at.at(-1)).toBe(count - 1);

@@ -1,7 +1,23 @@
 import { describe, expect, test } from "vitest";
-import { ago, clock, compact, compactDollars, coverageWords, dollars, exact, full, percent, short } from "../src/lib/format";
+import {
+  ago,
+  clock,
+  compact,
+  compactDollars,
+  coverageWords,
+  dollars,
+  exact,
+  full,
+  percent,
+  short,
+} from "../src/lib/format";
 
-const covered = (events: number, reported: number, lower_bound = 0, derived = 0) => ({ events, reported, lower_bound, derived });
+const covered = (events: number, reported: number, lower_bound = 0, derived = 0) => ({
+  events,
+  reported,
+  lower_bound,
+  derived,
+});
 
 describe("numbers", () => {
   test("what was not reported is a dash, and zero is zero", () => {
@@ -11,7 +27,12 @@ describe("numbers", () => {
   });
 
   test("short ones are whole, long ones have three digits", () => {
-    expect([9_999, 10_000, 1_834_022, 12_345_678_901].map((n) => compact(n, "en"))).toEqual(["9,999", "10.0K", "1.83M", "12.3B"]);
+    expect([9_999, 10_000, 1_834_022, 12_345_678_901].map((n) => compact(n, "en"))).toEqual([
+      "9,999",
+      "10.0K",
+      "1.83M",
+      "12.3B",
+    ]);
     expect(exact(1_834_022, "en")).toBe("1,834,022");
     expect(exact(Number.MAX_SAFE_INTEGER, "en")).toBe("9,007,199,254,740,991");
   });
@@ -36,7 +57,9 @@ describe("coverage", () => {
   });
 
   test("is told in words", () => {
-    expect(coverageWords(covered(5196, 5170, 412, 3), "en")).toBe("99.4 % of requests reported · 412 lower bounds · 3 derived");
+    expect(coverageWords(covered(5196, 5170, 412, 3), "en")).toBe(
+      "99.4 % of requests reported · 412 lower bounds · 3 derived",
+    );
     expect(coverageWords(covered(9, 9, 1), "en")).toBe("reported by every request · 1 lower bound");
     expect(coverageWords(covered(9, 0), "en")).toBe("not reported");
     expect(coverageWords(covered(0, 0), "en")).toBe("no requests");
@@ -47,7 +70,10 @@ describe("coverage", () => {
 test("times are told by how long ago they were", () => {
   const now = Date.parse("2026-11-22T12:00:00Z");
   expect([1_000, 100_000, 7_200_000, 3 * 86_400_000].map((ms) => ago(now - ms, now))).toEqual([
-    "just now", "2 minutes ago", "2 hours ago", "3 days ago",
+    "just now",
+    "2 minutes ago",
+    "2 hours ago",
+    "3 days ago",
   ]);
 });
 

@@ -9,25 +9,37 @@ describe("the address", () => {
   });
 
   test("reads back as what was selected", () => {
-    const query = "?from=2026-11-01&to=2026-11-22&timezone=Europe%2FBerlin&group_by=project&granularity=week&heatmap=cost&model=a%2Cb&model=";
+    const query =
+      "?from=2026-11-01&to=2026-11-22&timezone=Europe%2FBerlin&group_by=project&granularity=week&heatmap=cost&model=a%2Cb&model=";
     const { selection, notices } = readSelection(query);
     expect(notices).toEqual([]);
     expect(selection).toMatchObject({
-      range: "custom", from: "2026-11-01", to: "2026-11-22", timezone: "Europe/Berlin", groupBy: "project", granularity: "week", heatmap: "cost",
+      range: "custom",
+      from: "2026-11-01",
+      to: "2026-11-22",
+      timezone: "Europe/Berlin",
+      groupBy: "project",
+      granularity: "week",
+      heatmap: "cost",
       filters: { model: ["a,b", ""] },
     });
     expect(readSelection(writeSelection(selection)).selection).toEqual(selection);
   });
 
   test("what it cannot mean goes back to the default, and is told", () => {
-    const { selection, notices } = readSelection("?range=century&group_by=mood&timezone=Moon%2FTycho&from=yesterday&granularity=blink");
+    const { selection, notices } = readSelection(
+      "?range=century&group_by=mood&timezone=Moon%2FTycho&from=yesterday&granularity=blink",
+    );
     expect(selection).toEqual(DEFAULTS);
     expect(notices).toHaveLength(5);
     expect(notices.join()).toContain("Moon/Tycho");
   });
 
   test("dates in the wrong order are put right", () => {
-    expect(readSelection("?from=2026-11-22&to=2026-11-01").selection).toMatchObject({ from: "2026-11-01", to: "2026-11-22" });
+    expect(readSelection("?from=2026-11-22&to=2026-11-01").selection).toMatchObject({
+      from: "2026-11-01",
+      to: "2026-11-22",
+    });
   });
 });
 
@@ -43,11 +55,16 @@ describe("capabilities", () => {
   });
 
   test("one that it has stays", () => {
-    expect(obeyCapabilities({ ...DEFAULTS, heatmap: "cost" }, offered)).toEqual({ selection: { ...DEFAULTS, heatmap: "cost" }, notices: [] });
+    expect(obeyCapabilities({ ...DEFAULTS, heatmap: "cost" }, offered)).toEqual({
+      selection: { ...DEFAULTS, heatmap: "cost" },
+      notices: [],
+    });
   });
 });
 
 test("a question to the hub has what was given, empty values too, and quotes what has a comma", () => {
-  expect(address("api/v1/x", { from: null, model: ["", "gpt"].map(listed), metric: "cost" })).toBe("api/v1/x?model=&model=gpt&metric=cost");
+  expect(address("api/v1/x", { from: null, model: ["", "gpt"].map(listed), metric: "cost" })).toBe(
+    "api/v1/x?model=&model=gpt&metric=cost",
+  );
   expect(listed('a,"b"')).toBe('"a,""b"""');
 });

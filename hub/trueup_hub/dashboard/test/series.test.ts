@@ -10,7 +10,11 @@ const point = (start: string, total: number | null, events = 1) => ({
 const activity = (...series: [string | null, (number | null)[]][]): Activity =>
   ({
     granularity: "day",
-    series: series.map(([key, values]) => ({ key, label: key, points: values.map((value, day) => point(`2026-11-0${day + 1}`, value)) })),
+    series: series.map(([key, values]) => ({
+      key,
+      label: key,
+      points: values.map((value, day) => point(`2026-11-0${day + 1}`, value)),
+    })),
   }) as unknown as Activity;
 
 test("unknown adds nothing, and over nothing known the sum is unknown", () => {
@@ -19,8 +23,16 @@ test("unknown adds nothing, and over nothing known the sum is unknown", () => {
 
 describe("chart", () => {
   test("has the greatest part first and leaves out what reported nothing, but counts its gap", () => {
-    const chart = chartOf(activity(["small", [1, 2]], ["great", [10, null]], [null, [null, null]]), "total_tokens", "unknown", new Colours());
-    expect(chart.parts.map((part) => [part.label, part.total])).toEqual([["great", 10], ["small", 3]]);
+    const chart = chartOf(
+      activity(["small", [1, 2]], ["great", [10, null]], [null, [null, null]]),
+      "total_tokens",
+      "unknown",
+      new Colours(),
+    );
+    expect(chart.parts.map((part) => [part.label, part.total])).toEqual([
+      ["great", 10],
+      ["small", 3],
+    ]);
     expect(chart.gaps[1]).toEqual({ events: 3, reported: 1, lower_bound: 0, derived: 0 });
   });
 
@@ -39,9 +51,22 @@ describe("chart", () => {
   });
 
   test("stands each part on those that are shown below it", () => {
-    const { parts } = chartOf(activity(["a", [5, 5]], ["b", [3, null]], ["c", [1, 1]]), "total_tokens", "unknown", new Colours());
-    expect(stack(parts, new Set(), 2)).toEqual([[5, 5], [8, null], [9, 6]]);
-    expect(stack(parts, new Set(["=a"]), 2)).toEqual([[null, null], [3, null], [4, 1]]);
+    const { parts } = chartOf(
+      activity(["a", [5, 5]], ["b", [3, null]], ["c", [1, 1]]),
+      "total_tokens",
+      "unknown",
+      new Colours(),
+    );
+    expect(stack(parts, new Set(), 2)).toEqual([
+      [5, 5],
+      [8, null],
+      [9, 6],
+    ]);
+    expect(stack(parts, new Set(["=a"]), 2)).toEqual([
+      [null, null],
+      [3, null],
+      [4, 1],
+    ]);
   });
 });
 

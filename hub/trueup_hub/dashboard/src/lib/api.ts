@@ -21,7 +21,8 @@ export type Query = Record<string, string | string[] | null | undefined>;
 export function address(path: string, query: Query = {}): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    for (const one of Array.isArray(value) ? value : [value]) if (one !== null && one !== undefined) search.append(name, one);
+    for (const one of Array.isArray(value) ? value : [value])
+      if (one !== null && one !== undefined) search.append(name, one);
   }
   const text = search.toString();
   return text ? `${path}?${text}` : path;
@@ -31,7 +32,10 @@ export function address(path: string, query: Query = {}): string {
 export const listed = (value: string): string => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
 
 export async function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
-  const reply = await send(address(`api/v1/${path}`, query), { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) });
+  const reply = await send(address(`api/v1/${path}`, query), {
+    headers: { Accept: "application/json" },
+    ...(signal ? { signal } : {}),
+  });
   return (await reply.json()) as T;
 }
 
@@ -55,7 +59,11 @@ async function send(url: string, init: RequestInit): Promise<Response> {
   }
   if (reply.ok) return reply;
   const problem = await readProblem(reply);
-  throw new HubError(reply.status, problem.code ?? "", problem.detail ?? problem.title ?? `The hub answered ${reply.status}.`);
+  throw new HubError(
+    reply.status,
+    problem.code ?? "",
+    problem.detail ?? problem.title ?? `The hub answered ${reply.status}.`,
+  );
 }
 
 async function readProblem(reply: Response): Promise<Problem> {

@@ -27,7 +27,9 @@ export function tickName(start: string, granularity: string, before: string | un
 }
 
 const dayAndMonth = (date: string, locale?: string): string =>
-  new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: "UTC" }).format(Date.parse(`${date}T00:00:00Z`));
+  new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: "UTC" }).format(
+    Date.parse(`${date}T00:00:00Z`),
+  );
 
 const STEPS: Record<string, number[]> = {
   hour: [1, 2, 3, 6, 12, 24, 48],

@@ -44,7 +44,14 @@ export function monthMarks(cells: Cell[]): { week: number; date: string }[] {
 export function moveTo(key: string, index: number, count: number): number | null {
   if (key === "Home") return 0;
   if (key === "End") return count - 1;
-  const steps: Record<string, number> = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -7, ArrowRight: 7, PageUp: -28, PageDown: 28 };
+  const steps: Record<string, number> = {
+    ArrowUp: -1,
+    ArrowDown: 1,
+    ArrowLeft: -7,
+    ArrowRight: 7,
+    PageUp: -28,
+    PageDown: 28,
+  };
   const step = steps[key];
   if (step === undefined) return null;
   const leadsOut = index + step < 0 || index + step >= count;

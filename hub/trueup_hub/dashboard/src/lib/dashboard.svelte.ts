@@ -2,7 +2,15 @@ import { HubError, listed, logOut, type Query } from "./api";
 import { presetRange, suitableGranularity, today } from "./dates";
 import { coalesce, listen, type LiveState } from "./live";
 import { Panel } from "./panel.svelte";
-import { DEFAULTS, FILTERS, obeyCapabilities, offeredMetrics, readSelection, writeSelection, type Selection } from "./selection";
+import {
+  DEFAULTS,
+  FILTERS,
+  obeyCapabilities,
+  offeredMetrics,
+  readSelection,
+  writeSelection,
+  type Selection,
+} from "./selection";
 import type { Activity, Capabilities, Heatmap, Hosts, Me, Summary, TopSessions } from "./types";
 
 /** Everything the page shows: what is selected, what the hub answered, and whether it is live. */
@@ -25,7 +33,9 @@ export class Dashboard {
   readonly #refresh = coalesce(() => this.#load());
 
   /** The zone in which days are cut: chosen, else the hub's. */
-  timezone = $derived(this.selection.timezone ?? this.summary.data?.timezone ?? this.capabilities.data?.timezone ?? "UTC");
+  timezone = $derived(
+    this.selection.timezone ?? this.summary.data?.timezone ?? this.capabilities.data?.timezone ?? "UTC",
+  );
   metrics = $derived(this.capabilities.data ? offeredMetrics(this.capabilities.data) : null);
   ready = $derived(this.metrics !== null);
   unreachable = $derived(this.capabilities.error?.status === 0 || this.summary.error?.status === 0);

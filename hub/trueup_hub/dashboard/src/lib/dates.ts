@@ -2,7 +2,8 @@
 
 const DAY_MS = 86_400_000;
 
-export const isDay = (text: string): boolean => /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(time(text)) && dayOf(time(text)) === text;
+export const isDay = (text: string): boolean =>
+  /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(time(text)) && dayOf(time(text)) === text;
 
 const time = (day: string): number => Date.parse(`${day}T00:00:00Z`);
 const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
@@ -16,12 +17,19 @@ export const daysBetween = (from: string, to: string): number => Math.round((tim
 export const weekday = (day: string): number => (new Date(time(day)).getUTCDay() + 6) % 7;
 
 export const today = (timezone: string, now: Date = new Date()): string =>
-  new Intl.DateTimeFormat("en-CA", { timeZone: timezone, year: "numeric", month: "2-digit", day: "2-digit" }).format(now);
+  new Intl.DateTimeFormat("en-CA", { timeZone: timezone, year: "numeric", month: "2-digit", day: "2-digit" }).format(
+    now,
+  );
 
 export const PRESETS = ["7d", "30d", "90d", "12m", "all", "custom"] as const;
 export type Preset = (typeof PRESETS)[number];
 export const PRESET_WORDS: Record<Preset, string> = {
-  "7d": "7 days", "30d": "30 days", "90d": "90 days", "12m": "12 months", all: "All", custom: "Dates",
+  "7d": "7 days",
+  "30d": "30 days",
+  "90d": "90 days",
+  "12m": "12 months",
+  all: "All",
+  custom: "Dates",
 };
 
 /** First and last day of a preset; nulls for everything there is. */
@@ -43,7 +51,13 @@ export function suitableGranularity(from: string, to: string): Granularity {
 }
 
 export const longDay = (day: string, locale?: string): string =>
-  new Intl.DateTimeFormat(locale, { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }).format(time(day));
+  new Intl.DateTimeFormat(locale, {
+    weekday: "short",
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    timeZone: "UTC",
+  }).format(time(day));
 
 export const monthName = (day: string, locale?: string): string =>
   new Intl.DateTimeFormat(locale, { month: "short", timeZone: "UTC" }).format(time(day));

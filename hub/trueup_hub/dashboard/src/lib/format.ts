@@ -18,7 +18,9 @@ function numberFormat(options: Intl.NumberFormatOptions, locale?: string): Intl.
 export function compact(value: number | null, locale?: string): string {
   if (value === null) return UNKNOWN;
   if (Math.abs(value) < 10_000) return exact(value, locale);
-  return numberFormat({ notation: "compact", minimumSignificantDigits: 3, maximumSignificantDigits: 3 }, locale).format(value);
+  return numberFormat({ notation: "compact", minimumSignificantDigits: 3, maximumSignificantDigits: 3 }, locale).format(
+    value,
+  );
 }
 
 export function exact(value: number | null, locale?: string): string {
@@ -38,8 +40,12 @@ export function dollars(micros: number | null, locale?: string): string {
 export function compactDollars(micros: number | null, locale?: string): string {
   if (micros === null || Math.abs(micros) < 1e10) return dollars(micros, locale);
   const options: Intl.NumberFormatOptions = {
-    style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", notation: "compact",
-    minimumSignificantDigits: 3, maximumSignificantDigits: 3,
+    style: "currency",
+    currency: "USD",
+    currencyDisplay: "narrowSymbol",
+    notation: "compact",
+    minimumSignificantDigits: 3,
+    maximumSignificantDigits: 3,
   };
   return numberFormat(options, locale).format(micros / 1e6);
 }
@@ -56,7 +62,8 @@ export function full(kind: Kind, value: number | null, locale?: string): string 
 export function percent(part: number, whole: number, locale?: string): string {
   if (whole <= 0) return UNKNOWN;
   const share = (part / whole) * 100;
-  if (part < whole && share > 99) return `${numberFormat({ minimumFractionDigits: 1, maximumFractionDigits: 1 }, locale).format(Math.floor(share * 10) / 10)} %`;
+  if (part < whole && share > 99)
+    return `${numberFormat({ minimumFractionDigits: 1, maximumFractionDigits: 1 }, locale).format(Math.floor(share * 10) / 10)} %`;
   if (part > 0 && share < 1) return "< 1 %";
   return `${exact(Math.floor(share), locale)} %`;
 }
@@ -70,7 +77,8 @@ export function coverageWords(coverage: Coverage | undefined, locale?: string): 
       ? "reported by every request"
       : `${percent(coverage.reported, coverage.events, locale)} of requests reported`,
   ];
-  if (coverage.lower_bound > 0) words.push(`${exact(coverage.lower_bound, locale)} ${plural(coverage.lower_bound, "lower bound")}`);
+  if (coverage.lower_bound > 0)
+    words.push(`${exact(coverage.lower_bound, locale)} ${plural(coverage.lower_bound, "lower bound")}`);
   if (coverage.derived > 0) words.push(`${exact(coverage.derived, locale)} derived`);
   return words.join(" · ");
 }
@@ -83,10 +91,16 @@ export function plural(count: number, noun: string): string {
 export function ago(then: number, now: number, locale?: string): string {
   const seconds = Math.round((then - now) / 1000);
   const format = new Intl.RelativeTimeFormat(locale ?? "en", { numeric: "auto" });
-  const steps: [number, Intl.RelativeTimeFormatUnit][] = [[60, "second"], [3600, "minute"], [86_400, "hour"], [Infinity, "day"]];
+  const steps: [number, Intl.RelativeTimeFormatUnit][] = [
+    [60, "second"],
+    [3600, "minute"],
+    [86_400, "hour"],
+    [Infinity, "day"],
+  ];
   let per = 1;
   for (const [limit, unit] of steps) {
-    if (Math.abs(seconds) < limit) return seconds > -5 && seconds < 5 ? "just now" : format.format(Math.round(seconds / per), unit);
+    if (Math.abs(seconds) < limit)
+      return seconds > -5 && seconds < 5 ? "just now" : format.format(Math.round(seconds / per), unit);
     per = limit;
   }
   return UNKNOWN;

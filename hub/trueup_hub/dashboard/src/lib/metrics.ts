@@ -24,7 +24,8 @@ const NAMES: Record<string, Named> = {
 };
 
 /** A newer hub may name a metric that this page does not know: it is shown by its own name. */
-export const metricName = (metric: string): Named => NAMES[metric] ?? { label: metric.replaceAll("_", " "), kind: "count" };
+export const metricName = (metric: string): Named =>
+  NAMES[metric] ?? { label: metric.replaceAll("_", " "), kind: "count" };
 
 /** The field of `totals` that carries a metric. */
 export const totalsField = (metric: string): string => (metric === "cost" ? "cost_microusd" : metric);

@@ -26,7 +26,8 @@ export class Panel<T> {
       this.#shown = question;
     } catch (error) {
       if (running.signal.aborted) return;
-      this.error = error instanceof HubError ? error : new HubError(0, "unreadable", "The hub's answer could not be read.");
+      this.error =
+        error instanceof HubError ? error : new HubError(0, "unreadable", "The hub's answer could not be read.");
       if (this.#shown !== question) this.data = null;
     } finally {
       if (this.#running === running) this.loading = false;

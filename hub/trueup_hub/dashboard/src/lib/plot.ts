@@ -26,7 +26,14 @@ export function plot(target: HTMLElement, options: PlotOptions): uPlot {
   const order = chart.parts.map((_, index) => index).reverse();
   const series = order.map((index) => {
     const fill = colour(`--part-${chart.parts[index]?.slot ?? 0}`);
-    return { label: chart.parts[index]?.label ?? "", fill, stroke: fill, width: 0, points: { show: false }, ...(bars ? { paths: bars } : {}) };
+    return {
+      label: chart.parts[index]?.label ?? "",
+      fill,
+      stroke: fill,
+      width: 0,
+      points: { show: false },
+      ...(bars ? { paths: bars } : {}),
+    };
   });
   return new uPlot(
     {
@@ -47,7 +54,9 @@ export function plot(target: HTMLElement, options: PlotOptions): uPlot {
           grid: { show: false },
           splits: () => tickPositions(chart.starts.length, granularity, widest),
           values: (_, at) =>
-            at.map((position, index) => tickName(chart.starts[position] ?? "", granularity, index ? chart.starts[at[index - 1] ?? 0] : undefined)),
+            at.map((position, index) =>
+              tickName(chart.starts[position] ?? "", granularity, index ? chart.starts[at[index - 1] ?? 0] : undefined),
+            ),
         },
         {
           ...axis,
@@ -60,7 +69,9 @@ export function plot(target: HTMLElement, options: PlotOptions): uPlot {
       ],
       series: [{}, ...series],
       hooks: {
-        setCursor: [(drawn) => onCursor(drawn.cursor.idx ?? null, (drawn.cursor.left ?? 0) + drawn.bbox.left / devicePixelRatio)],
+        setCursor: [
+          (drawn) => onCursor(drawn.cursor.idx ?? null, (drawn.cursor.left ?? 0) + drawn.bbox.left / devicePixelRatio),
+        ],
         draw: [(drawn) => markGaps(drawn, chart, colour("--line-strong"))],
       },
     },

@@ -25,8 +25,16 @@ export interface Selection {
 }
 
 export const DEFAULTS: Selection = {
-  range: "all", from: null, to: null, timezone: null, groupBy: "model", granularity: null,
-  chart: "total_tokens", heatmap: "total_tokens", top: "total_tokens", filters: {},
+  range: "all",
+  from: null,
+  to: null,
+  timezone: null,
+  groupBy: "model",
+  granularity: null,
+  chart: "total_tokens",
+  heatmap: "total_tokens",
+  top: "total_tokens",
+  filters: {},
 };
 
 export interface Read {
@@ -38,8 +46,15 @@ export interface Read {
 export function readSelection(query: string): Read {
   const given = new URLSearchParams(query);
   const notices: string[] = [];
-  const put = (name: string, value: string, instead: string) => notices.push(`“${value}” is no ${name}; showing ${instead}.`);
-  const oneOf = <T extends string>(name: string, words: string, known: readonly T[], fallback: T | null, instead: string): T | null => {
+  const put = (name: string, value: string, instead: string) =>
+    notices.push(`“${value}” is no ${name}; showing ${instead}.`);
+  const oneOf = <T extends string>(
+    name: string,
+    words: string,
+    known: readonly T[],
+    fallback: T | null,
+    instead: string,
+  ): T | null => {
     const value = given.get(name);
     if (value === null || value === "") return fallback;
     if ((known as readonly string[]).includes(value)) return value as T;
@@ -56,7 +71,8 @@ export function readSelection(query: string): Read {
     if (value && isDay(value)) selection[end] = value;
     else if (value) put("date", value, "everything");
   }
-  if (selection.from && selection.to && selection.from > selection.to) [selection.from, selection.to] = [selection.to, selection.from];
+  if (selection.from && selection.to && selection.from > selection.to)
+    [selection.from, selection.to] = [selection.to, selection.from];
   if (selection.from || selection.to) selection.range = "custom";
   else if (selection.range === "custom") selection.range = DEFAULTS.range;
 
@@ -109,7 +125,9 @@ export function obeyCapabilities(selection: Selection, offered: MetricsByPanel):
     const known = offered[panel];
     if (known.includes(kept[panel]) || known.length === 0) continue;
     const fallback = known.includes(DEFAULTS[panel]) ? DEFAULTS[panel] : (known[0] as string);
-    notices.push(`This hub has no “${kept[panel]}” for ${words[panel]}; showing ${metricName(fallback).label.toLowerCase()}.`);
+    notices.push(
+      `This hub has no “${kept[panel]}” for ${words[panel]}; showing ${metricName(fallback).label.toLowerCase()}.`,
+    );
     kept[panel] = fallback;
   }
   return { selection: kept, notices };

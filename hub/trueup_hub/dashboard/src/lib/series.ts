@@ -69,7 +69,12 @@ export function chartOf(activity: Activity, metric: string, unknown: string, col
     const values = starts.map((_, bucket) => sum(tail.map((part) => part.values[bucket] ?? null)));
     parts.push({ id: REST, label: `${tail.length} others`, slot: SLOTS, values, total: sum(values) });
   }
-  const gaps = starts.map((_, bucket) => coverageOf(all.map((part) => part.points[bucket]), metric));
+  const gaps = starts.map((_, bucket) =>
+    coverageOf(
+      all.map((part) => part.points[bucket]),
+      metric,
+    ),
+  );
   return { starts, parts, gaps };
 }
 

@@ -28,11 +28,17 @@ export function trustLine({ hosts }: Trust, locale?: string): Said {
   if (hosts.total === 0) return { tone: "quiet", words: "No host yet" };
   const others = WORST_FIRST.filter((state) => hosts[state] > 0);
   if (others.length === 0) {
-    return { tone: "good", words: hosts.total === 1 ? "1 host, converged" : `All ${count(hosts.total, "hosts converged")}` };
+    return {
+      tone: "good",
+      words: hosts.total === 1 ? "1 host, converged" : `All ${count(hosts.total, "hosts converged")}`,
+    };
   }
   const tone = others.reduce<Tone>((worst, state) => worse(worst, STATE_WORDS[state].tone), "good");
   const rest = others.map((state) => count(hosts[state], STATE_WORDS[state].words)).join(", ");
-  return { tone, words: `${exact(hosts.converged, locale)} of ${count(hosts.total, `${plural(hosts.total, "host")} converged`)} · ${rest}` };
+  return {
+    tone,
+    words: `${exact(hosts.converged, locale)} of ${count(hosts.total, `${plural(hosts.total, "host")} converged`)} · ${rest}`,
+  };
 }
 
 function worse(a: Tone, b: Tone): Tone {
@@ -49,13 +55,23 @@ export interface Fact {
 
 /** The numbers beside the numbers: what is still to come, what was set aside, what could not be proven. */
 export function trustFacts(trust: Trust): Fact[] {
-  const fact = (name: string, value: number, meaning: string, tone: Tone): Fact => ({ name, value, meaning, tone: value > 0 ? tone : "quiet" });
+  const fact = (name: string, value: number, meaning: string, tone: Tone): Fact => ({
+    name,
+    value,
+    meaning,
+    tone: value > 0 ? tone : "quiet",
+  });
   return [
     fact("Pending changes", trust.pending_changes, "recorded on the machines, not here yet", "warn"),
     fact("Need a resync", trust.needs_resync, "hosts that should push everything again", "warn"),
     fact("Drift suspected", trust.drift_suspected, "hosts whose logs grow while their usage stays empty", "warn"),
     fact("Rejected rows", trust.rejected, "rows that the hub could not accept", "bad"),
-    fact("Conflicting copies", trust.conflicting_copies, "requests that two hosts report with different numbers", "bad"),
+    fact(
+      "Conflicting copies",
+      trust.conflicting_copies,
+      "requests that two hosts report with different numbers",
+      "bad",
+    ),
     fact("Unpriced tokens", trust.unpriced_tokens, "tokens of models without a list price", "warn"),
     fact("Duplicates set aside", trust.set_aside_duplicates, "copies of requests that count once", "quiet"),
     fact("Rows of old data", trust.old_data, "read by an older parser, and its log is gone", "warn"),
