@@ -26,10 +26,20 @@ def reachable_dir() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def _memory_dir() -> Path | None:
+    """Where databases are made ten times as fast as on a busy disk; None where there is too little of it."""
+    shm = Path("/dev/shm")
+    if not shm.is_dir() or not os.access(shm, os.W_OK) or os.statvfs(shm).f_flag & os.ST_NOEXEC:
+        return None
+    return shm if shutil.disk_usage(shm).free > 4 << 30 else None
+
+
 @pytest.fixture(scope="session")
-def pg(reachable_dir: Path) -> Iterator[EmbeddedPg]:
+def pg() -> Iterator[EmbeddedPg]:
     """A running cluster without fsync; its database `template_trueup` is migrated."""
-    server = EmbeddedPg(reachable_dir / "pg", durable=False)
+    place = Path(tempfile.mkdtemp(prefix="trueup-tests-", dir=_memory_dir()))
+    place.chmod(0o711)
+    server = EmbeddedPg(place / "pg", durable=False)
 
     async def start() -> None:
         await server.start()
@@ -41,6 +51,7 @@ def pg(reachable_dir: Path) -> Iterator[EmbeddedPg]:
     asyncio.run(start())
     yield server
     asyncio.run(server.stop())
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from trueup_hub.db import Connection, Database, Record, UniqueViolation, retried
 from trueup_hub.errors import PositionMismatch
-from trueup_hub.ingest.decode import Decoded, Refused, decode_batch, event_dimensions
+from trueup_hub.ingest.decode import Decoded, Refused, decode_batch
 from trueup_hub.ingest.events import apply_events
-from trueup_hub.ingest.incoming import event_copies, message_copies
+from trueup_hub.ingest.incoming import digest_of, message_copies
 from trueup_hub.ingest.messages import plan_messages
 from trueup_hub.ingest.rollups import Rollup, write_rollups
 from trueup_hub.ingest.sessions import Activity, apply_sessions
@@ -115,14 +115,14 @@ async def _lock_ledger(
 
 async def _add_terms(db: Database, connection: Connection, decoded: Decoded) -> Terms:
     wanted: set[str | None] = {"usd", "credits", "user", "prompt", "claude", "codex"}
-    for event, _ in decoded.events:
-        wanted.update(event_dimensions(event.body))
-    for message, _ in decoded.messages:
+    for names in decoded.event_dimensions:
+        wanted.update(names)
+    for message in decoded.messages:
         m = message.body
         wanted.update((m.harness, m.project, m.model, m.role, m.kind))
         if m.tool_names:
             wanted.update(m.tool_names)
-    for session, _ in decoded.sessions:
+    for session in decoded.sessions:
         s = session.body
         wanted.update((s.harness, s.project, s.relationship, s.os_user))
     terms = Terms(db)
@@ -171,12 +171,13 @@ class _Application(Struct):
 
         rejected = await self._keep_rejections(gone)
         zones = await zones_for_ingest(tx.connection)
-        await apply_events(tx, event_copies(tx, decoded, self.price_no), gone[keys.EVENTS], refused[keys.EVENTS])
+        await apply_events(tx, decoded, self.price_no, gone[keys.EVENTS], refused[keys.EVENTS])
         messages = await plan_messages(
-            tx, message_copies(tx, decoded), gone[keys.MESSAGES], refused[keys.MESSAGES], self.ledger["messages"] > 0
+            tx, message_copies(tx, decoded), gone[keys.MESSAGES], refused[keys.MESSAGES], self.batch.from_seq == 0
         )
+        sessions = [(row, digest_of(keys.SESSIONS, row)) for row in decoded.sessions]
         activity = Activity(tx.terms["user"], tx.terms["prompt"])
-        await apply_sessions(tx, decoded.sessions, gone[keys.SESSIONS], refused[keys.SESSIONS], messages, activity)
+        await apply_sessions(tx, sessions, gone[keys.SESSIONS], refused[keys.SESSIONS], messages, activity)
         receipt = await self._move_ledger(*rejected)
         await write_rollups(tx.connection, tx.rollup, zones)
         await activity.write(tx)
@@ -188,9 +189,9 @@ class _Application(Struct):
         place = (tx.host_no, tx.ledger_no)
         if self.ledger["rejected"]:
             again = [(table, key) for table, keys_ in gone.items() for key in keys_]
-            again += [(keys.SESSIONS, row.key) for row, _ in self.decoded.sessions]
-            again += [(keys.MESSAGES, row.key) for row, _ in self.decoded.messages]
-            again += [(keys.EVENTS, row.key) for row, _ in self.decoded.events]
+            again += [(keys.SESSIONS, row.key) for row in self.decoded.sessions]
+            again += [(keys.MESSAGES, row.key) for row in self.decoded.messages]
+            again += [(keys.EVENTS, row.key) for row in self.decoded.events]
             again += [(row.table, row.row_key) for row in self.decoded.refused]
             columns = map(list, zip(*sorted(again), strict=True)) if again else ([], [])
             for record in await tx.connection.fetch(_SQL["rejections_of"], *place, *columns):

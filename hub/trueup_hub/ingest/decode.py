@@ -30,13 +30,12 @@ class Refused(Struct, gc=False):
 
 
 class Decoded(Struct, gc=False):
-    """Accepted rows with the digest of what was decoded, never what the agent claims."""
-
-    sessions: list[tuple[wire.SessionRow, bytes]]
-    messages: list[tuple[wire.MessageRow, bytes]]
-    events: list[tuple[wire.EventRow, bytes]]
+    sessions: list[wire.SessionRow]
+    messages: list[wire.MessageRow]
+    events: list[wire.EventRow]
     tombstones: list[wire.Tombstone]
     refused: list[Refused]
+    event_dimensions: set[tuple[str | None, ...]]
 
 
 class _Outline(Struct, array_like=True, gc=False):
@@ -57,12 +56,25 @@ _tombstone = msgspec.msgpack.Decoder(wire.Tombstone)
 
 def decode_batch(batch: wire.Batch) -> Decoded:
     reader = _Reader(batch)
+    dimensions: set[tuple[str | None, ...]] = set()
+
+    def event_fault(body: wire.EventBody) -> str | None:
+        if body.session_key is None or body.at is None or body.harness is None:
+            return "an event needs a session key, a time and a harness"
+        names = dimensions_of(body)
+        if names not in dimensions:  # they repeat: looked at once
+            if (fault := _nul(*names)) is not None:
+                return fault
+            dimensions.add(names)
+        return None
+
     return Decoded(
         sessions=list(reader.rows(keys.SESSIONS, batch.sessions, _session.decode, _session_fault)),
         messages=list(reader.rows(keys.MESSAGES, batch.messages, _message.decode, _message_fault)),
-        events=list(reader.rows(keys.EVENTS, batch.events, _event.decode, _event_fault)),
+        events=list(reader.rows(keys.EVENTS, batch.events, _event.decode, event_fault)),
         tombstones=list(reader.tombstones(batch.tombstones)),
         refused=reader.refused,
+        event_dimensions=dimensions,
     )
 
 
@@ -74,8 +86,8 @@ class _Reader:
 
     def rows(
         self, table: int, raws: list[Raw], decode: Callable[[Raw], Row], fault: Callable[[Any], str | None]
-    ) -> Iterator[tuple[Row, bytes]]:
-        seen, prefix = self._seen[table], bytes((keys.DIGEST_SET, table))
+    ) -> Iterator[Row]:
+        seen = self._seen[table]
         for raw in raws:
             try:
                 row = decode(raw)
@@ -91,7 +103,7 @@ class _Reader:
                 self._refuse(table, raw, BAD_ROW, f"seq {row.seq} lies outside ({self._from}, {self._to}]")
             else:
                 seen.add(key)
-                yield row, blake2b(prefix + key + wire.encode_body(row.body), digest_size=16).digest()
+                yield row
 
     def tombstones(self, raws: list[Raw]) -> Iterator[wire.Tombstone]:
         for raw in raws:
@@ -147,23 +159,7 @@ def _message_fault(body: wire.MessageBody) -> str | None:
     return _nul(body.role, body.kind, body.model, body.project, body.harness, *(body.tool_names or ()))
 
 
-_clean: set[tuple[str | None, ...]] = set()  # dimensions repeat: looked at once
-
-
-def _event_fault(body: wire.EventBody) -> str | None:
-    if body.session_key is None or body.at is None or body.harness is None:
-        return "an event needs a session key, a time and a harness"
-    dimensions = event_dimensions(body)
-    if dimensions not in _clean:
-        if (fault := _nul(*dimensions)) is not None:
-            return fault
-        if len(_clean) > 10_000:
-            _clean.clear()
-        _clean.add(dimensions)
-    return None
-
-
-def event_dimensions(body: wire.EventBody) -> tuple[str | None, ...]:
+def dimensions_of(body: wire.EventBody) -> tuple[str | None, ...]:
     """The dimensions of an event in the order of EventCopy's columns."""
     return (
         body.harness,

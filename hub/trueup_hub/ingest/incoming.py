@@ -1,87 +1,63 @@
-"""Decoded rows as copies of this ledger: dimensions become terms, events get their price."""
+"""Decoded rows as copies of this ledger: digests of what was decoded, terms for dimensions, a price for events."""
+
+import asyncio
+from hashlib import blake2b
 
 from trueup_hub.ingest.copies import EventCopy, MessageCopy
-from trueup_hub.ingest.decode import Decoded, event_dimensions
+from trueup_hub.ingest.decode import Decoded, dimensions_of
 from trueup_hub.ingest.transaction import Transaction
-from trueup_shared import prices
+from trueup_shared import keys, prices, wire
+
+_PAUSE_ROWS = 250  # other requests, and the database, get on meanwhile
+_EVENT_PREFIX = bytes((keys.DIGEST_SET, keys.EVENTS))
 
 
-def event_copies(tx: Transaction, decoded: Decoded, price_no: int) -> list[EventCopy]:
-    known: dict[tuple[str | None, ...], tuple[int, ...]] = {}
-    host_no, ledger_no, batch_no, cost = tx.host_no, tx.ledger_no, tx.batch_no, prices.cost_nanousd
+def digest_of(table: int, row: wire.SessionRow | wire.MessageRow) -> bytes:
+    return keys.digest_bytes(keys.row_digest(table, row.key, wire.encode_body(row.body)))
+
+
+async def event_copies(tx: Transaction, decoded: Decoded, price_no: int) -> list[EventCopy]:
+    terms = tx.terms
+    numbers_of = {
+        names: (tx.data_version(names[0]), *(terms[name] for name in names)) for names in decoded.event_dimensions
+    }
+    host_no, ledger_no, batch_no = tx.host_no, tx.ledger_no, tx.batch_no
+    cost, encode = prices.cost_nanousd, wire.encode_body
     copies: list[EventCopy] = []
-    for row, digest in decoded.events:
-        b = row.body
+    for row in decoded.events:
+        key, b = row.key, row.body
         at, session_key = b.at, b.session_key
         assert at is not None and session_key is not None  # decode.py refused what has none
-        dimensions = event_dimensions(b)
-        numbers = known.get(dimensions)
-        if numbers is None:
-            numbers = known[dimensions] = (tx.data_version(b.harness), *(tx.terms[name] for name in dimensions))
-        version, harness, provider, model, project, tier, speed, unit, status = numbers
-        nanousd = cost(
-            b.provider,
-            b.model,
-            at,
+        version, harness, provider, model, project, tier, speed, unit, status = numbers_of[dimensions_of(b)]
+        fresh, read, write, write_1h, output = (
             b.input_tokens,
             b.cache_read_tokens,
             b.cache_write_tokens,
             b.cache_write_1h_tokens,
             b.output_tokens,
-            b.service_tier,
-            b.speed,
-            b.context_tokens,
-            b.web_searches,
         )
-        copies.append(
-            EventCopy(
-                at,
-                row.seq,
-                host_no,
-                ledger_no,
-                batch_no,
-                version,
-                price_no,
-                harness,
-                provider,
-                model,
-                project,
-                tier,
-                speed,
-                unit,
-                status,
-                True,
-                False,
-                row.key,
-                session_key,
-                digest,
-                nanousd,
-                b.input_tokens,
-                b.cache_read_tokens,
-                b.cache_write_tokens,
-                b.cache_write_1h_tokens,
-                b.output_tokens,
-                b.reasoning_tokens,
-                b.input_undivided_tokens,
-                b.undivided_tokens,
-                b.context_tokens,
-                b.web_searches,
-                b.flags,
-                b.time_quality,
-                b.lower_bounds,
-                b.derived,
-                row.source_key,
-                b.owner_key,
-                b.reported_cost,
-            )
-        )
+        context, searches = b.context_tokens, b.web_searches
+        # fmt: off
+        nanousd = cost(b.provider, b.model, at, fresh, read, write, write_1h, output, b.service_tier, b.speed,
+                       context, searches)
+        copies.append(EventCopy(
+            at, row.seq, host_no, ledger_no, batch_no, version, price_no,
+            harness, provider, model, project, tier, speed, unit, status, True, False,
+            key, session_key, blake2b(_EVENT_PREFIX + key + encode(b), digest_size=16).digest(), nanousd,
+            fresh, read, write, write_1h, output, b.reasoning_tokens, b.input_undivided_tokens, b.undivided_tokens,
+            context, searches, b.flags, b.time_quality, b.lower_bounds, b.derived,
+            row.source_key, b.owner_key, b.reported_cost,
+        ))
+        # fmt: on
+        if len(copies) % _PAUSE_ROWS == 0:
+            await asyncio.sleep(0)
     return copies
 
 
 def message_copies(tx: Transaction, decoded: Decoded) -> list[MessageCopy]:
     terms = tx.terms
     copies: list[MessageCopy] = []
-    for row, digest in decoded.messages:
+    for row in decoded.messages:
         b = row.body
         assert b.session_key is not None
         copies.append(
@@ -99,7 +75,7 @@ def message_copies(tx: Transaction, decoded: Decoded) -> list[MessageCopy]:
                 False,
                 row.key,
                 b.session_key,
-                digest,
+                digest_of(keys.MESSAGES, row),
                 b.at,
                 b.size_chars,
                 row.source_key,
