@@ -1,30 +1,27 @@
 """Parser processes for a large backlog: one per spare core, with nothing but the parsers in memory.
 
-A job goes to a worker's stdin, its updates come back on stdout, each as a length (4 bytes, big-endian) and msgpack; an
-empty message ends a job. Pipes are small, so a worker is never far ahead of the ledger.
+A job goes to a worker's stdin, its updates come back on its stdout. Pipes are small, so a worker is never far ahead of
+the ledger. parser_process.py is their side.
 """
 
 import asyncio
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import BinaryIO
 
 import msgspec
 
 from trueup_agent.errors import WorkerDied
 from trueup_agent.ledger.sources import SourceUpdate
-from trueup_agent.reading import Job, Reading
+from trueup_agent.parser_process import LENGTH_BYTES, framed
+from trueup_agent.reading import Job
 
 # The ledger is written by one process: more parsers than this only wait for it.
 MOST_WORKERS = 4
 
-_LENGTH_BYTES = 4
 _STREAM_BYTES = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
-_decode_job = msgspec.msgpack.Decoder(Job).decode
 _decode_update = msgspec.msgpack.Decoder(SourceUpdate).decode
 
 Deliver = Callable[[SourceUpdate], Awaitable[None]]
@@ -47,8 +44,8 @@ async def parse(jobs: Sequence[Job], workers: int, deliver: Deliver) -> None:
 async def _run_worker(waiting: deque[Job], deliver: Deliver) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-c",
-        "from trueup_agent.workers import main; main()",
+        "-m",
+        "trueup_agent.parser_process",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=_STREAM_BYTES,
@@ -57,7 +54,7 @@ async def _run_worker(waiting: deque[Job], deliver: Deliver) -> None:
     assert process.stdout is not None
     try:
         while waiting:
-            process.stdin.write(_framed(_encode(waiting.popleft())))
+            process.stdin.write(framed(_encode(waiting.popleft())))
             await process.stdin.drain()
             while update := await _read_message(process.stdout):
                 await deliver(_decode_update(update))
@@ -73,25 +70,4 @@ async def _run_worker(waiting: deque[Job], deliver: Deliver) -> None:
 
 
 async def _read_message(stream: asyncio.StreamReader) -> bytes:
-    return await stream.readexactly(int.from_bytes(await stream.readexactly(_LENGTH_BYTES), "big"))
-
-
-def _framed(message: bytes) -> bytes:
-    return len(message).to_bytes(_LENGTH_BYTES, "big") + message
-
-
-def main() -> None:
-    """A worker's life: until its stdin ends. Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        _work(sys.stdin.buffer, sys.stdout.buffer)
-    except BrokenPipeError:
-        os._exit(1)  # the parent is gone; leave without a second error on closing stdout
-
-
-def _work(jobs: BinaryIO, results: BinaryIO) -> None:
-    while length := jobs.read(_LENGTH_BYTES):
-        for update in Reading(_decode_job(jobs.read(int.from_bytes(length, "big")))).updates():
-            results.write(_framed(_encode(update)))
-        results.write(_framed(b""))
-        results.flush()
+    return await stream.readexactly(int.from_bytes(await stream.readexactly(LENGTH_BYTES), "big"))

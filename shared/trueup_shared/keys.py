@@ -1,7 +1,7 @@
 """Keys and digests: 128-bit BLAKE2b values that are the same on every machine. Bytes are specified in docs/wire.md."""
 
 from hashlib import blake2b
-from struct import pack
+from struct import Struct
 
 KEY_BYTES = 16
 DIGEST_MODULUS = 1 << 128
@@ -11,6 +11,7 @@ DIGEST_SET = 1  # the highest that this release knows; sets are frozen once rele
 SESSIONS, MESSAGES, EVENTS = 1, 2, 3
 
 _ABSENT = b"\xff\xff\xff\xff"
+_length = Struct(">I").pack
 
 
 def key(*parts: str | int | None) -> bytes:
@@ -21,7 +22,8 @@ def key(*parts: str | int | None) -> bytes:
             encoded += _ABSENT
         else:
             text = str(part).encode("utf-8", "surrogatepass")
-            encoded += pack(">I", len(text)) + text
+            encoded += _length(len(text))
+            encoded += text
     return blake2b(encoded, digest_size=KEY_BYTES).digest()
 
 
@@ -47,7 +49,11 @@ def series_key(harness: str, session_id: str) -> bytes:
 
 def row_digest(table: int, row_key: bytes, body: bytes) -> int:
     """Digest of one row in digest set 1. `body` is the canonical encoding of its wire form (`wire.encode_body`)."""
-    return int.from_bytes(blake2b(bytes((1, table)) + row_key + body, digest_size=KEY_BYTES).digest(), "big")
+    return int.from_bytes(row_digest_bytes(table, row_key, body), "big")
+
+
+def row_digest_bytes(table: int, row_key: bytes, body: bytes) -> bytes:
+    return blake2b(bytes((1, table)) + row_key + body, digest_size=KEY_BYTES).digest()
 
 
 def digest_bytes(digest: int) -> bytes:

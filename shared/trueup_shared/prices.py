@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from hashlib import blake2b
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from msgspec import Struct
 Bands = tuple[tuple[int, int], ...]  # (prompt tokens above which it holds, picodollars a token), ascending
 Rates = dict[str, Bands]
 
-_TABLE_BYTES = files(__package__).joinpath("prices.json").read_bytes()
+_TABLE_BYTES = Path(__file__).with_name("prices.json").read_bytes()
 DIGEST = blake2b(_TABLE_BYTES, digest_size=16).hexdigest()
 DATE = re.search(rb'"date": "([\d-]+)"', _TABLE_BYTES).group(1).decode()  # type: ignore[union-attr]
 

@@ -288,4 +288,4 @@ def finish_event(row: StoredEvent, policy: Policy) -> StoredEvent:
 
 
 def _digest(table: int, key: bytes, body: wire.Body) -> bytes:
-    return keys.digest_bytes(keys.row_digest(table, key, wire.encode_body(body)))
+    return keys.row_digest_bytes(table, key, wire.encode_body(body))

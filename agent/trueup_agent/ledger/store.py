@@ -58,7 +58,9 @@ class Ledger:
         try:
             with schema.translated(path):
                 schema.make_file(path)
-                ledger = cls(path, await aiosqlite.connect(path, isolation_level=None), lock, policy)
+                # The statements of large lookups take up to a megabyte each: a few are enough (128 by default).
+                db = await aiosqlite.connect(path, isolation_level=None, cached_statements=16)
+                ledger = cls(path, db, lock, policy)
                 await schema.migrate(ledger._db, path)
                 await ledger._settle()
         except BaseException:
@@ -145,6 +147,10 @@ class Ledger:
                 except BaseException:
                     await self._db.rollback()
                     raise
+
+    async def shrink(self) -> None:
+        """Give back the page cache that a large pass filled."""
+        await self._read("PRAGMA shrink_memory")
 
     async def set_meta(self, name: str, value: str) -> None:
         async with self._one_at_a_time:

@@ -1,5 +1,6 @@
 """The transaction that moves the ledger on: rows joined, keys kept unique, digest and seq advanced."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 from trueup_agent.ledger import families
 from trueup_agent.ledger.rows import StoredEvent
 from trueup_agent.ledger.sources import SourceUpdate
-from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, S, Table
+from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, SET_ASIDE_INSERT, S, Table
 from trueup_agent.policy import Policy
 from trueup_shared import keys
 
@@ -39,17 +40,19 @@ class Writer:
         self._db = db
         self.policy = policy
         self._seq = self._digest = self._rows = 0
-        self._has_tombstones = False
+        self._has_tombstones = self._has_set_aside = False
         self._changes: dict[tuple[str, str], int] = {}  # (harness, table) -> rows more
         self.counts = WriteCounts()
 
     async def begin(self) -> None:
         await self._db.execute("BEGIN IMMEDIATE")
         [row] = await self._db.execute_fetchall(
-            "SELECT seq, digest, rows, EXISTS (SELECT 1 FROM tombstones) FROM ledger"
+            "SELECT seq, rows, digest, EXISTS (SELECT 1 FROM tombstones), EXISTS (SELECT 1 FROM set_aside_events)"
+            " FROM ledger"
         )
-        self._seq, self._rows, self._has_tombstones = row[0], row[2], bool(row[3])
-        self._digest = int.from_bytes(row[1], "big")
+        self._seq, self._rows = row[0], row[1]
+        self._digest = int.from_bytes(row[2], "big")
+        self._has_tombstones, self._has_set_aside = bool(row[3]), bool(row[4])
 
     async def close(self) -> None:
         """Write the head back and commit."""
@@ -76,7 +79,9 @@ class Writer:
             return
         fresh = self.joined(table, incoming)
         stored = await self.fetch(table, table.name, fresh)
-        await self.put(table, [self.onto(table, row, stored.get(key)) for key, row in fresh.items()], stored)
+        for key, old in stored.items():
+            fresh[key] = self.onto(table, fresh[key], old)
+        await self.put(table, fresh.values(), stored)
 
     async def _merge_events(self, incoming: list[StoredEvent]) -> None:
         if not incoming:
@@ -84,15 +89,14 @@ class Writer:
         fresh = self.joined(EVENTS, incoming)
         counted = await self.fetch(EVENTS, EVENTS.name, fresh)
         aside = await self.fetch(EVENTS, SET_ASIDE, fresh)
-        changed = {}
-        for key, row in fresh.items():
-            old = counted.get(key) or aside.get(key)
-            merged = self.onto(EVENTS, row, old)
+        changed: dict[bytes, StoredEvent] = {}
+        for key, old in (aside | counted).items():
+            merged = self.onto(EVENTS, fresh.pop(key), old)
             if merged == old:
                 self.counts.unchanged += 1
             else:
                 changed[key] = merged
-        await families.settle(self, changed, counted, aside)
+        await families.settle(self, changed | fresh, counted, aside)
 
     def joined(self, table: Table[S], incoming: Iterable[S]) -> dict[bytes, S]:
         """One row per key."""
@@ -103,10 +107,8 @@ class Writer:
                 fresh[row.key] = table.finish(table.join(other, row), self.policy)
         return fresh
 
-    def onto(self, table: Table[S], row: S, old: S | None) -> S:
+    def onto(self, table: Table[S], row: S, old: S) -> S:
         """`row` joined to what is stored, with its seq."""
-        if old is None:
-            return row
         merged = table.finish(table.join(old, row), self.policy)
         merged.seq = old.seq
         return merged
@@ -114,7 +116,7 @@ class Writer:
     async def fetch(self, table: Table[S], name: str, wanted: Iterable[bytes], by: str = "key") -> dict[bytes, S]:
         """Stored rows of a table (or of its set-aside twin) by key, whose column `by` is one of `wanted`."""
         found: dict[bytes, S] = {}
-        values = list(wanted)
+        values = list(wanted) if name != SET_ASIDE or self._has_set_aside else []
         for start in range(0, len(values), _KEYS_PER_QUERY):
             part = values[start : start + _KEYS_PER_QUERY]
             query = f"SELECT {table.columns} FROM {name} WHERE {by} IN ({','.join('?' * len(part))})"
@@ -138,43 +140,40 @@ class Writer:
         query = f"SELECT {table.columns} FROM {name} WHERE harness = ? AND data_version < ?"
         return [table.kind(*columns) for columns in await self._db.execute_fetchall(query, (harness, version))]
 
-    async def put(self, table: Table[S], new: Sequence[S], stored: dict[bytes, S]) -> None:
+    async def put(self, table: Table[S], new: Iterable[S], stored: dict[bytes, S]) -> None:
         """Write rows that belong in the table. A new seq only where the wire form is new."""
-        written = []
-        fresh_keys = []
+        fresh: list[S] = []
+        again: list[S] = []
         for row in new:
-            old = stored.get(row.key)
-            if old is None:
-                self.counts.inserted += 1
-                self._rows += 1
-                self._count(table, row.harness, 1)
-                fresh_keys.append(row.key)
-            elif old == row:
-                self.counts.unchanged += 1
-                continue
-            if old is not None and old.digest == row.digest:
-                self.counts.unchanged += 1
-            else:
-                self.counts.restated += old is not None
-                self._seq += 1
-                row.seq = self._seq
-                self._digest += int.from_bytes(row.digest, "big") - (int.from_bytes(old.digest, "big") if old else 0)
-            written.append(msgspec.structs.astuple(row))
-        await self.execute(table.upsert, written)
-        if self._has_tombstones and fresh_keys:
+            (again if row.key in stored else fresh).append(row)
+        for seq, row in enumerate(fresh, self._seq + 1):
+            row.seq = seq
+        self._seq += len(fresh)
+        self._count(table, fresh, 1)
+        self.counts.inserted += len(fresh)
+        changed: list[S] = [row for row in again if self._restate(row, stored[row.key])]
+        await self.execute(table.upsert, [msgspec.structs.astuple(row) for row in (*fresh, *changed)])
+        if self._has_tombstones and fresh:
             await self.execute(
-                "DELETE FROM tombstones WHERE key = ? AND table_no = ?", [(key, table.number) for key in fresh_keys]
+                "DELETE FROM tombstones WHERE key = ? AND table_no = ?", [(row.key, table.number) for row in fresh]
             )
+
+    def _restate(self, row: S, old: S) -> bool:
+        """Is there anything to write? Local columns alone take no seq."""
+        if row.digest == old.digest:
+            self.counts.unchanged += 1
+            return row != old
+        self.counts.restated += 1
+        self._seq += 1
+        row.seq = self._seq
+        self._digest += int.from_bytes(row.digest, "big") - int.from_bytes(old.digest, "big")
+        return True
 
     async def remove(self, table: Table[S], gone: Sequence[S]) -> None:
         """Take rows out of the table; each leaves a tombstone."""
-        tombstones = []
-        for row in gone:
-            self._seq += 1
-            self._rows -= 1
-            self._digest -= int.from_bytes(row.digest, "big")
-            self._count(table, row.harness, -1)
-            tombstones.append((self._seq, table.number, row.key))
+        tombstones = [(seq, table.number, row.key) for seq, row in enumerate(gone, self._seq + 1)]
+        self._seq += len(gone)
+        self._count(table, gone, -1)
         self.counts.removed += len(gone)
         await self.execute(f"DELETE FROM {table.name} WHERE seq = ?", [(row.seq,) for row in gone])
         await self.execute("INSERT INTO tombstones (seq, table_no, key) VALUES (?, ?, ?)", tombstones)
@@ -182,7 +181,11 @@ class Writer:
 
     async def execute(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
         if parameters:
+            self._has_set_aside = self._has_set_aside or sql == SET_ASIDE_INSERT
             await self._db.executemany(sql, parameters)
 
-    def _count(self, table: Table[Any], harness: str, more: int) -> None:
-        self._changes[harness, table.name] = self._changes.get((harness, table.name), 0) + more
+    def _count(self, table: Table[S], rows: Sequence[S], sign: int) -> None:
+        self._rows += sign * len(rows)
+        self._digest += sign * sum(int.from_bytes(row.digest, "big") for row in rows)
+        for harness, number in Counter(row.harness for row in rows).items():
+            self._changes[harness, table.name] = self._changes.get((harness, table.name), 0) + sign * number
