@@ -26,7 +26,7 @@ T = TypeVar("T")
 # Generic plans and no JIT: ingest repeats a few statements whose best plan does not depend on their values.
 _INGEST_SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
 # Reads have optional filters, so their best plan depends on which were given.
-_READ_SETTINGS = {"jit": "off", "plan_cache_mode": "force_custom_plan"}
+_READ_SETTINGS = {"jit": "off", "plan_cache_mode": "force_custom_plan", "work_mem": "32MB"}
 
 _UNREACHABLE = (
     OSError,

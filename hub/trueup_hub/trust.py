@@ -108,9 +108,7 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
     complete = [complete_up_to(host) for host in expected]
     known = [at for at in complete if at is not None]
     ledgers = [ledger for host in hosts for ledger in host.ledgers]
-    set_aside, conflicts, unpriced = [
-        (await scope.fetch("trust", name))[0][0] for name in ("set_aside", "conflicts", "unpriced")
-    ]
+    set_aside, conflicts = [(await scope.fetch("trust", name))[0][0] for name in ("set_aside", "conflicts")]
     return Trust(
         as_of=datetime.now(UTC),
         complete_up_to=min(known) if known and len(known) == len(complete) else None,
@@ -123,7 +121,7 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
         set_aside_duplicates=set_aside,
         conflicting_copies=conflicts,
         rejected=sum(ledger.rejected for ledger in ledgers),
-        unpriced_tokens=unpriced,
+        unpriced_tokens=await scope.unpriced_tokens(),
         scrubbed_at=None,
     )
 

@@ -13,7 +13,7 @@ from trueup_hub.analytics.activity import activity
 from trueup_hub.analytics.breakdown import BY, breakdown
 from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.heatmap import heatmap
-from trueup_hub.analytics.sessions import SORTS, list_sessions, read_cursor
+from trueup_hub.analytics.sessions import SORTS, SessionItem, list_sessions, read_cursor
 from trueup_hub.analytics.summary import summary
 from trueup_hub.analytics.totals import Totals, microusd
 from trueup_hub.db import Database
@@ -146,9 +146,16 @@ async def test_every_panel_adds_up_to_the_counted_rows(facts: Facts, query, gran
             assert entry.value == truth(facts, common, entry.date, entry.date)[metric.name]
 
 
+def sort_value(item: SessionItem, sort: str) -> int | None:
+    if sort == "peak_context_tokens":
+        return item.peak_context_tokens
+    value: int | None = getattr(item.totals, "cost_microusd" if sort == "cost" else sort)
+    return value
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries, st.sampled_from(SORTS), st.sampled_from(["asc", "desc"]))
-async def test_the_sessions_of_all_pages_add_up_to_the_summary(facts: Facts, query, sort, order) -> None:
+async def test_the_sessions_of_all_pages_are_in_order_and_add_up(facts: Facts, query, sort, order) -> None:
     common = Query(query.items()).common("UTC")
     whole = await summary(facts.db, common)
     items, cursor = [], None
@@ -159,6 +166,10 @@ async def test_the_sessions_of_all_pages_add_up_to_the_summary(facts: Facts, que
         if (cursor := page.next_cursor) is None:
             break
     assert len({item.id for item in items}) == len(items)
+    if sort not in ("messages", "started_at", "last_active_at"):  # these are of the whole life
+        values = [sort_value(item, sort) for item in items]
+        known = [value for value in values if value is not None]
+        assert values == sorted(known, reverse=order == "desc") + [None] * (len(values) - len(known))
     expected = truth(facts, common, whole.first, whole.last)
     usage_only = {name: value for name, value in expected.items() if name not in ("messages", "tool_calls")}
     assert_same([item.totals for item in items], usage_only, "sessions")

@@ -7,15 +7,7 @@ from msgspec import Struct
 
 from trueup_hub.analytics.buckets import Buckets, buckets
 from trueup_hub.analytics.scope import Scope, open_scope
-from trueup_hub.analytics.totals import (
-    NO_COVERAGE,
-    Coverage,
-    coverage_of,
-    name_in_coverage,
-    name_in_totals,
-    peak_of,
-    totals_of,
-)
+from trueup_hub.analytics.totals import NO_COVERAGE, Coverage, columns_of, coverage_of_metric, value_of
 from trueup_hub.params import Common
 from trueup_hub.trust import Reply, trust_of
 from trueup_shared.metrics import METRIC, METRICS, Metric
@@ -84,13 +76,9 @@ async def _values(scope: Scope, days: Buckets, metric: Metric) -> list[tuple[int
     if metric.kind == "count":
         counts = await scope.counts(days)
         return [(counts[day, 0][metric.name] if (day, 0) in counts else 0, NO_COVERAGE) for day in slots]
-    usage = await scope.usage(days)
-    values: list[tuple[int | None, Coverage]] = []
-    for day in slots:
-        row = usage.get((day, 0))
-        value = peak_of(row) if not metric.additive else getattr(totals_of(row, None), name_in_totals(metric))
-        values.append((value, coverage_of(row)[name_in_coverage(metric)]))
-    return values
+    usage = await scope.usage(days, columns=columns_of(metric))
+    rows = [usage.get((day, 0)) for day in slots]
+    return [(value_of(metric, row), coverage_of_metric(metric, row)) for row in rows]
 
 
 def thresholds(positive: list[int]) -> tuple[int, ...] | None:

@@ -14,8 +14,9 @@ from msgspec import Struct, field
 
 from trueup_hub import sqlfiles
 from trueup_hub.analytics.buckets import Buckets, first_slot, local_time, whole
-from trueup_hub.analytics.totals import SUMS_SQL, Row
+from trueup_hub.analytics.totals import Row, sums_sql
 from trueup_hub.errors import BadRequest
+from trueup_hub.ingest.measures import MEASURES
 from trueup_hub.params import Common
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ ALL_SLOTS = (0, 2**31 - 1)
 FACT_DIMENSIONS = ("host", "harness", "project", "model", "provider")  # in the order of the SQL's parameters
 
 
-def sql(module: str, name: str) -> str:
-    """A block of `sql/<module>.sql`, with {sums} filled in."""
-    return sqlfiles.load(module)[name].replace("{sums}", SUMS_SQL)
+def sql(module: str, name: str, columns: Sequence[str] = MEASURES) -> str:
+    """A block of `sql/<module>.sql`, with {sums} filled in for columns of a usage rollup."""
+    return sqlfiles.load(module)[name].replace("{sums}", sums_sql(columns))
 
 
 class Range(Struct, frozen=True, kw_only=True):
@@ -59,10 +60,14 @@ class Scope:
     ) -> None:
         self.connection = connection
         self.first, self.last, self.zone = first, last, zone
-        self.zone_no = zone_no  # None: usage_days does not have this zone
         self.numbers = tuple(numbers)
         self.whole = whole(first, last, zone)
-        self.filters = (*self.whole.bounds, *self.numbers)  # $1 … $7 of sql/analytics.sql
+        self.filters = (*self.whole.bounds, *self.numbers)  # $1 … $7 of blocks over slots
+        host, harness, project, model, provider = self.numbers
+        # … and over the days of zones in use, which know no project: None where they cannot answer
+        self.days_filters = None
+        if zone_no is not None and project is None:
+            self.days_filters = (first, last, host, harness, model, provider, zone_no)
 
     @property
     def echo(self) -> dict[str, Any]:
@@ -72,16 +77,23 @@ class Scope:
         """Rows of block `name`; `args` follow the filters."""
         return await self.connection.fetch(sql(module, name), *self.filters, *args)
 
-    async def usage(self, buckets: Buckets, by: str | None = None) -> dict[tuple[int, int], Row]:
+    async def usage(
+        self, buckets: Buckets, by: str | None = None, columns: Sequence[str] = MEASURES
+    ) -> dict[tuple[int, int], Row]:
         """Sums of usage by (bucket, number of dimension `by`); what is empty is absent."""
-        host, harness, project, model, provider = self.numbers
-        if self.zone_no is None or buckets.days is None or project is not None or by == "project":
-            rows = await self.fetch("analytics", "usage_by_slot", buckets.bounds, by)
-        else:
-            statement = sql("analytics", "usage_by_day")
-            narrowed = (self.first, self.last, host, harness, model, provider)
-            rows = await self.connection.fetch(statement, *narrowed, buckets.days, by, self.zone_no)
+        args: list[Any]
+        name, args = "usage_by_slot", [*self.filters, buckets.bounds, by]
+        if self.days_filters is not None and buckets.days is not None and by != "project":
+            name, args = "usage_by_day", [*self.days_filters, buckets.days, by]
+        rows: list[Any] = await self.connection.fetch(sql("analytics", name, columns), *args)
         return {(row["bucket"], row["key"]): row for row in rows}
+
+    async def unpriced_tokens(self) -> int:
+        """Tokens without a list price."""
+        by_day = self.days_filters is not None
+        statement = sql("trust", "unpriced_by_day" if by_day else "unpriced_by_slot")
+        tokens: int = await self.connection.fetchval(statement, *(self.days_filters or self.filters))
+        return tokens
 
     async def counts(self, buckets: Buckets, by: str | None = None) -> dict[tuple[int, int], Row]:
         """Messages, tool calls and session starts by (bucket, number of dimension `by`)."""

@@ -4,14 +4,7 @@ from typing import TYPE_CHECKING
 
 from trueup_hub.analytics.heads import Head, heads_of
 from trueup_hub.analytics.scope import open_scope
-from trueup_hub.analytics.totals import (
-    Coverage,
-    Totals,
-    coverage_of,
-    microusd,
-    name_in_coverage,
-    totals_of,
-)
+from trueup_hub.analytics.totals import Coverage, Totals, coverage_of_metric, microusd, totals_of
 from trueup_hub.params import Common
 from trueup_hub.trust import Reply, trust_of
 from trueup_shared.metrics import METRIC
@@ -62,7 +55,7 @@ async def top_sessions(db: "Database", common: Common, metric: str, limit: int) 
             TopSession(
                 **heads[key],
                 value=microusd(value) if money else value,
-                coverage=coverage_of(usage[key])[name_in_coverage(METRIC[metric])],
+                coverage=coverage_of_metric(METRIC[metric], usage[key]),
                 totals=totals_of(usage[key], counts.get(key)),
             )
             for key, value in values.items()

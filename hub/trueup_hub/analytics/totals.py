@@ -59,8 +59,10 @@ _NO_COUNTS: Row = dict.fromkeys(COUNTS, 0)
 _PEAK = "max_context_tokens"
 _ADDED = tuple(name for name in MEASURES if name != _PEAK)
 
-# The columns of a usage rollup, summed: what {sums} stands for in sql/*.sql.
-SUMS_SQL = ", ".join((*(f"sum({name})::int8 AS {name}" for name in _ADDED), f"max({_PEAK}) AS {_PEAK}"))
+
+def sums_sql(columns: Iterable[str] = MEASURES) -> str:
+    """Columns of a usage rollup, summed: what {sums} stands for in sql/*.sql."""
+    return ", ".join(f"max({c}) AS {c}" if c == _PEAK else f"sum({c})::int8 AS {c}" for c in columns)
 
 
 def added(rows: Iterable[Row]) -> Row | None:
@@ -106,11 +108,10 @@ def totals_of(usage: Row | None, counts: Row | None) -> Totals:
             unpriced_tokens=0,
         )
     shown |= {name: usage[s] if usage[r] else None for name, s, r in _COLUMNS}
-    # Coverage counts complete totals only, but what a request reported of its total is part of the sum all the same.
-    shown["total_tokens"] = usage["s_total_tokens"] if any(usage[part] for part in _PARTS) else None
     return Totals(
         **shown,
-        cost_microusd=microusd(usage["s_cost"]) if usage["r_cost"] else None,
+        total_tokens=_total(usage),
+        cost_microusd=_cost(usage),
         reported_cost_microusd=microusd(usage["s_reported_usd"]) if usage["r_reported_usd"] else None,
         reported_credits=usage["s_reported_credits"] / NANO if usage["r_reported_credits"] else None,
         unpriced_tokens=usage["unpriced_tokens"],
@@ -132,10 +133,44 @@ NO_COVERAGE = Coverage(0, 0, 0, 0)
 _NOTHING = dict.fromkeys((*COUNTERS, "total_tokens", "cost_microusd", "reported_cost_microusd"), NO_COVERAGE)
 
 
-def name_in_totals(metric: Metric) -> str:
-    """`cost` is asked for by its short name and shown in its unit."""
-    return "cost_microusd" if metric.kind == "money" else metric.name
+def _total(usage: Row) -> int | None:
+    """Coverage counts complete totals only, but what was reported of a total is part of the sum all the same."""
+    total: int = usage["s_total_tokens"]
+    return total if any(usage[part] for part in _PARTS) else None
 
 
-def name_in_coverage(metric: Metric) -> str:
-    return "context_tokens" if metric.name == "peak_context_tokens" else name_in_totals(metric)
+def _cost(usage: Row) -> int | None:
+    return microusd(usage["s_cost"]) if usage["r_cost"] else None
+
+
+def columns_of(metric: Metric) -> tuple[str, ...]:
+    """What `value_of` and `coverage_of_metric` need of a usage rollup: a few columns are summed faster than all."""
+    name = metric.name
+    if name == "cost":
+        return ("n", "s_cost", "r_cost", "l_cost")
+    if not metric.additive:
+        return ("n", _PEAK, "r_context_tokens", "l_context_tokens", "d_context_tokens")
+    parts = _PARTS if name == "total_tokens" else ()
+    return ("n", f"s_{name}", f"r_{name}", f"l_{name}", f"d_{name}", *parts)
+
+
+def value_of(metric: Metric, usage: Row | None) -> int | None:
+    """A metric of tokens or money; null where nothing was reported."""
+    if usage is None:
+        return None
+    if metric.name == "cost":
+        return _cost(usage)
+    if not metric.additive:
+        return peak_of(usage)
+    if metric.name == "total_tokens":
+        return _total(usage)
+    value: int = usage[f"s_{metric.name}"]
+    return value if usage[f"r_{metric.name}"] else None
+
+
+def coverage_of_metric(metric: Metric, usage: Row | None) -> Coverage:
+    if usage is None:
+        return NO_COVERAGE
+    name = "context_tokens" if metric.name == "peak_context_tokens" else metric.name
+    derived = 0 if name == "cost" else usage[f"d_{name}"]
+    return Coverage(usage["n"], usage[f"r_{name}"], usage[f"l_{name}"], derived)

@@ -43,13 +43,13 @@ WHERE slot >= $1 AND slot < $2
   AND ($7::int4[] IS NULL OR provider = ANY ($7))
 GROUP BY 1, 2
 
--- usage_by_day: the same out of the days of zone $9, which know no project; $1 and $2 are days, $7 bounds in days
-SELECT width_bucket(day, $7::date[]) - 1 AS bucket,
-       CASE $8::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'model' THEN model
+-- usage_by_day: the same out of the days of zone $7, which know no project; $1 and $2 are days, $8 bounds in days
+SELECT width_bucket(day, $8::date[]) - 1 AS bucket,
+       CASE $9::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'model' THEN model
                      WHEN 'provider' THEN provider ELSE 0 END AS key,
        {sums}
 FROM usage_days
-WHERE zone_no = $9 AND day >= $1 AND day <= $2
+WHERE zone_no = $7 AND day >= $1 AND day <= $2
   AND ($3::int4[] IS NULL OR host_no = ANY ($3))
   AND ($4::int4[] IS NULL OR harness = ANY ($4))
   AND ($5::int4[] IS NULL OR model = ANY ($5))

@@ -31,7 +31,7 @@ WITH used AS (
            WHEN 'started_at' THEN (extract(epoch FROM s.started_at) * 1000000)::int8
            WHEN 'last_active_at' THEN u.last_slot WHEN 'messages' THEN s.messages WHEN 'cost' THEN u.cost
            WHEN 'total_tokens' THEN u.total_tokens WHEN 'output_tokens' THEN u.output_tokens
-           ELSE u.peak_context_tokens END, -2::int8 ^ 62) ::int8 AS sort
+           ELSE u.peak_context_tokens END, -4611686018427387904) AS sort
   FROM keys LEFT JOIN used u USING (session_key) LEFT JOIN sessions s ON s.session_key = keys.session_key AND s.chosen
 )
 SELECT session_key, sort FROM ranked

@@ -22,7 +22,16 @@ WHERE c.conflict AND e.at >= to_timestamp($1::int8 * 900) AND e.at < to_timestam
   AND ($6::int4[] IS NULL OR e.model = ANY ($6))
   AND ($7::int4[] IS NULL OR e.provider = ANY ($7))
 
--- unpriced: tokens of counted events without a list price
+-- unpriced_by_day: tokens of counted events without a list price, out of the days of zone $7; $1 and $2 are days
+SELECT coalesce(sum(unpriced_tokens), 0)::int8
+FROM usage_days
+WHERE zone_no = $7 AND day >= $1 AND day <= $2 AND unpriced_tokens > 0
+  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR model = ANY ($5))
+  AND ($6::int4[] IS NULL OR provider = ANY ($6))
+
+-- unpriced_by_slot: the same out of slots
 SELECT coalesce(sum(unpriced_tokens), 0)::int8
 FROM usage_slots
 WHERE slot >= $1 AND slot < $2 AND unpriced_tokens > 0
