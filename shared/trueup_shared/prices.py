@@ -1,7 +1,8 @@
 """What a request costs at list price: one function over one dated table, `prices.json` (written by `make prices`).
 
 Money is integer nanodollars. None means that the model has no list price: its tokens are counted as unpriced, never
-as free. Context bands, tiers and speeds belong to a single request, so a request is priced whole and sums are sums of requests.
+as free. Context bands, tiers and speeds belong to a single request, so a request is priced whole and sums are sums of
+requests.
 """
 
 import json
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+
+from trueup_shared.metrics import MAX_COUNTER
 
 Bands = tuple[tuple[int, int], ...]  # (prompt tokens above which it holds, picodollars a token), ascending
 Rates = dict[str, Bands]
@@ -47,7 +50,8 @@ def cost_nanousd(
 ) -> int | None:
     """List price of one request in nanodollars at `at` (µs UTC); what was not reported is not charged.
 
-    None when the model has no price or no divided counter was reported. A cache write of unknown lifetime is charged as
+    None when the model has no price, when no divided counter was reported, and beyond what can be stored (9 million
+    dollars for one request: a broken log). A cache write of unknown lifetime is charged as
     five minutes (formats/claude.md).
     """
     if input_tokens is None and output_tokens is None and cache_read_tokens is None and cache_write_tokens is None:
@@ -71,7 +75,8 @@ def cost_nanousd(
         + (output_tokens or 0) * _rate(rates["output"], prompt)
         + (web_searches or 0) * _rate(rates["web_search"], prompt)
     )
-    return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
+    nano = (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
+    return nano if nano <= MAX_COUNTER else None
 
 
 def _rate(bands: Bands, prompt: int) -> int:

@@ -1,6 +1,6 @@
-"""`make bench`: trueup beside its peers, in one run, on one corpus. `--only NAME` runs one part; `--n` sets the repeats.
+"""`make bench`: trueup beside its peers, in one run, on one corpus. `--only PART` runs one part, `--n` sets repeats.
 
-"Cold" means an empty data directory; the corpus itself is in the page cache for everybody ("warm" files) after a first read.
+Cold means an empty data directory. The corpus is in the page cache for everybody: its files are warm.
 """
 
 import argparse

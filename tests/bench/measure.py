@@ -85,9 +85,7 @@ def run(command: Sequence[str], env: Mapping[str, str], timeout: float = 900) ->
     return Run(wall, usage.ru_utime + usage.ru_stime, max(peak, usage.ru_maxrss / 1024), output, process.returncode)
 
 
-def series(
-    n: int, command: Sequence[str], env: Mapping[str, str], before: Callable[[], None] | None = None
-) -> Series:
+def series(n: int, command: Sequence[str], env: Mapping[str, str], before: Callable[[], None] | None = None) -> Series:
     runs = []
     for _ in range(n):
         if before:

@@ -1,4 +1,4 @@
-"""The peers that can be installed from package registries, pinned, in a folder of their own. How each is run offline."""
+"""The peers that package registries have, pinned, in a folder of their own; and how each is run offline."""
 
 import os
 import shutil

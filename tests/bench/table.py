@@ -41,7 +41,7 @@ def show(lines: list[Line], commands: dict[str, list[str]], extra: dict[str, Any
     for line in [Line("", "trueup", "peer", "ratio", "wanted"), *lines]:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
     print()
-    print(f"Python {platform.python_version()}, {platform.machine()}; aiohttp {version('aiohttp')}, asyncpg {version('asyncpg')}")
+    print(f"Python {platform.python_version()}, {platform.machine()}, asyncpg {version('asyncpg')}")
     for name, command in commands.items():
         print(f"{name}: {' '.join(command)}")
     if extra:

@@ -67,6 +67,10 @@ def test_a_search_is_charged_beside_the_tokens() -> None:
     assert cost("claude-sonnet-4-5", input_tokens=10, output_tokens=10, web_searches=2) == without + 20_000_000
 
 
+def test_a_cost_that_cannot_be_stored_is_unknown() -> None:
+    assert cost("claude-sonnet-4-5", input_tokens=2**53 - 1, output_tokens=0) is None
+
+
 def test_the_table_says_its_date_and_digest() -> None:
     assert datetime.fromisoformat(prices.DATE)
     assert len(bytes.fromhex(prices.DIGEST)) == 16

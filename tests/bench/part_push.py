@@ -1,0 +1,122 @@
+"""Push of a whole home to an empty hub, against `agentsview pg push`, with and without its trigram indexes.
+
+agentsview stores the text of messages and tool calls, and indexes it by trigrams; trueup stores the usage and the
+outline of each message, and proves that both sides are equal. The second figure of agentsview is without these indexes.
+"""
+
+import asyncio
+import itertools
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import peers
+from measure import Series, run
+from part_scan import TRUEUP, find
+from table import Line, alone, compare, figure
+
+from processes import environment, free_port, trueup, wait_until
+from trueup_hub.db import Database, create_database
+from trueup_hub.embedded_pg import EmbeddedPg
+
+_numbers = itertools.count()
+
+
+async def new_database(server: EmbeddedPg) -> str:
+    name = f"push_{next(_numbers)}"
+    await create_database(server.url("postgres"), name)
+    return server.url(name)
+
+
+def ours(server: EmbeddedPg, state: Path, home: Path) -> tuple[object, list[str]]:
+    """One push of the scanned ledger into a new database behind a new hub."""
+    url = asyncio.run(new_database(server))
+    env = environment(home, state / "agent")
+    hub_env = environment(home, state / "hub") | {"TRUEUP_DATABASE_URL": url}
+    port = free_port()
+    command = [TRUEUP, "hub", "serve", "--port", str(port)]
+    hub = subprocess.Popen(command, env=hub_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: subprocess.run([sys.executable, "-c", READY, address]).returncode == 0, "hub", every=0.2)
+        code = trueup("hub", "enroll-code", "--json", env=hub_env).json["code"]
+        enrolled = trueup("agent", "enroll", address, "--code", code, env=env)
+        if enrolled.status:
+            raise SystemExit(enrolled.err)
+        return run([TRUEUP, "pg", "push", "--json"], env), [TRUEUP, "pg", "push", "--json"]
+    finally:
+        hub.terminate()
+        hub.wait()
+
+
+READY = "import sys,urllib.request; urllib.request.urlopen(sys.argv[1]+'/readyz', timeout=1)"
+
+
+async def drop_trigrams(url: str) -> int:
+    """Drop agentsview's trigram indexes, as a user might who finds its push slow."""
+    db = await Database.open(url)
+    rows = await db.fetch(
+        "SELECT format('%I.%I', schemaname, indexname) AS name FROM pg_indexes WHERE indexdef LIKE '%gin_trgm%'"
+    )
+    for row in rows:
+        await db.execute(f"DROP INDEX {row['name']}")
+    await db.close()
+    return len(rows)
+
+
+def theirs(server: EmbeddedPg, state: Path, home: Path, command: list[str], trigrams: bool) -> object:
+    """One push of the synced store into a new database; its schema is made by a push of an empty home first."""
+    url = asyncio.run(new_database(server))
+    env = peers.environment(home, state) | {"AGENTSVIEW_PG_URL": url, "AGENTSVIEW_PG_MACHINE": "bench"}
+    if not trigrams:
+        empty = state / "empty"
+        shutil.rmtree(empty, ignore_errors=True)
+        empty.mkdir(parents=True)
+        first = peers.environment(empty, empty) | {"AGENTSVIEW_PG_URL": url, "AGENTSVIEW_PG_MACHINE": "empty"}
+        run([*command, "pg", "push"], first)
+        asyncio.run(drop_trigrams(url))
+    return run([*command, "pg", "push"], env)
+
+
+def measure(folder: Path, home: Path, n: int, commands: dict[str, list[str]]) -> list[Line]:
+    state = folder / "state" / "push"
+    shutil.rmtree(state, ignore_errors=True)
+    scan = run([TRUEUP, "agent", "scan", "--json"], environment(home, state / "agent"))
+    if scan.status:
+        raise SystemExit("scan failed")
+    place = Path(tempfile.mkdtemp(prefix="trueup-bench-"))
+    place.chmod(0o711)  # the server runs as another user under root
+    server = EmbeddedPg(place / "pg")
+    asyncio.run(server.start())
+    try:
+        pushes = []
+        for _ in range(n):
+            (state / "agent" / "host.json").unlink(missing_ok=True)
+            shutil.rmtree(state / "hub", ignore_errors=True)
+            pushes.append(ours(server, state, home)[0])
+        mine = Series(pushes)  # type: ignore[arg-type]
+        agentsview = find(commands, "agentsview")
+        with_index = without = None
+        if agentsview:
+            peer = state / "peer"
+            peer.mkdir(parents=True, exist_ok=True)
+            run([*agentsview, "sync"], peers.environment(home, peer))
+            without = Series([theirs(server, peer, home, agentsview, trigrams=False) for _ in range(n)])  # type: ignore[list-item]
+            with_index = Series([theirs(server, peer, home, agentsview, trigrams=True)])  # type: ignore[list-item]
+    finally:
+        asyncio.run(server.stop())
+        shutil.rmtree(place, ignore_errors=True)
+    return [
+        compare(
+            "push of the home, wall / agentsview pg push with trigram indexes (n=1: minutes)",
+            mine,
+            with_index,
+            "wall",
+            "s",
+            "",
+        ),
+        compare("push of the home, wall / agentsview pg push without them", mine, without, "wall", "s", ""),
+        alone("push, peak memory of the agent", figure(mine, "rss", "MB"), ""),
+    ]
