@@ -164,6 +164,17 @@ async def test_range_zone_and_grouping_are_obeyed(filled_hub: Hub, pages: Opener
     await expect(page.get_by_text("Days and hours in Asia/Kathmandu.")).to_be_visible()
 
 
+async def test_a_part_of_the_breakdown_narrows_everything_to_it(filled_hub: Hub, pages: Opener) -> None:
+    page = await pages.log_in(filled_hub, "?by=harness")
+    await page.get_by_role("button", name="codex", exact=True).click()
+    summary = await filled_hub.get("analytics/summary", harness="codex")
+    await expect(tile(page, "Requests")).to_contain_text("3")
+    assert await exact(page, "Output") == summary["totals"]["output_tokens"] == 10_000
+    assert "harness=codex" in page.url
+    await page.get_by_role("button", name="Remove filter harness codex").click()
+    await expect(tile(page, "Total tokens")).to_contain_text("1.10M")
+
+
 async def test_a_range_without_data_says_so_and_leads_back(filled_hub: Hub, pages: Opener) -> None:
     page = await pages.log_in(filled_hub, "?from=2020-01-01&to=2020-01-31")
     await expect(page.get_by_role("heading", name="Nothing in this range")).to_be_visible()

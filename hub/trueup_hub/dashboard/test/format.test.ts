@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   ago,
+  brief,
   clock,
   compact,
   compactDollars,
@@ -9,6 +10,7 @@ import {
   exact,
   full,
   percent,
+  share,
   short,
 } from "../src/lib/format";
 
@@ -48,12 +50,29 @@ describe("numbers", () => {
   });
 });
 
+test("an axis has round numbers", () => {
+  expect([brief("tokens", 0, "en"), brief("tokens", 10_000_000, "en"), brief("money", 2_500_000, "en")]).toEqual([
+    "0",
+    "10M",
+    "$2.5",
+  ]);
+});
+
 describe("coverage", () => {
   test("100 % is said only of all", () => {
     expect(percent(5170, 5196, "en")).toBe("99.4 %");
     expect(percent(999_999, 1_000_000, "en")).toBe("99.9 %");
     expect(percent(1, 1_000, "en")).toBe("< 1 %");
     expect(percent(0, 1_000, "en")).toBe("0 %");
+  });
+
+  test("a share is rounded, but is never nothing", () => {
+    expect([share(0.336, "en"), share(0.001, "en"), share(0, "en"), share(1, "en")]).toEqual([
+      "34 %",
+      "< 1 %",
+      "0 %",
+      "100 %",
+    ]);
   });
 
   test("is told in words", () => {

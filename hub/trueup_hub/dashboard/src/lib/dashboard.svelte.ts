@@ -9,9 +9,10 @@ import {
   offeredMetrics,
   readSelection,
   writeSelection,
+  type Filter,
   type Selection,
 } from "./selection";
-import type { Activity, Capabilities, Heatmap, Hosts, Me, Summary, TopSessions } from "./types";
+import type { Activity, Breakdown, Capabilities, Heatmap, Hosts, Me, Summary, TopSessions } from "./types";
 
 /** Everything the page shows: what is selected, what the hub answered, and whether it is live. */
 export class Dashboard {
@@ -26,6 +27,7 @@ export class Dashboard {
   readonly activity = new Panel<Activity>();
   readonly heatmap = new Panel<Heatmap>();
   readonly top = new Panel<TopSessions>();
+  readonly breakdown = new Panel<Breakdown>();
   readonly hosts = new Panel<Hosts>();
 
   #stopListening: (() => void) | null = null;
@@ -90,13 +92,18 @@ export class Dashboard {
     void this.#load(true);
   }
 
+  /** Show one value of a dimension alone; "" is what has none. */
+  only(filter: Filter, value: string): void {
+    this.select({ filters: { ...this.selection.filters, [filter]: [value] } });
+  }
+
   async signOut(): Promise<void> {
     await logOut().catch(() => undefined);
     this.#leave();
   }
 
   async #load(usage = this.#usageChanged): Promise<void> {
-    const { heatmap, top, groupBy } = this.selection;
+    const { heatmap, top, groupBy, by } = this.selection;
     const common = this.#commonQuery();
     const asked = [this.hosts.load("hosts"), this.summary.load("analytics/summary", common)];
     if (usage) {
@@ -104,6 +111,7 @@ export class Dashboard {
       asked.push(
         this.heatmap.load("analytics/heatmap", { ...common, metric: heatmap }),
         this.top.load("analytics/top-sessions", { ...common, metric: top, limit: "10" }),
+        this.breakdown.load("analytics/breakdown", { ...common, by }),
         this.#loadActivity({ ...common, group_by: groupBy }),
       );
     }
@@ -137,7 +145,16 @@ export class Dashboard {
   }
 
   #noticeSignedOut(): boolean {
-    const panels = [this.me, this.capabilities, this.summary, this.heatmap, this.top, this.hosts, this.activity];
+    const panels = [
+      this.me,
+      this.capabilities,
+      this.summary,
+      this.heatmap,
+      this.top,
+      this.breakdown,
+      this.hosts,
+      this.activity,
+    ];
     if (!panels.some((panel) => panel.error instanceof HubError && panel.error.status === 401)) return false;
     this.#leave();
     return true;
@@ -146,6 +163,7 @@ export class Dashboard {
   #leave(): void {
     this.stop();
     this.signedOut = true;
-    for (const panel of [this.me, this.summary, this.heatmap, this.top, this.hosts, this.activity]) panel.clear();
+    for (const panel of [this.me, this.summary, this.heatmap, this.top, this.breakdown, this.hosts, this.activity])
+      panel.clear();
   }
 }

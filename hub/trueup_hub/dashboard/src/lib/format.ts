@@ -27,6 +27,14 @@ export function exact(value: number | null, locale?: string): string {
   return value === null ? UNKNOWN : numberFormat({ maximumFractionDigits: 2 }, locale).format(value);
 }
 
+/** For an axis, whose numbers are round: 10M, not 10.0M. */
+export function brief(kind: Kind, value: number, locale?: string): string {
+  const options: Intl.NumberFormatOptions = { notation: "compact", maximumSignificantDigits: 3 };
+  if (kind !== "money") return numberFormat(options, locale).format(value);
+  const dollars = { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" } as const;
+  return numberFormat({ ...options, ...dollars }, locale).format(value / 1e6);
+}
+
 /** Microdollars as dollars; a fraction of a cent keeps the digits that make it more than zero. */
 export function dollars(micros: number | null, locale?: string): string {
   if (micros === null) return UNKNOWN;
@@ -66,6 +74,12 @@ export function percent(part: number, whole: number, locale?: string): string {
     return `${numberFormat({ minimumFractionDigits: 1, maximumFractionDigits: 1 }, locale).format(Math.floor(share * 10) / 10)} %`;
   if (part > 0 && share < 1) return "< 1 %";
   return `${exact(Math.floor(share), locale)} %`;
+}
+
+/** A part of a whole, 0 to 1, rounded to what adds up best. */
+export function share(part: number, locale?: string): string {
+  if (part > 0 && part < 0.005) return "< 1 %";
+  return `${exact(Math.round(part * 100), locale)} %`;
 }
 
 /** How well a sum is known, in words: what share of the requests reported it, and how exactly. */

@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { tickName, tickPositions } from "./axis";
-import { short, type Kind } from "./format";
+import { brief, type Kind } from "./format";
 import { stack, type Chart } from "./series";
 
 export interface PlotOptions {
@@ -64,7 +64,7 @@ export function plot(target: HTMLElement, options: PlotOptions): uPlot {
           gap: 6,
           space: 44,
           grid: { stroke: colour("--line"), width: 1 },
-          values: (_, at) => at.map((value) => short(kind, value)),
+          values: (_, at) => at.map((value) => brief(kind, value)),
         },
       ],
       series: [{}, ...series],

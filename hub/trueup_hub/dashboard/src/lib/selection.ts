@@ -4,7 +4,7 @@ import { GRANULARITIES, isDay, PRESETS, type Granularity, type Preset } from "./
 import { metricName } from "./metrics";
 import type { Capabilities } from "./types";
 
-export const GROUPS = ["model", "harness", "host", "project"] as const;
+export const GROUPS = ["model", "harness", "provider", "project", "host"] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** Filters that the API takes as they are; the page shows them and can remove them. */
@@ -16,7 +16,8 @@ export interface Selection {
   from: string | null;
   to: string | null;
   timezone: string | null; // null = the hub's
-  groupBy: Group;
+  groupBy: Group; // series of the chart
+  by: Group; // parts of the breakdown
   granularity: Granularity | null; // null = what suits the range
   chart: string;
   heatmap: string;
@@ -30,6 +31,7 @@ export const DEFAULTS: Selection = {
   to: null,
   timezone: null,
   groupBy: "model",
+  by: "project",
   granularity: null,
   chart: "total_tokens",
   heatmap: "total_tokens",
@@ -65,6 +67,7 @@ export function readSelection(query: string): Read {
   const selection: Selection = structuredClone(DEFAULTS);
   selection.range = oneOf("range", "date range", PRESETS, DEFAULTS.range, "everything") ?? DEFAULTS.range;
   selection.groupBy = oneOf("group_by", "grouping", GROUPS, DEFAULTS.groupBy, "models") ?? DEFAULTS.groupBy;
+  selection.by = oneOf("by", "dimension", GROUPS, DEFAULTS.by, "projects") ?? DEFAULTS.by;
   selection.granularity = oneOf("granularity", "step", GRANULARITIES, null, "the step that suits the range");
   for (const end of ["from", "to"] as const) {
     const value = given.get(end);
@@ -96,6 +99,7 @@ export function writeSelection(selection: Selection): string {
   } else if (selection.range !== DEFAULTS.range) query.set("range", selection.range);
   if (selection.timezone) query.set("timezone", selection.timezone);
   if (selection.groupBy !== DEFAULTS.groupBy) query.set("group_by", selection.groupBy);
+  if (selection.by !== DEFAULTS.by) query.set("by", selection.by);
   if (selection.granularity) query.set("granularity", selection.granularity);
   for (const panel of ["chart", "heatmap", "top"] as const) {
     if (selection[panel] !== DEFAULTS[panel]) query.set(panel, selection[panel]);

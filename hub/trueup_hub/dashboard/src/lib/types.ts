@@ -69,6 +69,18 @@ export interface Heatmap extends Ranged {
   levels: Record<"l1" | "l2" | "l3" | "l4", number | null>; // from which value on a day has at least this level
 }
 
+export interface Breakdown extends Ranged {
+  by: string;
+  rows: {
+    key: string | null;
+    label: string | null;
+    events: number;
+    totals: Totals;
+    coverage: Coverages;
+    share: number | null; // of all total_tokens
+  }[];
+}
+
 export interface TopSession {
   id: string; // the hub's
   session_id: string | null; // the harness's own
