@@ -165,3 +165,12 @@ def message_key(n: int | str) -> bytes:
 def put_events(ledger: Ledger, numbers: Iterable[int], **fields: Any) -> None:
     for n in numbers:
         ledger.put(event_key(n), event(n, **fields))
+
+
+async def empty(db: Database) -> None:
+    """Forget everything but terms and hosts."""
+    await db.execute(
+        "TRUNCATE ledgers, batches, rejections, events, event_owners, event_claims, messages, sessions, session_owners,"
+        " usage_slots, session_slots, usage_days, activity_slots"
+    )
+    db.caches.pop("precedence", None)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from ledgers import Ledger, add_host, event, event_key, message, message_key, session
+from ledgers import Ledger, add_host, empty, event, event_key, message, message_key, session
 from trueup_hub.db import Database
 from trueup_hub.ingest.verify import verify
 from trueup_shared import keys, wire
@@ -225,7 +225,5 @@ async def test_any_order_of_arrival_ends_in_the_same_counted_rows_and_rollups(
             await ledgers[index].push()
         assert await verify(db) == {}
         ends.append(await db.fetch(f"SELECT {columns} FROM usage_slots ORDER BY 1, 2"))
-        await db.execute("TRUNCATE ledgers, events, event_owners, event_claims, sessions, session_owners, batches")
-        await db.execute("TRUNCATE usage_slots, session_slots, usage_days, activity_slots")
-        db.caches.pop("precedence")
+        await empty(db)
     assert all(end == ends[0] for end in ends)
