@@ -65,6 +65,8 @@ def _translated() -> Iterator[None]:
         yield
     except _WRONG as error:
         raise DatabaseUnavailable(f"database: {error}") from error
+    except asyncpg.QueryCanceledError as error:
+        raise Busy("The database took too long.", 5) from error
     except _UNREACHABLE as error:
         raise DatabaseUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
 

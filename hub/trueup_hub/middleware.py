@@ -19,7 +19,8 @@ from trueup_shared import logs
 
 log = structlog.get_logger()
 
-Need = Literal["nobody", "viewer", "admin", "host"]  # whom a route lets in; nobody = no credentials needed
+# whom a route lets in; nobody = no credentials needed, anybody = whoever has some
+Need = Literal["nobody", "viewer", "admin", "host", "anybody"]
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UNCHECKED_HOST = ("/healthz", "/readyz")  # probes call by address; nothing is told there
@@ -156,7 +157,8 @@ def _check_scope(need: Need, caller: Caller | None) -> Caller:
             "A valid token, session or host credential is needed.",
             headers={"WWW-Authenticate": 'Bearer realm="trueup"'},
         )
-    allowed = {"viewer": ("viewer", "admin"), "admin": ("admin",), "host": ("host",)}[need]
+    viewers, everybody = ("viewer", "admin"), ("viewer", "admin", "host")
+    allowed = {"viewer": viewers, "admin": ("admin",), "host": ("host",), "anybody": everybody}[need]
     if caller.scope not in allowed:
         raise Problem(403, "forbidden", f"This needs {need} rights; the {caller.by} given has {caller.scope} rights.")
     return caller

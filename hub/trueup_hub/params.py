@@ -114,7 +114,7 @@ class Query:
         zone = self.text("timezone")
         asked = {name: self.several(name) for name in DIMENSIONS}
         filters = {name: values for name, values in asked.items() if values is not None}
-        return Common(first, last, zone_of(default_zone if zone is None else zone), filters)
+        return Common(first, last, ZoneInfo(default_zone) if zone is None else zone_of(zone), filters)
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -26,7 +26,7 @@ ROUTES = (
     Route("GET", f"{_API}/hosts", hosts.get_hosts, "viewer"),
     Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer"),
     Route("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin"),
-    Route("GET", f"{_API}/capabilities", analytics.get_capabilities, "viewer"),
+    Route("GET", f"{_API}/capabilities", analytics.get_capabilities, "anybody"),
     Route("GET", f"{_API}/trust", analytics.get_trust, "viewer"),
     Route("GET", f"{_API}/analytics/summary", analytics.get_analytics_summary, "viewer"),
     Route("GET", f"{_API}/analytics/activity", analytics.get_analytics_activity, "viewer"),
@@ -48,4 +48,8 @@ ROUTES = (
 
 def add_routes(app: web.Application) -> None:
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, guarded(route.need, route.handler, stream=route.stream))
+        handler = guarded(route.need, route.handler, stream=route.stream)
+        if route.method == "GET" and not route.stream:
+            app.router.add_get(route.path, handler)  # HEAD too: probes use it
+        else:
+            app.router.add_route(route.method, route.path, handler)

@@ -58,6 +58,7 @@ async def test_a_summary_says_what_was_used_and_how_well_that_is_known(ask: Aske
     found = await ask("analytics/summary")
     assert (found["from"], found["to"], found["timezone"]) == ("2026-11-03", "2026-11-06", "UTC")
     totals, coverage = found["totals"], found["coverage"]
+    assert found["events"] == 4
     assert (totals["input_tokens"], totals["output_tokens"], totals["undivided_tokens"]) == (100, 10, 50)
     assert (totals["total_tokens"], totals["unpriced_tokens"]) == (160, 50)
     assert totals["cache_read_tokens"] is None

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from hub_client import API, HubClient, problem
+from hub_client import API, HubClient, bearer, problem
 from trueup_hub.capabilities import METRICS_BY_ENDPOINT
 from trueup_shared.metrics import COUNTERS, METRICS
 from trueup_shared.wire import PROTOCOL
@@ -31,6 +31,12 @@ async def test_everything_that_the_hub_can_do_is_named(hub: HubClient, headers: 
         metric.name: metric.additive for metric in METRICS
     }
     assert {name for names in found["metrics"].values() for name in names} <= {metric.name for metric in METRICS}
+
+
+async def test_agents_may_ask_too_and_nobody_else_without_credentials(hub: HubClient) -> None:
+    enrolled = await hub.host()
+    assert (await capabilities(hub, bearer(enrolled.credential)))["protocols"] == [PROTOCOL, PROTOCOL]
+    await problem(await hub.http.get(f"{API}/capabilities"), 401, "unauthorized")
 
 
 async def test_every_metric_that_is_named_is_answered_and_every_other_is_refused(hub: HubClient, headers) -> None:

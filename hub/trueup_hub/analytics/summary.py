@@ -51,6 +51,7 @@ class MostActive(Struct, frozen=True, kw_only=True):
 class Summary(Reply, frozen=True, kw_only=True):
     """Peaks, active sessions and days, averages and medians are not additive. The flat names are agentsview's."""
 
+    events: int
     totals: Totals
     coverage: dict[str, Coverage]
     unpriced_tokens: int
@@ -78,6 +79,7 @@ async def summary(db: "Database", common: Common) -> Summary:
         [sessions] = await scope.fetch("analytics", "sessions_figures")
         [messages] = await scope.fetch("analytics", "messages_figures")
         return Summary(
+            events=used["n"] if used else 0,
             totals=totals,
             coverage=coverage_of(used),
             unpriced_tokens=totals.unpriced_tokens,

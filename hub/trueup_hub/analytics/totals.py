@@ -50,11 +50,12 @@ class Totals(Struct, frozen=True, kw_only=True, gc=False):
 
 
 COUNTS = ("messages", "user_messages", "tool_calls", "sessions")
-_SUMS = (*ADDITIVE_COUNTERS, "total_tokens")
 _COLUMNS = tuple((name, f"s_{name}", f"r_{name}") for name in ADDITIVE_COUNTERS)
 _PARTS = tuple(f"r_{name}" for name in TOTAL_PARTS)
 _COVERED = tuple((name, f"r_{name}", f"l_{name}", f"d_{name}") for name in (*COUNTERS, "total_tokens"))
-_NO_COUNTS: Row = dict.fromkeys(COUNTS, 0)
+_NO_COUNTS: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+_UNKNOWN: dict[str, Any] = dict.fromkeys(Totals.__struct_fields__) | _NO_COUNTS | {"unpriced_tokens": 0}
+_NO_TOTALS = Totals(**_UNKNOWN)
 
 _PEAK = "max_context_tokens"
 _ADDED = tuple(name for name in MEASURES if name != _PEAK)
@@ -97,17 +98,12 @@ def microusd(nanousd: int) -> int:
 
 def totals_of(usage: Row | None, counts: Row | None) -> Totals:
     """`usage`: sums of a usage rollup, `counts`: of activity_slots; None = nothing there."""
-    counts = counts or _NO_COUNTS
-    shown: dict[str, Any] = {name: counts[name] for name in COUNTS}
+    if usage is None and counts is None:
+        return _NO_TOTALS
+    shown: dict[str, Any] = {name: counts[name] for name in COUNTS} if counts else _NO_COUNTS
     if usage is None:
-        return Totals(
-            **shown | dict.fromkeys(_SUMS),
-            cost_microusd=None,
-            reported_cost_microusd=None,
-            reported_credits=None,
-            unpriced_tokens=0,
-        )
-    shown |= {name: usage[s] if usage[r] else None for name, s, r in _COLUMNS}
+        return Totals(**_UNKNOWN | shown)
+    shown = shown | {name: usage[s] if usage[r] else None for name, s, r in _COLUMNS}
     return Totals(
         **shown,
         total_tokens=_total(usage),
