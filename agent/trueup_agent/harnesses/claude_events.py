@@ -79,11 +79,6 @@ def _key(identity: Identity) -> tuple[bytes, str]:
     return keys.event_key(HARNESS, *identity), _encode_text((HARNESS, *identity)).decode()
 
 
-@lru_cache(maxsize=256)
-def _family(of: Identity) -> bytes:
-    return keys.key("family", HARNESS, *of)
-
-
 class Events:
     """Snapshots of requests since the last `take`; those of one request are folded where that loses nothing."""
 
@@ -94,7 +89,9 @@ class Events:
     def take(self) -> list[EventRecord]:
         return [*self._folded.values(), *self._loose]
 
-    def read(self, line: Line, message: Message, of_message: Identity | None) -> tuple[bytes | None, str | None]:
+    def read(
+        self, line: Line, message: Message, of_message: Identity | None, message_key: bytes
+    ) -> tuple[bytes | None, str | None]:
         """Key of the event that the line shows, else None; and the reason why its usage could not be taken."""
         usage = read_part(message.usage, Usage)
         if usage is None:
@@ -105,20 +102,25 @@ class Events:
         if line.at is None:
             return None, "usage_without_time"
         identity = identity_of_line(line) if of_message is None else (*of_message, text(line.record.request_id))
-        # Only an id that a provider made tells copies of one message from others.
-        family = of_message if of_message is not None and len(of_message) == 1 else None
-        event = _event(line, identity, family, usage, counters, message.model)
-        event.reported_cost = reported_cost(line.record.cost_usd)
-        if event.reported_cost is not None:
-            event.reported_cost_unit, event.reported_cost_status = "usd", "reported"
-        event.raw_usage = _raw_usage(message.usage)
-        self._add(event)
+        # Requests of one message are a family, if a provider made its id: a gateway's may name another message too.
+        family = message_key if of_message is not None and len(of_message) == 1 else None
+        rank = _rank(line, family)
+        cost, raw = reported_cost(line.record.cost_usd), _raw_usage(message.usage)
+        key, _ = _key(identity)
+        seen = self._folded.get((key, line.session.key, line.copy))
+        if seen is None or cost is not None or not _grow(seen, line, usage, counters, message.model, rank, raw):
+            event = _event(line, identity, family, rank, usage, counters, message.model)
+            if cost is not None:
+                event.reported_cost, event.reported_cost_unit, event.reported_cost_status = cost, "usd", "reported"
+            event.raw_usage = raw
+            self._add(event)
         advisors = [entry for entry in usage.iterations or () if entry.type == ADVISOR]
         for number, entry in enumerate(advisors):  # calls to another model: events of their own
             suffix = (ADVISOR, str(number))
             counters = read_counters(entry, message.stop_reason is not None)
-            self._add(_event(line, identity + suffix, family and family + suffix, entry, counters, entry.model))
-        return event.key, None
+            of_family = keys.key("family", HARNESS, *identity[:1], *suffix) if family is not None else None
+            self._add(_event(line, identity + suffix, of_family, rank, entry, counters, entry.model))
+        return key, None
 
     def _add(self, event: EventRecord) -> None:
         slot = (event.key, event.session_key, event.copy)
@@ -132,11 +134,16 @@ class Events:
 
 
 def _event(
-    line: Line, identity: Identity, family: Identity | None, usage: Usage, counters: Counters, model: str | None
+    line: Line,
+    identity: Identity,
+    family: bytes | None,
+    rank: int,
+    usage: Usage,
+    counters: Counters,
+    model: str | None,
 ) -> EventRecord:
     session = line.session
     name, provider = model_and_provider(model)
-    is_sidechain = line.copy == SIDECHAIN or bool(line.record.is_sidechain)
     assert line.at is not None
     key, preimage = _key(identity)
     return EventRecord(
@@ -157,18 +164,63 @@ def _event(
         output_tokens=counters.output_tokens,
         context_tokens=counters.context_tokens,
         lower_bounds=counters.lower_bounds,
-        web_searches=counter(usage.server_tool_use.web_search_requests) if usage.server_tool_use else None,
-        family=_family(family) if family is not None else None,
-        # Main chain before sidechain, with a request id before without (only within a family).
-        rank=(2 if is_sidechain else 0) + (not line.record.request_id) if family is not None else 0,
+        web_searches=_web_searches(usage),
+        family=family,
+        rank=rank,
         copy=line.copy,
         session_started=session.precedence(line.copy),
         identity=preimage,
     )
 
 
+def _web_searches(usage: Usage) -> int | None:
+    return counter(usage.server_tool_use.web_search_requests) if usage.server_tool_use is not None else None
+
+
+def _rank(line: Line, family: bytes | None) -> int:
+    """Within a family: main chain before sidechain, with a request id before without."""
+    if family is None:
+        return 0
+    is_sidechain = line.copy == SIDECHAIN or line.record.is_sidechain
+    return (2 if is_sidechain else 0) + (not line.record.request_id)
+
+
 def _raw_usage(usage: Raw) -> bytes | None:
     return bytes(usage) if len(usage) <= MAX_RAW_USAGE else None
+
+
+def _grow(
+    seen: EventRecord, line: Line, usage: Usage, counters: Counters, model: str | None, rank: int, raw: bytes | None
+) -> bool:
+    """What `fold` does, without a new record, for the usual next line of a message: more output, all else the same."""
+    output = counters.output_tokens
+    if (
+        output is None
+        or seen.output_tokens is None
+        or output <= seen.output_tokens
+        or line.at is None
+        or line.quality != seen.time_quality
+        or seen.reported_cost is not None
+        or raw is None
+        or counters.input_tokens != seen.input_tokens
+        or counters.cache_read_tokens != seen.cache_read_tokens
+        or counters.cache_write_tokens != seen.cache_write_tokens
+        or counters.cache_write_1h_tokens != seen.cache_write_1h_tokens
+        or counters.context_tokens != seen.context_tokens
+        or model != seen.model
+        or usage.service_tier != seen.service_tier
+        or usage.speed != seen.speed
+        or _web_searches(usage) != seen.web_searches
+        or line.session.project_path != seen.project_path
+        or line.session.precedence(line.copy) != seen.session_started
+        or rank != seen.rank
+    ):
+        return False
+    seen.at = line.at
+    seen.output_tokens = output
+    seen.lower_bounds &= counters.lower_bounds
+    seen.raw_usage = raw
+    return True
 
 
 def fold(a: EventRecord, b: EventRecord) -> EventRecord | None:

@@ -151,17 +151,16 @@ class ClaudeParser:
         """A message of the model, or one block of it."""
         record, message = line.record, line.record.message or Message()
         message_id = text(message.id)
-        identity = identity_of_message(line, message_id) if message_id is not None else None
-        event_key, reason = self._events.read(line, message, identity)
-        if reason is not None:
-            self._skip(reason)
-        if identity is None:
+        if message_id is None:
             row = self._entry(line, "assistant", talk.assistant_kind(record))
-            group = Group(row.key, row.kind, model_and_provider(message.model)[0], event_key)
+            group = Group(row.key, row.kind, model_and_provider(message.model)[0])
+            group.event_key = self._event(line, message, None, row.key)
             talk.add_line(group, None, message.content)
             self._finish(row, group)
             return
+        identity = identity_of_message(line, message_id)
         token, group = self._group(line, message, identity)
+        event_key = self._event(line, message, identity, group.key)
         if group.event_key is None:
             group.event_key = event_key
         talk.add_line(group, text(record.uuid), message.content)
@@ -174,8 +173,15 @@ class ClaudeParser:
             row.at = line.at
         row.project_path = line.session.project_path
 
+    def _event(self, line: Line, message: Message, of_message: Identity | None, message_key: bytes) -> bytes | None:
+        key, reason = self._events.read(line, message, of_message, message_key)
+        if reason is not None:
+            self._skip(reason)
+        return key
+
     def _group(self, line: Line, message: Message, identity: Identity) -> tuple[str, Group]:
-        token = f"{line.copy}\0{line.session.id}\0" + "\0".join(part or "" for part in identity)
+        names = identity[0] if len(identity) == 1 else "\0".join(part or "" for part in identity)
+        token = f"{line.copy}\0{line.session.id}\0{names}"
         group = self._groups.pop(token, None)
         if group is None:
             if (stale := self._open.pop(token, None)) is not None:
