@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -11,6 +12,8 @@ from functools import partial
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 from msgspec import Struct
 
 from trueup_hub.admission import Admission
@@ -30,6 +33,14 @@ from trueup_shared.settings import SettingError
 from trueup_shared.wire import MAX_BODY_BYTES
 
 log = structlog.get_logger()
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """A request that is not HTTP is answered with 400 by aiohttp; it is no error of the hub, to be logged as one."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+server_logger.addFilter(_is_ours)
 
 
 class Hub(Struct, frozen=True):

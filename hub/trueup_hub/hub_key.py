@@ -30,12 +30,20 @@ class Credential(Struct, frozen=True):
     secret_hash: bytes  # by which a repeated enrolment is recognised
 
 
+def make_folder(folder: Path) -> None:
+    """`hub/` of a data directory, for its owner alone. Root's lets others pass: its PostgreSQL runs as another user."""
+    for path in (folder.parent, folder):
+        if not path.exists():
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o711 if os.geteuid() == 0 else 0o700)  # mkdir obeys the umask
+
+
 def load_or_make_key(folder: Path, given: str | None) -> bytes:
     """32 bytes from the setting, else from `hub.key` in `folder`, made on first use with mode 0600."""
     if given is not None:
         return bytes.fromhex(given)
     path = folder / "hub.key"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     if not path.exists():
         _write_new(path, secrets.token_hex(32))
     try:
@@ -118,7 +126,7 @@ class Revocations:
     def add(self, host_id: UUID) -> None:
         if host_id in self:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._path.parent)
         with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
             file.write(f"{host_id}\n")
             file.flush()

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_hub.errors import AlreadyRunning
+from trueup_hub.hub_key import make_folder
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -27,7 +28,7 @@ class Running(Struct, frozen=True, kw_only=True):
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[Callable[[Running], None]]:
     """Hold `folder` (hub/ of a data directory); the function given says where the hub is reached. AlreadyRunning."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     descriptor = os.open(folder / "running", os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         try:

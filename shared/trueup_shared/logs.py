@@ -15,6 +15,20 @@ ERROR = "error"
 REQUEST = "request"
 
 
+class _Libraries(logging.Handler):
+    """What libraries log, as one of our lines. The traceback of a warning is noise; that of an error is not."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        structlog.get_logger().log(
+            record.levelno,
+            record.getMessage(),
+            library=record.name,
+            **({ERROR: f"{type(error).__name__}: {error}"} if error is not None else {}),
+            **({"exc_info": error} if error is not None and record.levelno >= logging.ERROR else {}),
+        )
+
+
 def set_up(verbose: bool) -> None:
     """Key-value lines in colour on a terminal, JSON lines elsewhere."""
     terminal = sys.stderr.isatty()
@@ -30,3 +44,4 @@ def set_up(verbose: bool) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)

@@ -94,6 +94,20 @@ async def test_a_request_that_takes_too_long_is_given_up(aiohttp_client: Any) ->
     await problem(response, 503, "timeout")
 
 
+async def test_a_query_that_takes_too_long_is_given_up(aiohttp_client: Any, database_url: str) -> None:
+    db = await Database.open(database_url, query_timeout=0.05)
+
+    async def slow(request: web.Request) -> web.Response:
+        await db.fetch("SELECT pg_sleep(9)")
+        raise AssertionError
+
+    client = await with_route(aiohttp_client, slow)
+    try:
+        await problem(await client.get("/try"), 503, "busy")
+    finally:
+        await db.close()
+
+
 async def test_every_response_has_the_security_headers(hub: HubClient) -> None:
     for path in ("/", "/healthz", f"{API}/hosts", "/login?code=x"):
         headers = (await hub.http.get(path)).headers
@@ -149,6 +163,7 @@ async def test_built_files_are_served_and_every_view_is_the_dashboard(
 
 async def test_a_hub_that_stops_is_alive_but_not_ready(hub: HubClient) -> None:
     assert await (await hub.http.get("/readyz")).text() == "ready\n"
+    assert (await hub.http.head("/readyz")).status == 200
     hub.http.app[STOPPING].set()  # type: ignore[union-attr]
     assert (await hub.http.get("/healthz")).status == 200
     await problem(await hub.http.get("/readyz"), 503, "stopping")

@@ -22,7 +22,7 @@ from trueup_hub.migrate import migrate
 from trueup_hub.running import claimed, running_hub
 from trueup_hub.settings import HubSettings, check
 from trueup_shared import settings as shared_settings
-from trueup_shared.cli import Failure, Globals, WrongUsage
+from trueup_shared.cli import Failure, Globals, WrongUsage, set_up_logs
 from trueup_shared.settings import SettingError
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """What the hub raises on purpose becomes one line and an exit status of interface.md."""
+    set_up_logs()
     try:
         yield
     except SettingError as error:

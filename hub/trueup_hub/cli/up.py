@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
+import msgspec
 from msgspec import Struct
 
 from trueup_hub.app import Hub, serving, watched
@@ -18,6 +19,7 @@ from trueup_hub.children import child, run_to_end
 from trueup_hub.cli.loading import data_dir_of, load_settings, run_until_signal
 from trueup_hub.enrolment import make_enroll_code
 from trueup_hub.running import Running, claimed, wait_until_free
+from trueup_hub.settings import HubSettings
 from trueup_shared.cli import Globals
 
 _NAME = "trueup up"  # of its access token; the one of an earlier start is revoked
@@ -60,7 +62,7 @@ def up(given: Globals, port: int | None, demo: bool, no_browser: bool, as_json: 
 
 async def _run(given: Globals, data_dir: Path, asked: _Asked, stopping: asyncio.Event) -> None:
     """Start order: our data directory, demo logs, hub, agents, page. Stop order: agents, hub, PostgreSQL."""
-    settings = load_settings(given, data_dir, port=asked.port, host="127.0.0.1")
+    settings = _for_this_machine(load_settings(given, data_dir, port=asked.port, host="127.0.0.1"))
     with claimed(settings.hub_dir) as tell:
         agents = await _demo_agents(data_dir) if asked.demo else [Agent(data_dir=data_dir)]
         async with serving(settings, stopping) as hub, contextlib.AsyncExitStack() as stack:
@@ -73,6 +75,13 @@ async def _run(given: Globals, data_dir: Path, asked: _Asked, stopping: asyncio.
             wait = await stack.enter_async_context(watched(vital, stopping))
             await _tell_user(hub, data_dir, asked)
             await wait()
+
+
+def _for_this_machine(settings: HubSettings) -> HubSettings:
+    """What a file or the environment says for a hub that others reach does not count here."""
+    return msgspec.structs.replace(
+        settings, database_url=None, public_url=None, allowed_hosts=(), tls_cert=None, tls_key=None
+    )
 
 
 async def _demo_agents(data_dir: Path) -> list[Agent]:
