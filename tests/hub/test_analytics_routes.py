@@ -182,7 +182,7 @@ NONSENSE: list[tuple[str, dict[str, str], str, str]] = [
         "analytics/activity",
         {"granularity": "hour", "from": "2020-01-01", "to": "2030-01-01"},
         "too_many_points",
-        "40000",
+        "20000",
     ),
     ("sessions", {"cursor": "!"}, "bad_parameter", "is not a cursor"),
     ("sessions", {"sort": "name"}, "bad_parameter", "use one of started_at"),

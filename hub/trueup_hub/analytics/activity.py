@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trueup_hub.db import Database
 
 GROUPS = DIMENSIONS
-MAX_POINTS = 40_000  # about 50 MB of JSON; narrower questions have answers that a page can draw
+MAX_POINTS = 20_000  # of 1.4 kB each; narrower questions have answers that a page can draw
 
 
 class Point(Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from trueup_hub.analytics.buckets import Buckets, buckets
 from trueup_hub.analytics.scope import Scope, open_scope
-from trueup_hub.analytics.totals import NO_COVERAGE, Coverage, columns_of, coverage_of_metric, value_of
+from trueup_hub.analytics.totals import Coverage, columns_of, coverage_of_metric, value_of
 from trueup_hub.params import Common
 from trueup_hub.trust import Reply, trust_of
 from trueup_shared.metrics import METRIC, METRICS, Metric
@@ -68,17 +68,19 @@ async def heatmap(db: "Database", common: Common, metric: str) -> Heatmap:
 async def _values(scope: Scope, days: Buckets, metric: Metric) -> list[tuple[int | None, Coverage]]:
     """The metric of each day, and of how many events it is known."""
     slots = range(len(days.starts))
-    if metric.name == "active_sessions":
-        found = {
-            row["bucket"]: row["active_sessions"] for row in await scope.fetch("analytics", metric.name, days.bounds)
-        }
-        return [(found.get(day, 0), NO_COVERAGE) for day in slots]
     if metric.kind == "count":
-        counts = await scope.counts(days)
-        return [(counts[day, 0][metric.name] if (day, 0) in counts else 0, NO_COVERAGE) for day in slots]
+        counts = await _counts(scope, days, metric.name)
+        known = [counts.get(day, 0) for day in slots]
+        return [(value, Coverage(value, value, 0, 0)) for value in known]  # what is counted is all known
     usage = await scope.usage(days, columns=columns_of(metric))
     rows = [usage.get((day, 0)) for day in slots]
     return [(value_of(metric, row), coverage_of_metric(metric, row)) for row in rows]
+
+
+async def _counts(scope: Scope, days: Buckets, name: str) -> dict[int, int]:
+    if name == "active_sessions":
+        return dict(await scope.fetch("analytics", "active_sessions", days.bounds))
+    return {day: row[name] for (day, _), row in (await scope.counts(days)).items()}
 
 
 def thresholds(positive: list[int]) -> tuple[int, ...] | None:
