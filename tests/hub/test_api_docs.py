@@ -1,0 +1,24 @@
+import re
+from pathlib import Path
+
+from trueup_hub.capabilities import METRICS_BY_ENDPOINT
+from trueup_hub.params import COMMON
+from trueup_hub.routes import ROUTES
+
+API = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
+
+
+def test_every_route_of_the_api_is_documented_and_every_documented_one_exists() -> None:
+    documented = set(re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`]*)`", API))
+    routes = {f"{route.method} {route.path.removeprefix('/api/v1')}" for route in ROUTES if "/api/v1" in route.path}
+    people_and_pages = {"POST /login", "POST /logout", "GET /me"}
+    assert documented - routes == set()
+    assert routes - documented <= people_and_pages
+
+
+def test_every_common_parameter_is_documented() -> None:
+    assert all(f"`{name}`" in API for name in COMMON)
+
+
+def test_every_endpoint_with_metrics_is_documented() -> None:
+    assert all(f"/{name}`" in API for name in METRICS_BY_ENDPOINT)
