@@ -24,6 +24,7 @@ from trueup_agent.collect import HeldLines, ScanResult, collect_paths, scan
 from trueup_agent.discover import RootArg, watched_folders
 from trueup_agent.errors import WorkerDied
 from trueup_agent.ledger import Ledger
+from trueup_agent.memory import give_back_memory
 from trueup_agent.notify import Notifier
 from trueup_agent.push.forever import Pusher, PushState
 from trueup_agent.push.heartbeat import Heartbeats
@@ -162,6 +163,7 @@ class Daemon:
         except WorkerDied as error:
             log.warning("scan_failed", **{logs.ERROR: str(error)})
             self._scan_error = str(error)
+        await give_back_memory(self._ledger)
 
     async def _scan(self, roots: list[RootArg] | None, tell: control.Tell) -> ScanResult:
         def progress(done: int, of: int) -> None:

@@ -1,6 +1,5 @@
 """`trueup agent`: read this machine's logs into its ledger, once or as a daemon, and enrol it at a hub."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 import click
 import msgspec
 
-from trueup_agent import collect
-from trueup_agent.cli import pg, start
+from trueup_agent import glance
+from trueup_agent.cli import start
 from trueup_agent.cli.progress import bar
-from trueup_agent.collect import ScanResult
 from trueup_agent.discover import RootArg, parse_root
+from trueup_agent.glance import ScanResult
 from trueup_agent.settings import Loaded
-from trueup_shared.cli import Globals, WrongUsage
+from trueup_shared.cli import Globals, WrongUsage, set_up_logs
 
 
 @click.group()
@@ -36,9 +35,12 @@ def run(given: Globals, once: bool, as_json: bool) -> None:
 
 
 def _run_daemon(loaded: Loaded) -> None:
+    import asyncio
+
     from trueup_agent import daemon
     from trueup_agent.notify import Notifier
 
+    set_up_logs()
     watchdog = os.environ.get("WATCHDOG_USEC", "")
     notifier = Notifier(os.environ.get("NOTIFY_SOCKET"), int(watchdog) / 1e6 if watchdog.isdigit() else None)
     with start.one_line():
@@ -49,6 +51,7 @@ def _run_daemon(loaded: Loaded) -> None:
 
 
 def _run_once(loaded: Loaded, as_json: bool) -> None:
+    from trueup_agent.cli import pg
     from trueup_agent.credential import load_host
 
     scanned = start.run(_scan(loaded, None))
@@ -77,7 +80,11 @@ def _run_once(loaded: Loaded, as_json: bool) -> None:
 def scan(given: Globals, roots: tuple[str, ...], as_json: bool) -> None:
     """One pass over all logs, newest first, into the ledger."""
     loaded = start.load(given)
-    result = start.run(_scan(loaded, _roots(roots)))
+    named = _roots(roots)
+    with start.one_line():
+        result = glance.nothing_new(loaded, named)
+    if result is None:
+        result = start.run(_scan(loaded, named))
     if as_json:
         start.print_json(result)
     else:
@@ -91,7 +98,7 @@ def _roots(given: tuple[str, ...]) -> list[RootArg] | None:
 
 async def _scan(loaded: Loaded, roots: list[RootArg] | None) -> ScanResult:
     """Here, or inside the daemon."""
-    from trueup_agent import control
+    from trueup_agent import collect, control
     from trueup_agent.daemon import ScanRequest
 
     with bar("Reading logs", "bytes") as show:

@@ -1,8 +1,6 @@
 """What the agent's commands have in common: settings, errors as one line, signals, the way to the ledger's writer."""
 
-import asyncio
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -10,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
-import structlog
 
 from trueup_agent import errors, settings
 from trueup_agent.settings import Loaded
-from trueup_shared.cli import Failure, Globals, HubUnreachable, WrongUsage
+from trueup_shared import settings as shared_settings
+from trueup_shared.cli import Failure, Globals, HubUnreachable, WrongUsage, set_up_logs
 from trueup_shared.settings import SettingError
 
 T = TypeVar("T")
@@ -25,8 +23,7 @@ WAIT_SECONDS = 60.0
 
 def load(given: Globals, **flags: Any) -> Loaded:
     """The settings as flags, environment and file give them. Exit status 2 when one is wrong."""
-    user = os.getuid() if hasattr(os, "getuid") else None
-    data_dir = given.data_dir or settings.default_data_dir(sys.platform, user)
+    data_dir = given.data_dir or shared_settings.default_data_dir()
     try:
         return settings.load(data_dir.expanduser(), given.config, os.environ, flags)
     except SettingError as error:
@@ -48,7 +45,11 @@ def one_line() -> Iterator[None]:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work. The first signal stops it between two transactions, a second one at once."""
+    import asyncio
+
     from trueup_agent.daemon import stopped_by_signals
+
+    set_up_logs()
 
     async def main() -> T:
         task = asyncio.ensure_future(work)
@@ -67,6 +68,8 @@ async def with_ledger(loaded: Loaded, here: Callable[[Any], Awaitable[T]], there
 
     Waits for another command that is at it. Raises LedgerBusy when that takes longer than a minute.
     """
+    import asyncio
+
     from trueup_agent.control import NoDaemon
     from trueup_agent.ledger import Ledger
 
@@ -109,5 +112,7 @@ def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
         error = error.exceptions[0]
     if isinstance(error, errors.AgentError):
         return error
+    import structlog
+
     structlog.get_logger().error("task_died", exc_info=error)
     return Failure(f"the agent stopped because a task of it failed: {type(error).__name__}: {error}")

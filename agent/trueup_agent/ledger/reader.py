@@ -77,6 +77,11 @@ class LedgerReader:
         """harness -> rows of sessions, messages, events."""
         return {row[0]: row[1:] for row in self.query("SELECT harness, sessions, messages, events FROM harnesses")}
 
+    def version(self, harness: str) -> int:
+        """Data version that all its rows were derived by, but those flagged as old."""
+        [[version]] = self.query("SELECT version FROM harnesses WHERE harness = ?", (harness,))
+        return int(version)
+
     def pending(self, acked_seq: int) -> int:
         """Rows and tombstones that the hub has not acknowledged."""
         tables = ("sessions", "messages", "events", "tombstones")

@@ -24,10 +24,11 @@ class BatchSize:
 
     SLOW_SECONDS = 10.0
     QUICK_SECONDS = 2.0
+    MOST_ROWS = 8_000  # more is no faster, and two batches are in memory at a time
 
     def __init__(self, rows: int = 4_000) -> None:
         self.rows = rows
-        self._most = wire.MAX_BATCH_ROWS
+        self._most = self.MOST_ROWS
 
     def limit(self, most: int) -> None:
         """What the hub says that it takes at most."""

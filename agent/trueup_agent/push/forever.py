@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from trueup_agent.errors import SLOW_SECONDS, BadHostFile, PushError, Unauthorized
 from trueup_agent.ledger import Ledger
+from trueup_agent.memory import give_back_memory
 from trueup_agent.push.batches import BatchSize
 from trueup_agent.push.push import Push, PushResult, Tell
 from trueup_agent.push.uplink import Uplink
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 300.0
+LARGE_PUSH_ROWS = 1_000
 
 
 class Backoff:
@@ -90,6 +92,8 @@ class Pusher:
                 await first_of(stop, self._hurry, seconds=delay)
                 continue
             backoff.reset()
+            if result is not None and result.rows_sent >= LARGE_PUSH_ROWS:
+                await give_back_memory(self.ledger)
             self._note("no_hub" if result is None else result.verdict)
             await first_of(stop, self._news, self._hurry)
 

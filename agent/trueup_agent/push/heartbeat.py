@@ -70,7 +70,7 @@ class Heartbeats:
         receipt = await self._ledger.last_receipt()
         self._acked_seq = receipt.acked_seq if receipt else 0
         while not stop.is_set():
-            sources = await self._ledger.sources()
+            sources = await asyncio.to_thread(self._sources)
             self.drift_suspected = self._drift.suspected(sources)
             try:
                 await self._beat(sources)
@@ -132,6 +132,10 @@ class Heartbeats:
             kind=host.kind,
             platform=sys.platform,
         )
+
+    def _sources(self) -> list[SourceInfo]:
+        with LedgerReader(self._ledger.path.parent) as reader:
+            return reader.sources()
 
     def _pending(self) -> int:
         with LedgerReader(self._ledger.path.parent) as reader:
