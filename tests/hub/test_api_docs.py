@@ -11,13 +11,15 @@ API = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
 def test_every_route_of_the_api_is_documented_and_every_documented_one_exists() -> None:
     documented = set(re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`]*)`", API))
     routes = {f"{route.method} {route.path.removeprefix('/api/v1')}" for route in ROUTES if "/api/v1" in route.path}
-    people_and_pages = {"POST /login", "POST /logout", "GET /me"}
-    assert documented - routes == set()
-    assert routes - documented <= people_and_pages
+    assert {unnamed(route) for route in documented} == {unnamed(route) for route in routes}
+
+
+def unnamed(route: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", route)
 
 
 def test_every_common_parameter_is_documented() -> None:
-    assert all(f"`{name}`" in API for name in COMMON)
+    assert not [name for name in COMMON if not re.search(rf"`{name}\b", API)]
 
 
 def test_every_endpoint_with_metrics_is_documented() -> None:
