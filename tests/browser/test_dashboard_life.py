@@ -75,6 +75,7 @@ async def test_a_hub_that_goes_away_is_missed_and_one_that_comes_back_is_found(
         await expect(page.get_by_text("live", exact=True)).to_be_visible()
         await (await hub.machine("second")).push([session("t", DAY, CLAUDE)])
         await expect(page.get_by_role("region", name="Hosts").get_by_role("listitem")).to_have_count(2)
+        await page.close()  # before this hub goes too
     pages.complaints.clear()  # the browser reports each refused connection
 
 

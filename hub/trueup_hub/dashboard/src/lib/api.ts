@@ -52,7 +52,7 @@ export async function logOut(): Promise<void> {
 async function send(url: string, init: RequestInit): Promise<Response> {
   let reply: Response;
   try {
-    reply = await fetch(url, { credentials: "same-origin", cache: "no-store", ...init });
+    reply = await fetch(url, { credentials: "same-origin", ...init });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new HubError(0, "unreachable", "The hub does not answer.");

@@ -40,7 +40,7 @@ export class Dashboard {
   );
   metrics = $derived(this.capabilities.data ? offeredMetrics(this.capabilities.data) : null);
   ready = $derived(this.metrics !== null);
-  unreachable = $derived(this.capabilities.error?.status === 0 || this.summary.error?.status === 0);
+  unreachable = $derived(this.summary.error?.status === 0);
 
   async start(): Promise<void> {
     this.signedOut = false;
@@ -52,12 +52,31 @@ export class Dashboard {
     this.#stopListening?.();
     this.#stopListening = listen({
       url: "api/v1/events",
-      onState: (state) => {
-        this.live = state;
-        if (state === "reconnecting") void this.me.load("me").then(() => this.#noticeSignedOut());
-      },
+      onState: (state) => this.#follow(state),
       onUpdate: (changed) => this.refresh(changed.some((what) => what !== "hosts")),
     });
+  }
+
+  #follow(state: LiveState): void {
+    const before = this.live;
+    this.live = state;
+    if (state === "reconnecting") void this.me.load("me").then(() => this.#noticeSignedOut());
+    if (state === "live" && before === "reconnecting") void this.#obeyAgain();
+  }
+
+  /** A hub that was away may have come back as another version. */
+  async #obeyAgain(): Promise<void> {
+    const version = this.capabilities.data?.version;
+    await this.capabilities.load("capabilities");
+    const now = this.capabilities.data;
+    if (!now) return;
+    const { selection, notices } = obeyCapabilities(this.selection, offeredMetrics(now));
+    if (now.version !== version)
+      notices.push(`The hub is now version ${now.version}: reload the page to have its page.`);
+    if (notices.length === 0) return;
+    this.selection = selection;
+    this.notices = notices;
+    this.refresh();
   }
 
   /** Ask again; without `usage` only what a heartbeat of a host can change. */

@@ -120,6 +120,7 @@ export interface Hosts {
 }
 
 export interface Capabilities {
+  version: string;
   timezone: string;
   metrics: Record<string, string[]>;
 }
