@@ -75,7 +75,14 @@ def test_a_copy_names_its_parent_and_starts_with_its_first_own_record(lines: lis
 
 
 def test_a_fork_whose_parent_is_gone_owns_what_it_copied() -> None:
-    assert set(owners(Read().file(HISTORY + OWN, FORK))) == {FORK_KEY}
+    read = Read().file(HISTORY + OWN, FORK)
+    assert set(owners(read)) == {FORK_KEY}
+    assert {event.project_path for event in read.events.values()} == {"/home/ana/shop"}
+
+
+def test_a_background_session_is_described_although_it_gives_way_to_any_other() -> None:
+    session = Read().file([prompt(1, 1, sessionKind="bg"), answer(2, 2, sessionKind="bg")]).session()
+    assert (session.started_at, session.project_path, session.relationship) == (micros(1), "/home/ana/shop", None)
 
 
 def test_a_sidechain_s_replay_under_another_request_id_is_not_a_second_bill() -> None:

@@ -31,6 +31,7 @@ def story(seed: int, session: str = MAIN, first: int = 0, **fields: Any) -> list
     r, number, seconds = random.Random(seed), first, float(first)
     fields = {"sessionId": session} | fields
     lines: list[bytes] = []
+    vary: list[dict[str, Any]] = [{}, {}, {"cwd": ...}, {"cwd": "/tmp"}, {"sessionKind": "bg"}, {"sessionId": FORK}]
 
     def add(make: Any, *args: Any, **more: Any) -> None:
         nonlocal number, seconds
@@ -40,7 +41,7 @@ def story(seed: int, session: str = MAIN, first: int = 0, **fields: Any) -> list
     if r.random() < 0.5:
         lines.append(encode({"type": "summary", "summary": "of another", "leafUuid": "x"}))
     for turn in range(r.randint(1, 4)):
-        add(prompt, f"do {turn}", **({"cwd": ...} if r.random() < 0.2 else {}))
+        add(prompt, f"do {turn}", **r.choice(vary))
         for _ in range(r.randint(0, 3)):
             message = r.choice([number + 1, r.randint(1, 5), "msg_1", "msg_2", None])
             request = r.choice([number + 1, 1, 2, None])

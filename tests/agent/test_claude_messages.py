@@ -84,6 +84,8 @@ def test_a_prompt_typed_while_the_model_worked_is_a_prompt() -> None:
     queued = {"type": "queued_command", "prompt": "and the tax", "commandMode": "prompt"}
     message = Read().file([line(1, "attachment", 1, attachment=queued)]).only_message()
     assert (message.role, message.kind, message.size_chars) == ("user", "prompt", 11)
+    notice = queued | {"prompt": "<task-notification>done"}
+    assert Read().file([line(1, "attachment", 1, attachment=notice)]).only_message().kind == "meta"
     for attachment in (queued | {"commandMode": "task-notification"}, {"type": "todo_reminder"}, "text", None):
         assert Read().file([line(1, "attachment", 1, attachment=attachment)]).messages == {}
 

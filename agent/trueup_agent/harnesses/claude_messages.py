@@ -100,7 +100,11 @@ def user_role_and_kind(record: Record) -> tuple[str, str]:
         return "user", "summary"
     if record.is_meta or opening is None or (record.prompt_source is not None and record.prompt_source not in _TYPED):
         return "user", "meta"
-    return "user", "meta" if opening.startswith(_CLIENT_TEXTS) else "prompt"
+    return "user", prompt_kind(opening)
+
+
+def prompt_kind(opening: str) -> str:
+    return "meta" if opening.startswith(_CLIENT_TEXTS) else "prompt"
 
 
 def system_kind(record: Record) -> str:

@@ -171,7 +171,9 @@ class ClaudeParser:
         row = opened[0]
         if line.at is not None and (row.at is None or line.at < row.at):
             row.at = line.at
-        row.project_path = line.session.project_path
+        project = line.session.project_path
+        if project is not None and (row.project_path is None or project < row.project_path):
+            row.project_path = project
 
     def _event(self, line: Line, message: Message, of_message: Identity | None, message_key: bytes) -> bytes | None:
         key, reason = self._events.read(line, message, of_message, message_key)
@@ -219,7 +221,7 @@ class ClaudeParser:
         session, copy, at = self._place(record)
         prompt = talk.queued_prompt(record)
         if prompt is not None:
-            row = self._entry(Line(record, line, session, copy, at), "user", "prompt")
+            row = self._entry(Line(record, line, session, copy, at), "user", talk.prompt_kind(prompt))
             row.size_chars = len(prompt)
             self._messages.append(row)
 

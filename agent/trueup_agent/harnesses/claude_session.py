@@ -14,8 +14,9 @@ HARNESS = "claude"
 SESSION_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 AGENT_FILE = re.compile(r"agent-.+")
 
-# Precedence of the sessions that have one record (records.EventRecord.copy).
-OWN, SIDECHAIN, COPIED = 0, 1, 2
+# Precedence of the sessions that have one record (records.EventRecord.copy). A background session begins with a copy of
+# another that it does not mark, and marks what follows: all of it gives way to any other session.
+OWN, SIDECHAIN, BACKGROUND, COPIED = 0, 1, 2, 3
 UNKNOWN_START = LATEST
 
 MAX_REUSED = 256
@@ -63,6 +64,7 @@ class Session(Struct, array_like=True):
     prompt: str | None = None  # id of the last human turn
     reused: dict[str, tuple[str | None, str | None]] = {}  # short message id -> turn in the key, turn of last use
     has_forgotten: bool = False  # `reused` lost entries
+    has_own_project: bool = False
     is_shown: bool = False  # a message or an event refers to it
     key: bytes = b""
 
@@ -132,13 +134,15 @@ class Sessions:
         if self._origin.is_agent:
             if session.parent_key is None and claimed is not None and SESSION_ID.fullmatch(claimed):
                 self._link(session, claimed, "subagent")
-        elif is_given(record.forked_from) or record.session_kind == "bg":
+        elif is_given(record.forked_from):
             copy = COPIED
             parent = read_part(record.forked_from, ForkedFrom)
             self._link(session, parent.session_id if parent else None, "fork")
         elif claimed is not None and claimed != session.id and self._origin.is_fixed:
             copy = COPIED
             self._link(session, claimed, "resume")
+        elif record.session_kind == "bg":
+            copy = BACKGROUND
         return session, copy
 
     def of_agent(self, agent_id: str, parent: Session, record: Record, at: int | None) -> Session:
@@ -169,13 +173,15 @@ class Sessions:
         """A conversation record of that session was read."""
         if at is not None:
             session.last_at = at
-        if copy != COPIED:
-            if session.started_at is None and at is not None:
-                session.begin(record, at)
-                self._touch(session)
-            if session.project_path is None and record.cwd:
-                session.project_path = text(record.cwd)
-                self._touch(session)
+        is_own = copy != COPIED
+        if is_own and session.started_at is None and at is not None:
+            session.begin(record, at)
+            self._touch(session)
+        # A copied record's directory stands in until the first own one.
+        if not session.has_own_project and record.cwd and (is_own or session.project_path is None):
+            session.project_path = text(record.cwd)
+            session.has_own_project = is_own
+            self._touch(session)
 
     def show(self, session: Session) -> None:
         if not session.is_shown:
