@@ -25,6 +25,7 @@ Need = Literal["nobody", "viewer", "admin", "host", "anybody"]
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UNCHECKED_HOST = ("/healthz", "/readyz")  # probes call by address; nothing is told there
 _SECURITY_HEADERS = {
+    "Server": "trueup",  # not which Python and aiohttp
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'none'"

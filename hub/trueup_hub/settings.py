@@ -6,10 +6,10 @@ Field `port` is `--port`, `TRUEUP_PORT` (or `TRUEUP_PORT_FILE`) and `port` in se
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
+from trueup_shared.machine import is_timezone
 from trueup_shared.settings import SettingError
 
 LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
@@ -81,8 +81,6 @@ def check(settings: HubSettings) -> HubSettings:
             usable = False
         if not usable:
             raise SettingError("setting 'hub_key' must be 64 hex digits")
-    try:
-        ZoneInfo(settings.timezone)
-    except (KeyError, ValueError, OSError) as error:
-        raise SettingError(f"setting 'timezone': '{settings.timezone}' is not a time zone of the IANA list") from error
+    if not is_timezone(settings.timezone):
+        raise SettingError(f"setting 'timezone': '{settings.timezone}' is not a time zone of the IANA list")
     return settings

@@ -116,6 +116,7 @@ async def test_every_response_has_the_security_headers(hub: HubClient) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Request-Id"]
+        assert headers["Server"] == "trueup"
         assert "Strict-Transport-Security" not in headers
         assert "Access-Control-Allow-Origin" not in headers
 

@@ -34,7 +34,7 @@ def env(reachable_dir: Path, tmp_path: Path) -> dict[str, str]:
     }
     record = {"type": "assistant", "uuid": SESSION, "sessionId": SESSION, "timestamp": "2026-03-02T09:00:00.000Z"}
     log.write_text(json.dumps({**record, "cwd": "/home/ana/shop", "requestId": "req_1", "message": message}) + "\n")
-    return environment(tmp_path, reachable_dir / tmp_path.name)
+    return environment(tmp_path, reachable_dir / tmp_path.name, TZ="Asia/Kathmandu")
 
 
 def output_tokens(running: Up) -> Any:
@@ -91,6 +91,7 @@ def test_one_command_sets_up_everything_and_ctrl_c_stops_all_of_it(env: dict[str
     [host] = wait_until(lambda: [h for h in running.get("/hosts")["hosts"] if h["state"] == "converged"], "converged")
     assert host["label"] == socket.gethostname().split(".")[0] or host["label"] == socket.gethostname()
 
+    assert running.get("/capabilities")["timezone"] == "Asia/Kathmandu"  # days are this machine's
     assert running.url.startswith("http://127.0.0.1:")
     assert refused(f"{running.url}/api/v1/hosts") == 401
     assert refused(f"{running.url}/", host="evil.example") == 421

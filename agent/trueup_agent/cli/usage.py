@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -14,6 +13,7 @@ from trueup_agent import errors
 from trueup_agent.cli import start
 from trueup_agent.reports import DIMENSIONS, Report, Selection, make_report
 from trueup_agent.reports.sums import Sums
+from trueup_shared import machine
 from trueup_shared.cli import Globals, WrongUsage
 
 
@@ -144,29 +144,7 @@ def _harnesses(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _timezone(given: str | None) -> str:
-    name = given or _machines_timezone()
-    if not _is_zone(name):
+    name = given or machine.timezone(os.environ)
+    if not machine.is_timezone(name):
         raise WrongUsage(f"--timezone {name}: no such time zone; write it like Europe/Paris")
     return name
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # not found, not a name, a folder of zones
-        return False
-    return True
-
-
-def _machines_timezone() -> str:
-    """Its IANA name. Where only an offset can be found, the zone of that offset; else UTC."""
-    names = [os.environ.get("TZ", "").removeprefix(":")]
-    link = Path("/etc/localtime")
-    if link.is_symlink():
-        names.append(str(link.resolve()).partition("zoneinfo/")[2])
-    for name in names:
-        if name and _is_zone(name):
-            return "UTC" if name == "Etc/UTC" else name
-    offset = datetime.now().astimezone().utcoffset()
-    hours, rest = divmod(int(offset.total_seconds()) if offset else 0, 3600)
-    return f"Etc/GMT{-hours:+d}" if hours and not rest else "UTC"

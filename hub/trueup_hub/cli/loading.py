@@ -6,7 +6,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,7 +47,9 @@ def data_dir_of(given: Globals) -> Path:
     return (given.data_dir or shared_settings.default_data_dir()).absolute()
 
 
-def load_settings(given: Globals, data_dir: Path, **flags: Any) -> HubSettings:
+def load_settings(
+    given: Globals, data_dir: Path, defaults: Mapping[str, Any] | None = None, **flags: Any
+) -> HubSettings:
     """Section [hub] of the settings file, TRUEUP_ variables, flags. SettingError names what is wrong."""
     if given.config is not None and not given.config.is_file():
         raise SettingError(f"settings file {given.config}: not found")
@@ -58,7 +60,8 @@ def load_settings(given: Globals, data_dir: Path, **flags: Any) -> HubSettings:
     section = file.get("hub", {})
     if not isinstance(section, dict):
         raise SettingError("'hub' in the settings file must be a section: write [hub]")
-    return check(shared_settings.load(HubSettings, section, os.environ, {**flags, "data_dir": data_dir}))
+    flags["data_dir"] = data_dir
+    return check(shared_settings.load(HubSettings, {**(defaults or {}), **section}, os.environ, flags))
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ from trueup_hub.cli.loading import data_dir_of, load_settings, run_until_signal
 from trueup_hub.enrolment import make_enroll_code
 from trueup_hub.running import Running, claimed, wait_until_free
 from trueup_hub.settings import HubSettings
+from trueup_shared import machine
 from trueup_shared.cli import Globals
 
 _NAME = "trueup up"  # of its access token; the one of an earlier start is revoked
@@ -62,7 +63,8 @@ def up(given: Globals, port: int | None, demo: bool, no_browser: bool, as_json: 
 
 async def _run(given: Globals, data_dir: Path, asked: _Asked, stopping: asyncio.Event) -> None:
     """Start order: our data directory, demo logs, hub, agents, page. Stop order: agents, hub, PostgreSQL."""
-    settings = _for_this_machine(load_settings(given, data_dir, port=asked.port, host="127.0.0.1"))
+    defaults = {"timezone": machine.timezone(os.environ)}
+    settings = _for_this_machine(load_settings(given, data_dir, defaults, port=asked.port, host="127.0.0.1"))
     with claimed(settings.hub_dir) as tell:
         agents = await _demo_agents(data_dir) if asked.demo else [Agent(data_dir=data_dir)]
         async with serving(settings, stopping) as hub, contextlib.AsyncExitStack() as stack:
