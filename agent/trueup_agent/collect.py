@@ -10,10 +10,11 @@ from pathlib import Path
 from time import monotonic
 
 import msgspec
-from msgspec import Struct
 
 from trueup_agent import discover, workers
 from trueup_agent.discover import Discovery, Found, RootArg
+from trueup_agent.glance import ScanResult as ScanResult
+from trueup_agent.glance import harness_counts, has_changed, newly_gone, unreadable
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.ledger import Ledger, SourceInfo, SourceUpdate, WriteCounts
 from trueup_agent.ledger.sources import GONE, PRESENT
@@ -28,30 +29,6 @@ GROUP_ROWS = 4_000
 HELD_BYTES = 8 << 20
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
-
-
-class HarnessCounts(Struct, kw_only=True):
-    """What the ledger has of a harness after the pass."""
-
-    sources: int = 0
-    sessions: int = 0
-    messages: int = 0
-    events: int = 0
-    skipped_lines: int = 0
-    unknown_records: int = 0
-
-
-class ScanResult(Struct, kw_only=True):
-    """`trueup agent scan --json`. `unreadable`: path -> reason, directories and logs."""
-
-    harnesses: dict[str, HarnessCounts]
-    inserted: int = 0
-    restated: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    seconds: float = 0.0
-    bytes_read: int = 0
-    unreadable: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class HeldLines:
@@ -129,7 +106,11 @@ class _Collector:
 
     async def read(self, found: Iterable[Found]) -> None:
         """Read what changed since it was last read, newest first."""
-        changed = sorted((f for f in found if self._has_changed(f)), key=lambda f: f.status.st_mtime_ns, reverse=True)
+        changed = sorted(
+            (f for f in found if has_changed(f, self.known.get(f.key))),
+            key=lambda f: f.status.st_mtime_ns,
+            reverse=True,
+        )
         self._sizes = {f.key: f.status.st_size for f in changed}
         self._remaining = {f.key: self._pending(f) for f in changed}
         self._total = sum(self._remaining.values())
@@ -180,17 +161,6 @@ class _Collector:
         if self._progress is not None:
             self._progress(self._total - sum(self._remaining.values()), self._total)
 
-    def _has_changed(self, found: Found) -> bool:
-        known = self.known.get(found.key)
-        return (
-            known is None
-            or not known.looks_unchanged(found.status)
-            or known.data_version != HARNESSES[known.harness].data_version
-            or known.path != str(found.source.path)
-            or known.state == GONE
-            or known.error is not None
-        )
-
     def _pending(self, found: Found) -> int:
         known = self.known.get(found.key)
         size = found.status.st_size
@@ -219,25 +189,10 @@ def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
 
 async def _mark_gone(ledger: Ledger, known: dict[bytes, SourceInfo], found: Discovery) -> None:
     """A log that vanished stays in the ledger with all its rows."""
-    present = {f.key for f in found.found}
-    gone = [
-        msgspec.structs.replace(source, state=GONE, error=None)
-        for key, source in known.items()
-        if key not in present and source.harness in found.complete and source.state != GONE and _vanished(source.path)
-    ]
+    gone = [msgspec.structs.replace(source, state=GONE, error=None) for source in newly_gone(found, known)]
     if gone:
         await ledger.save_sources(gone)
         known.update((source.source_key, source) for source in gone)
-
-
-def _vanished(path: str) -> bool:
-    try:
-        Path(path).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        pass  # perhaps it is only closed to us
-    return False
 
 
 async def _finish_versions(
@@ -256,24 +211,14 @@ async def _finish_versions(
 
 
 async def _result(ledger: Ledger, found: Discovery, collector: _Collector, seconds: float) -> ScanResult:
-    harnesses = {}
-    for harness, *rows in await ledger.query("SELECT harness, sessions, messages, events FROM harnesses"):
-        harnesses[harness] = HarnessCounts(sessions=rows[0], messages=rows[1], events=rows[2])
-    errors = {}
-    for source in collector.known.values():
-        counts = harnesses.setdefault(source.harness, HarnessCounts())
-        counts.sources += 1
-        counts.skipped_lines += source.skipped_lines
-        counts.unknown_records += source.unknown_records
-        if source.error is not None:
-            errors[source.path] = source.error
+    rows = {row[0]: row[1:] for row in await ledger.query("SELECT harness, sessions, messages, events FROM harnesses")}
     return ScanResult(
-        harnesses=harnesses,
+        harnesses=harness_counts(rows, collector.known.values()),
         inserted=collector.counts.inserted,
         restated=collector.counts.restated,
         unchanged=collector.counts.unchanged,
         removed=collector.counts.removed,
         seconds=round(seconds, 3),
         bytes_read=collector.bytes_read,
-        unreadable=found.unreadable | errors,
+        unreadable=unreadable(found, collector.known.values()),
     )

@@ -63,15 +63,6 @@ class Loaded(Struct, frozen=True, kw_only=True):
     data_dir: Path
 
 
-def default_data_dir(platform: str, user_id: int | None) -> Path:
-    """Per user; the system-wide agent of root keeps its ledger under /var/lib."""
-    if platform.startswith("linux") and user_id == 0:
-        return Path("/var/lib/trueup")
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("trueup", appauthor=False))
-
-
 def load(
     data_dir: Path, config: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None
 ) -> Loaded:

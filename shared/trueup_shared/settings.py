@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
 import msgspec
-from platformdirs import user_data_dir
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -25,6 +24,8 @@ def default_data_dir() -> Path:
     """Where both sides keep their data when nothing says otherwise: root's is the system's, a user's their own."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/trueup")
+    from platformdirs import user_data_dir
+
     return Path(user_data_dir("trueup", appauthor=False))
 
 

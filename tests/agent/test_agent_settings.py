@@ -44,11 +44,6 @@ def test_a_settings_file_that_was_named_must_exist(tmp_path: Path) -> None:
         settings.load(tmp_path, tmp_path / "missing.toml", {})
 
 
-def test_root_keeps_its_ledger_under_var_lib() -> None:
-    assert settings.default_data_dir("linux", 0) == Path("/var/lib/trueup")
-    assert settings.default_data_dir("linux", 1000).name == "trueup"
-
-
 def test_projects_travel_as_policy_says_and_worktrees_belong_to_their_project() -> None:
     path = "/home/ana/shop/.claude/worktrees/fix-cart"
     assert Policy().sent_project(path) == "shop"

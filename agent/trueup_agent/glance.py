@@ -1,0 +1,115 @@
+"""Is there anything to read at all? A look that takes no lock and starts no event loop: a `stat` of each log.
+
+Also what a pass and a look have in common: which sources changed, and what is reported.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+
+from msgspec import Struct, field
+
+from trueup_agent import discover
+from trueup_agent.discover import Discovery, Found, RootArg
+from trueup_agent.errors import LedgerMissing, LedgerUnusable
+from trueup_agent.harnesses import HARNESSES
+from trueup_agent.ledger import LedgerReader, SourceInfo, restate
+from trueup_agent.ledger.sources import GONE
+from trueup_agent.settings import Loaded
+
+
+class HarnessCounts(Struct, kw_only=True):
+    """What the ledger has of a harness after the pass."""
+
+    sources: int = 0
+    sessions: int = 0
+    messages: int = 0
+    events: int = 0
+    skipped_lines: int = 0
+    unknown_records: int = 0
+
+
+class ScanResult(Struct, kw_only=True):
+    """`trueup agent scan --json`. `unreadable`: path -> reason, directories and logs."""
+
+    harnesses: dict[str, HarnessCounts]
+    inserted: int = 0
+    restated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    seconds: float = 0.0
+    bytes_read: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def nothing_new(settings: Loaded, roots: Sequence[RootArg] | None = None) -> ScanResult | None:
+    """The result of a pass that would find nothing to do; None when there is something. Raises RootNotFound."""
+    started = monotonic()
+    found = discover.discover(settings.places, roots)
+    try:
+        with LedgerReader(settings.data_dir) as reader:
+            reader.snapshot()
+            known = {source.source_key: source for source in reader.sources()}
+            rows = reader.harness_rows()
+            pending = (
+                reader.meta(restate.BASIS) != restate.basis(settings.agent.policy)
+                or any(has_changed(f, known.get(f.key)) for f in found.found)
+                or any(True for _ in newly_gone(found, known))
+                or any(HARNESSES[name].data_version > reader.version(name) for name in rows if name in found.complete)
+            )
+    except (LedgerMissing, LedgerUnusable):
+        return None  # for the pass to make, or to say in words
+    if pending:
+        return None
+    return ScanResult(
+        harnesses=harness_counts(rows, known.values()),
+        unreadable=unreadable(found, known.values()),
+        seconds=round(monotonic() - started, 3),
+    )
+
+
+def has_changed(found: Found, known: SourceInfo | None) -> bool:
+    return (
+        known is None
+        or not known.looks_unchanged(found.status)
+        or known.data_version != HARNESSES[known.harness].data_version
+        or known.path != str(found.source.path)
+        or known.state == GONE
+        or known.error is not None
+    )
+
+
+def newly_gone(found: Discovery, known: Mapping[bytes, SourceInfo]) -> Iterable[SourceInfo]:
+    """Sources that vanished since the last pass. What is only closed to us, or no longer looked for, has not."""
+    present = {f.key for f in found.found}
+    for key, source in known.items():
+        if key not in present and source.harness in found.complete and source.state != GONE and _vanished(source.path):
+            yield source
+
+
+def _vanished(path: str) -> bool:
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def harness_counts(rows: Mapping[str, tuple[int, int, int]], sources: Iterable[SourceInfo]) -> dict[str, HarnessCounts]:
+    """`rows`: harness -> rows of sessions, messages, events."""
+    counts = {
+        name: HarnessCounts(sessions=sessions, messages=messages, events=events)
+        for name, (sessions, messages, events) in rows.items()
+    }
+    for source in sources:
+        of_harness = counts.setdefault(source.harness, HarnessCounts())
+        of_harness.sources += 1
+        of_harness.skipped_lines += source.skipped_lines
+        of_harness.unknown_records += source.unknown_records
+    return counts
+
+
+def unreadable(found: Discovery, sources: Iterable[SourceInfo]) -> dict[str, str]:
+    return found.unreadable | {source.path: source.error for source in sources if source.error is not None}
