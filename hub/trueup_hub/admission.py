@@ -1,4 +1,4 @@
-"""Back-pressure: how many batches are worked on at once. Agents that are told to wait lose nothing."""
+"""Back-pressure: how many batches are received or applied at once. Agents told to wait lose nothing."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from trueup_hub.errors import Busy, Problem
 
 
 class Admission:
-    """One batch at a time from a host, `limit` in all: each may hold 64 MiB and a database connection."""
+    """One batch at a time from a host, `limit` in all: each may hold 64 MiB."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -20,7 +20,7 @@ class Admission:
             detail = "The last batch of this host is still being applied."
             raise Problem(429, "too_many_requests", detail, headers={"Retry-After": "1"})
         if len(self._hosts) >= self._limit:
-            raise Busy("The hub is applying as many batches as it can.", retry_after=2)
+            raise Busy("The hub is taking as many batches as it can.", retry_after=2)
         self._hosts.add(host_no)
         try:
             yield

@@ -34,6 +34,8 @@ from trueup_shared.wire import MAX_BODY_BYTES
 
 log = structlog.get_logger()
 
+_RECEIVED = 4  # batches on their way for each that is applied: a thin line must not keep the others waiting
+
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """A request that is not HTTP is answered with 400 by aiohttp; it is no error of the hub, to be logged as one."""
@@ -59,7 +61,7 @@ def build_app(settings: HubSettings, db: Database, key: bytes, stopping: asyncio
     app[DATABASE] = db
     app[AUTH] = Auth(db, key, Revocations(settings.hub_dir), timedelta(days=settings.session_days))
     app[LIVE] = Live()
-    app[ADMISSION] = Admission(settings.batches_at_once)
+    app[ADMISSION] = Admission(_RECEIVED * settings.batches_at_once)
     app[STOPPING] = stopping
     app.on_response_prepare.append(set_headers)
     app.cleanup_ctx.append(_streams_end)

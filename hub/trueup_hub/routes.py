@@ -14,6 +14,7 @@ class Route(Struct, frozen=True):
     handler: Handler
     need: Need
     stream: bool = False  # without a time limit
+    slow: bool = False  # a body that may take minutes on a thin line
 
 
 _API = "/api/v1"
@@ -22,7 +23,7 @@ ROUTES = (
     Route("POST", f"{_API}/enroll", agents.post_enroll, "nobody"),
     Route("POST", f"{_API}/heartbeat", agents.post_heartbeat, "host"),
     Route("GET", f"{_API}/ledgers/{{ledger_id}}", agents.get_ledger, "host"),
-    Route("POST", f"{_API}/ledgers/{{ledger_id}}/batches", agents.post_batch, "host"),
+    Route("POST", f"{_API}/ledgers/{{ledger_id}}/batches", agents.post_batch, "host", slow=True),
     Route("GET", f"{_API}/hosts", hosts.get_hosts, "viewer"),
     Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer"),
     Route("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin"),
@@ -48,7 +49,7 @@ ROUTES = (
 
 def add_routes(app: web.Application) -> None:
     for route in ROUTES:
-        handler = guarded(route.need, route.handler, stream=route.stream)
+        handler = guarded(route.need, route.handler, stream=route.stream, slow=route.slow)
         if route.method == "GET" and not route.stream:
             app.router.add_get(route.path, handler)  # HEAD too: probes use it
         else:

@@ -188,7 +188,7 @@ async def test_a_host_whose_last_batch_is_still_worked_on_is_told_to_wait(agent:
 async def test_a_full_hub_tells_everybody_to_wait(agent: Agent) -> None:
     admission = agent.hub.http.app[ADMISSION]  # type: ignore[union-attr]
     with contextlib.ExitStack() as others:
-        for host_no in range(-8, 0):
+        for host_no in range(-32, 0):
             others.enter_context(admission.admitted(host_no))
         response = await agent.post(agent.batch())
         await problem(response, 503, "busy")
