@@ -89,8 +89,8 @@ def test_a_file_cut_anywhere_and_read_by_new_parsers_says_the_same(seed: int, cu
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 100_000), cuts=st.sets(st.integers(1, 90)), order=st.permutations(range(3)))
-def test_a_session_its_fork_and_its_subagent_say_the_same_in_any_order_and_cut_anywhere(
+@given(seed=st.integers(0, 100_000), cuts=st.sets(st.integers(1, 90)), order=st.permutations(range(4)))
+def test_a_session_its_fork_its_subagent_and_its_copy_say_the_same_in_any_order_and_cut_anywhere(
     seed: int, cuts: set[int], order: list[int]
 ) -> None:
     history = story(seed)
@@ -102,6 +102,7 @@ def test_a_session_its_fork_and_its_subagent_say_the_same_in_any_order_and_cut_a
         (history, PROJECT / f"{MAIN}.jsonl"),
         (copied + story(seed + 1, FORK, 500), PROJECT / f"{FORK}.jsonl"),
         (story(seed + 2, MAIN, 200, isSidechain=True), agent_path("a1")),
+        (history[: len(history) // 2], PROJECT / "grown-copy.jsonl"),
     ]
     expected = Read()
     for lines, path in files:

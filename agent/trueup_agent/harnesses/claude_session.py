@@ -120,6 +120,7 @@ class Sessions:
         self._known = {session.id: session for session in known}  # the last one was read last
         self._last = known[-1] if known else self._open(origin.session_id)
         self._changed: dict[str, Session] = {}  # since the last `take`
+        self._agents: dict[tuple[str, str | None], Session] = {}  # spoken of since then
 
     def known(self) -> list[Session]:
         return list(self._known.values())
@@ -147,14 +148,14 @@ class Sessions:
 
     def of_agent(self, agent_id: str, parent: Session, record: Record, at: int | None) -> Session:
         """A subagent that its parent's file speaks of. Its own file, where there is one, knows more."""
-        name = f"agent-{agent_id}"
-        session = self._changed.get(name)
+        name, project = f"agent-{agent_id}", parent.project_path
+        session = self._agents.get((name, project))
         if session is None:
-            session = Session(name, parent.key, "subagent", key=session_key(name))
+            session = Session(name, parent.key, "subagent", project_path=project, is_shown=True, key=session_key(name))
             session.begin(record, at)
+            self._agents[name, project] = session
         elif at is not None and (session.started_at is None or at < session.started_at):
             session.started_at = at
-        session.project_path = parent.project_path
         return session
 
     def name(self, record: Record) -> None:
@@ -189,9 +190,9 @@ class Sessions:
             self._touch(session)
 
     def take(self) -> list[SessionRecord]:
-        changed = [session.as_record() for session in self._changed.values() if session.is_shown]
-        self._changed = {}
-        return changed
+        changed = [*self._changed.values(), *self._agents.values()]
+        self._changed, self._agents = {}, {}
+        return [session.as_record() for session in changed if session.is_shown]
 
     def _touch(self, session: Session) -> None:
         self._changed[session.id] = session
