@@ -14,12 +14,15 @@ class FaultProxy:
         self._upstream = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
         self._batch_on: set[asyncio.StreamWriter] = set()  # clients that wait for the answer to a batch
+        self._doomed: set[asyncio.StreamWriter] = set()
         self.refuse = False
         self.passing = asyncio.Event()  # cleared: what comes in is swallowed until it is set again
         self.passing.set()
         self.cut_request_after: int | None = None  # bytes of one connection towards the hub
         self.cut_batch_replies = 0  # so many replies to a batch are swallowed, and their connections reset
+        self.cut_replies_to = b""  # … and all to requests with this in their first line
         self.delay_batches_seconds = 0.0
+        self.batches_begun = asyncio.Event()
         self.port = 0
         self.connections = 0
         self.replies_cut = 0
@@ -60,8 +63,11 @@ class FaultProxy:
         try:
             while data := await reader.read(16384):
                 await self.passing.wait()
+                if self.cut_replies_to and self.cut_replies_to in data.split(b"\r\n", 1)[0]:
+                    self._doomed.add(back)
                 if data.startswith(b"POST") and b"/batches" in data[:200]:
                     self._batch_on.add(back)
+                    self.batches_begun.set()
                     await asyncio.sleep(self.delay_batches_seconds)
                 if self.cut_request_after is not None and passed + len(data) > self.cut_request_after:
                     writer.write(data[: max(0, self.cut_request_after - passed)])
@@ -82,8 +88,8 @@ class FaultProxy:
     ) -> None:
         try:
             while data := await reader.read(65536):
-                if self.cut_batch_replies and writer in self._batch_on:
-                    self.cut_batch_replies -= 1
+                if writer in self._doomed or (self.cut_batch_replies and writer in self._batch_on):
+                    self.cut_batch_replies = max(0, self.cut_batch_replies - 1)
                     self.replies_cut += 1
                     _reset(writer)
                     _reset(back)
