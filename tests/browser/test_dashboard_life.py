@@ -20,16 +20,16 @@ DAY = "2026-11-08"
 async def test_without_a_session_the_page_asks_for_a_token(filled_hub: Hub, pages: Opener) -> None:
     page = await pages.blank()
     await page.goto(filled_hub.url)
-    await page.get_by_label("Token").fill("tut_v_wrong")
+    await page.get_by_label("Token", exact=True).fill("tut_v_wrong")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_have_text("The hub does not accept this token.")
-    await page.get_by_label("Token").fill(filled_hub.token)
+    await page.get_by_label("Token", exact=True).fill(filled_hub.token)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("region", name="Hosts").get_by_role("listitem")).to_have_count(2)
     await page.get_by_role("button", name="Sign out").click()
-    await expect(page.get_by_label("Token")).to_be_visible()
+    await expect(page.get_by_label("Token", exact=True)).to_be_visible()
     await page.reload()
-    await expect(page.get_by_label("Token")).to_be_visible()
+    await expect(page.get_by_label("Token", exact=True)).to_be_visible()
     # A refusal is an answer, but the browser reports it as an error of the page.
     pages.complaints[:] = [said for said in pages.complaints if "401" not in said]
 

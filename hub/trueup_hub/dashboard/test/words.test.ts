@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Trust } from "../src/lib/types";
-import { trustFacts, trustLine } from "../src/lib/words";
+import { byUrgency, trustFacts, trustLine } from "../src/lib/words";
 
 const none = { total: 0, converged: 0, behind: 0, silent: 0, diverged: 0, forked: 0, never: 0 };
 const trust = (hosts: Partial<typeof none>, facts: Partial<Trust> = {}): Trust => ({
@@ -39,4 +39,12 @@ test("facts are coloured only where there is something", () => {
   expect(facts.filter((fact) => fact.tone !== "quiet").map((fact) => [fact.name, fact.value])).toEqual([
     ["Rejected rows", 3],
   ]);
+});
+
+test("hosts that need somebody come first", () => {
+  const hosts = (["converged", "retired", "silent", "converged", "diverged"] as const).map((state, n) => ({
+    state,
+    n,
+  }));
+  expect(byUrgency(hosts).map((host) => host.n)).toEqual([4, 2, 0, 3, 1]);
 });

@@ -21,6 +21,13 @@ export const STATE_WORDS: Record<HostState, Said> = {
 };
 
 const WORST_FIRST = ["forked", "diverged", "silent", "behind", "never"] as const;
+const LAST: HostState[] = ["converged", "retired"];
+
+/** What needs somebody comes first; within a state the order stays. */
+export function byUrgency<T extends { state: HostState }>(hosts: T[]): T[] {
+  const order: HostState[] = [...WORST_FIRST, ...LAST];
+  return hosts.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
+}
 
 /** One line: how many hosts are proven equal to what is shown, and what is with the others. */
 export function trustLine({ hosts }: Trust, locale?: string): Said {
