@@ -17,7 +17,7 @@ from trueup_hub.errors import BadRequest
 
 C = TypeVar("C", bound=str)
 
-DIMENSIONS = ("host", "harness", "project", "model", "provider")
+DIMENSIONS = ("host", "harness", "project", "model", "provider")  # in the order of the SQL's parameters
 COUNTED = ("once",)  # copies that are set aside are counted in trust, and by no sum
 COMMON = ("from", "to", "timezone", *DIMENSIONS, "counted")
 

@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from hub_client import API, HubClient, problem
 from trueup_hub.analytics.heatmap import heatmap
@@ -194,6 +195,14 @@ async def test_what_makes_no_sense_is_a_problem_that_names_it(ask: Asker, used: 
     for path, query, code, said in NONSENSE:
         document = await problem(await ask.raw(path, **query), 400, code)
         assert said in document["detail"], (path, query)
+
+
+async def test_bytes_that_are_no_text_are_an_unknown_value(ask: Asker) -> None:
+    for raw in ("%FF", "%ED%A0%80", "%00", "%F0%9F%98%80"):
+        url = URL(f"{API}/analytics/summary?model={raw}", encoded=True)
+        response = await ask.hub.http.get(url, headers=ask.headers)
+        assert response.status == 400, raw
+        assert (await response.json())["code"] in ("unknown_value", "bad_parameter")
 
 
 async def test_a_cursor_of_another_order_is_refused(ask: Asker, used: None) -> None:

@@ -6,7 +6,7 @@ local hour and day is a whole number of slots, also on the days when clocks chan
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ SLOT_SECONDS = 900
 DAY_SLOTS = 96
 
 Granularity = Literal["hour", "day", "week", "month"]
-GRANULARITIES: tuple[Granularity, ...] = ("hour", "day", "week", "month")
+GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
 
 
 class Buckets(Struct, frozen=True):

@@ -17,13 +17,12 @@ from trueup_hub.analytics.buckets import Buckets, first_slot, local_time, whole
 from trueup_hub.analytics.totals import Row, sums_sql
 from trueup_hub.errors import BadRequest
 from trueup_hub.ingest.measures import MEASURES
-from trueup_hub.params import Common
+from trueup_hub.params import DIMENSIONS, Common
 
 if TYPE_CHECKING:
     from trueup_hub.db import Connection, Database
 
 ALL_SLOTS = (0, 2**31 - 1)
-FACT_DIMENSIONS = ("host", "harness", "project", "model", "provider")  # in the order of the SQL's parameters
 
 
 def sql(module: str, name: str, columns: Sequence[str] = MEASURES) -> str:
@@ -47,7 +46,7 @@ class Named(Struct, frozen=True, kw_only=True):
 
 
 class Scope:
-    """Made by `open_scope`. `numbers`: for each of FACT_DIMENSIONS the numbers to count, None = all."""
+    """Made by `open_scope`. `numbers`: for each of DIMENSIONS the numbers to count, None = all."""
 
     def __init__(
         self,
@@ -120,7 +119,7 @@ class Scope:
 async def open_scope(db: "Database", common: Common) -> AsyncIterator[Scope]:
     """Resolve a request. BadRequest names a filter value that this hub does not know."""
     async with db.snapshot() as connection:
-        numbers = [await _numbers(connection, name, common.filters.get(name)) for name in FACT_DIMENSIONS]
+        numbers = [await _numbers(connection, name, common.filters.get(name)) for name in DIMENSIONS]
         first, last = await _days(connection, common, numbers)
         zone_no = await connection.fetchval("SELECT zone_no FROM zones WHERE zone = $1", common.zone.key)
         yield Scope(connection, first, last, common.zone, zone_no, numbers)

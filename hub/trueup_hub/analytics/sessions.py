@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 Sort = Literal[
     "started_at", "last_active_at", "messages", "total_tokens", "output_tokens", "peak_context_tokens", "cost"
 ]
-SORTS: tuple[Sort, ...] = (
-    "started_at",
-    "last_active_at",
-    "messages",
-    "total_tokens",
-    "output_tokens",
-    "peak_context_tokens",
-    "cost",
-)
+SORTS: tuple[Sort, ...] = get_args(Sort)
 ORDERS = ("desc", "asc")
 MAX_LIMIT = 500
 
