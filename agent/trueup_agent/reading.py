@@ -21,7 +21,7 @@ except ImportError:  # Windows
     pwd = None  # type: ignore[assignment]
 
 # What is parsed between two hand-overs: bounds memory, and what is parsed again after a crash.
-PIECE_BYTES = 4 << 20
+PIECE_BYTES = 2 << 20
 
 LINE_TOO_LONG = "line_too_long"
 BAD_COMPRESSION = "bad_compression"

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 HEAD_BYTES = 4096
 END_BYTES = 1024
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
 # Lines of tens of megabytes are normal (images, tool output); what is longer is skipped and counted.
 MAX_LINE_BYTES = 64 << 20
 _HASH_BYTES = 16

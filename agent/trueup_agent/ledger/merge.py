@@ -1,4 +1,4 @@
-"""The join of two snapshots of one row: commutative, associative, idempotent (docs/adr/0001-lattice-join.md).
+"""The join of two snapshots of one row: commutative, associative, idempotent (docs/adr/0001).
 
 So what the ledger holds is a function of the set of records: the order of files, the cuts of appends and restarts do
 not matter, and reading again changes nothing. Each field is a register of its own: the value with the greatest rank

@@ -2,6 +2,7 @@
 back by `Stored…(*columns)`, and crosses from a parser process as it is.
 """
 
+from functools import lru_cache
 from time import time_ns
 
 import msgspec
@@ -231,12 +232,16 @@ def message_body(row: StoredMessage, policy: Policy) -> wire.MessageBody:
         role=row.role,
         kind=row.kind,
         model=row.model,
-        tool_names=msgspec.json.decode(row.tool_names) if row.tool_names else None,
+        tool_names=_tool_names(row.tool_names) if row.tool_names else None,
         size_chars=row.size_chars,
         event_key=row.event_key,
         project=policy.sent_project(row.project_path),
         harness=row.harness,
     )
+
+
+# The same few lists over and over.
+_tool_names = lru_cache(maxsize=4096)(msgspec.json.Decoder(list[str]).decode)
 
 
 def event_body(row: StoredEvent, policy: Policy) -> wire.EventBody:
