@@ -111,9 +111,13 @@ class NotAHub(PushError):
 
 
 class Unauthorized(PushError):
-    """401 or 403."""
+    """401 or 403; `code` is the hub's."""
 
     retry_after = SLOW_SECONDS
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Refused(PushError):

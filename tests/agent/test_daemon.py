@@ -200,3 +200,19 @@ async def test_the_same_hub_on_another_port_is_the_same_host(database_url: str, 
                 await until(lambda n=answers: _counts(hub, n), "the records")  # type: ignore[misc]
             assert len((await hub.get("hosts"))["hosts"]) == 1
         ana.append()
+
+
+async def test_after_a_large_backlog_it_starts_anew_under_its_own_pid_and_is_small(hub: Hub, ana: Home) -> None:
+    ana.append(2_000)
+    async with daemon(ana, **await up_env(hub)) as running:
+        pid = running.process.pid
+        await until(lambda: _counts(hub, 2_000), "everything")
+        running.heard.clear()
+        await running.hears("READY=1")
+        ana.append()
+        await until(lambda: _counts(hub, 2_001), "what came after")
+        assert running.process.pid == pid
+        status, log_lines = await running.stop()
+    assert status == 0
+    assert log_lines.count('"started"') == 2
+    assert "Traceback" not in log_lines

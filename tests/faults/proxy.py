@@ -1,10 +1,10 @@
 """A TCP proxy that does harm on demand: cuts after n bytes, swallows, resets, refuses. Controlled at run time."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 
 class FaultProxy:
@@ -105,12 +105,12 @@ class FaultProxy:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """RST instead of FIN: the other side sees a broken connection."""
     raw = writer.get_extra_info("socket")
-    if raw is not None:
+    with contextlib.suppress(OSError):  # closed already
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def fault_proxy(host: str, port: int) -> AsyncIterator[FaultProxy]:
     proxy = FaultProxy(host, port)
     await proxy.start()

@@ -1,6 +1,7 @@
 """`trueup agent`: read this machine's logs into its ledger, once or as a daemon, and enrol it at a hub."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,18 @@ def _run_daemon(loaded: Loaded) -> None:
 
     from trueup_agent import daemon
     from trueup_agent.notify import Notifier
+    from trueup_agent.signals import start_anew
 
     set_up_logs()
     watchdog = os.environ.get("WATCHDOG_USEC", "")
     notifier = Notifier(os.environ.get("NOTIFY_SOCKET"), int(watchdog) / 1e6 if watchdog.isdigit() else None)
     with start.one_line():
         try:
-            asyncio.run(daemon.run(loaded, notifier))
+            renew = asyncio.run(daemon.run(loaded, notifier))
         except* Exception as group:
             raise start.first_error(group) from None
+    if renew:
+        start_anew([sys.executable, *sys.orig_argv[1:]])
 
 
 def _run_once(loaded: Loaded, as_json: bool) -> None:
@@ -84,7 +88,7 @@ def scan(given: Globals, roots: tuple[str, ...], as_json: bool) -> None:
     with start.one_line():
         result = glance.nothing_new(loaded, named)
     if result is None:
-        result = start.run(_scan(loaded, named))
+        result = start.run(_scan(loaded, named), logs=False)
     if as_json:
         start.print_json(result)
     else:
@@ -98,19 +102,20 @@ def _roots(given: tuple[str, ...]) -> list[RootArg] | None:
 
 async def _scan(loaded: Loaded, roots: list[RootArg] | None) -> ScanResult:
     """Here, or inside the daemon."""
-    from trueup_agent import collect, control
-    from trueup_agent.daemon import ScanRequest
+    from trueup_agent import collect
 
     with bar("Reading logs", "bytes") as show:
 
         def tell(progress: msgspec.Raw) -> None:
             show(*msgspec.json.decode(progress, type=tuple[int, int]))
 
-        return await start.with_ledger(
-            loaded,
-            lambda ledger: collect.scan(ledger, loaded, roots, show),
-            lambda: control.ask(loaded.data_dir, "scan", ScanRequest(roots), ScanResult, tell),
-        )
+        async def there() -> ScanResult:
+            from trueup_agent import control
+            from trueup_agent.daemon import ScanRequest
+
+            return await control.ask(loaded.data_dir, "scan", ScanRequest(roots), ScanResult, tell)
+
+        return await start.with_ledger(loaded, lambda ledger: collect.scan(ledger, loaded, roots, show), there)
 
 
 def _print_scan(result: ScanResult) -> None:

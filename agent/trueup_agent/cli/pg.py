@@ -83,10 +83,9 @@ def status(given: Globals, as_json: bool) -> None:
 async def push_now(loaded: Loaded) -> Any:
     """PushResult of one push, here or inside the daemon."""
     from trueup_agent import control
-    from trueup_agent.daemon import PATIENCE_SECONDS, hub_settings
     from trueup_agent.ledger import Ledger
     from trueup_agent.push.forever import Pusher
-    from trueup_agent.push.push import Progress, PushResult
+    from trueup_agent.push.push import PATIENCE_SECONDS, Progress, PushResult
     from trueup_agent.push.uplink import Uplink
 
     with bar("Pushing", "changes") as show:
@@ -95,7 +94,7 @@ async def push_now(loaded: Loaded) -> Any:
             show(progress.acked_seq, progress.head_seq)
 
         async def here(ledger: Ledger) -> PushResult | None:
-            uplink = Uplink(loaded.data_dir, hub_settings(loaded), ledger.ledger_id)
+            uplink = Uplink(loaded.data_dir, loaded.agent, ledger.ledger_id)
             try:
                 return await Pusher(ledger, uplink).push(tell, PATIENCE_SECONDS)
             finally:

@@ -43,13 +43,14 @@ def one_line() -> Iterator[None]:
         raise Failure(str(error)) from None
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run(work: Coroutine[Any, Any, T], logs: bool = True) -> T:
     """Run a command's work. The first signal stops it between two transactions, a second one at once."""
     import asyncio
 
-    from trueup_agent.daemon import stopped_by_signals
+    from trueup_agent.signals import stopped_by_signals
 
-    set_up_logs()
+    if logs:
+        set_up_logs()
 
     async def main() -> T:
         task = asyncio.ensure_future(work)
@@ -70,7 +71,6 @@ async def with_ledger(loaded: Loaded, here: Callable[[Any], Awaitable[T]], there
     """
     import asyncio
 
-    from trueup_agent.control import NoDaemon
     from trueup_agent.ledger import Ledger
 
     deadline = time.monotonic() + WAIT_SECONDS
@@ -79,6 +79,8 @@ async def with_ledger(loaded: Loaded, here: Callable[[Any], Awaitable[T]], there
         try:
             ledger = await Ledger.open(loaded.data_dir, loaded.agent.policy)
         except errors.LedgerBusy as busy:
+            from trueup_agent.control import NoDaemon  # and with it HTTP, which a first scan has no memory for
+
             try:
                 return await there()
             except NoDaemon:

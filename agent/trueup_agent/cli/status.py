@@ -6,9 +6,8 @@ import click
 import msgspec
 from msgspec import Struct
 
-from trueup_agent import control
 from trueup_agent.credential import load_host
-from trueup_agent.daemon import DaemonStatus
+from trueup_agent.daemon import DaemonStatus, ask_status
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.ledger.sources import GONE
 from trueup_agent.push.heartbeat import Drift
@@ -53,10 +52,7 @@ class AgentStatus(Struct, kw_only=True):
 
 
 async def gather(loaded: Loaded) -> AgentStatus:
-    try:
-        daemon = await control.ask(loaded.data_dir, "status", None, DaemonStatus)
-    except (control.NoDaemon, control.DaemonLost):
-        daemon = None
+    daemon = await ask_status(loaded.data_dir)
     host = load_host(loaded.data_dir)
     with LedgerReader(loaded.data_dir) as reader:
         reader.snapshot()

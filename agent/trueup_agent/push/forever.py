@@ -65,6 +65,11 @@ class Pusher:
         if hurry:
             self._hurry.set()
 
+    @property
+    def settled(self) -> bool:
+        """Nothing to push that we know of, and nothing under way."""
+        return self.now.state in ("converged", "no_hub") and not self._news.is_set() and not self._turn.locked()
+
     async def push(self, tell: Tell | None = None, patience: float = 0.0) -> PushResult | None:
         """None when no hub is configured. Raises PushError."""
         async with self._turn:
@@ -73,8 +78,8 @@ class Pusher:
                 return None
             try:
                 return await Push(self.ledger, hub, self._size, tell).run(patience)
-            except Unauthorized:
-                if self.uplink.was_refused():
+            except Unauthorized as error:
+                if self.uplink.was_refused(error):
                     self.wake(hurry=True)
                 raise
 

@@ -15,6 +15,8 @@ from trueup_shared import keys, wire
 # How often a push goes on after a 409, a lost reply or a busy hub without any batch getting through in between.
 MAX_STALLS = 4
 STALL_SECONDS = 0.25
+# How long a command waits for a hub that says it is busy.
+PATIENCE_SECONDS = 60.0
 
 TABLE_NAMES = {keys.SESSIONS: "session", keys.MESSAGES: "message", keys.EVENTS: "event"}
 

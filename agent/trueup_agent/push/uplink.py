@@ -8,24 +8,15 @@ from typing import Literal
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from trueup_agent.credential import Host, load_host, save_host, secret_for
 from trueup_agent.errors import Unauthorized
 from trueup_agent.push.batches import AGENT
 from trueup_agent.push.hub_client import HubClient, hub_address, is_loopback
+from trueup_agent.settings import AgentSettings
 from trueup_shared import logs, wire
 
 log = structlog.get_logger()
-
-
-class HubSettings(Struct, frozen=True, kw_only=True):
-    """Where to enrol without being asked (as `trueup up` starts its agent), and how to reach a hub."""
-
-    hub_url: str | None = None
-    enroll_code: str | None = None
-    label: str | None = None
-    ca_file: Path | None = None
 
 
 async def enroll(
@@ -64,7 +55,7 @@ def kind_of_machine() -> Literal["server", "laptop"]:
 class Uplink:
     """Gives the client for the hub of `host.json`, made anew when that changes; enrols first where settings say so."""
 
-    def __init__(self, data_dir: Path, settings: HubSettings, ledger_id: str) -> None:
+    def __init__(self, data_dir: Path, settings: AgentSettings, ledger_id: str) -> None:
         self._data_dir = data_dir
         self._settings = settings
         self._ledger_id = ledger_id
@@ -85,13 +76,15 @@ class Uplink:
             if host is None or host != self.host or self._client is None:
                 await self.close()
                 if host is not None:
-                    self._client = await HubClient(host.hub_url, host.credential, self._settings.ca_file).__aenter__()
+                    self._client = await HubClient(host.hub_url, host.credential, self._settings.hub_ca).__aenter__()
                     self.host = host
             return self._client
 
-    def was_refused(self) -> bool:
-        """The hub no longer knows the credential. True when a code from the settings is at hand to enrol anew."""
-        if self._refused == self.host or not (self._settings.hub_url and self._settings.enroll_code):
+    def was_refused(self, error: Unauthorized) -> bool:
+        """True when settings have a code to enrol anew with, once (the hub has a new key). Not for a revoked host."""
+        if error.code == "revoked" or self._refused == self.host:
+            return False
+        if not (self._settings.hub_url and self._settings.enroll_code):
             return False
         self._refused, self._may_enroll = self.host, True
         return True
@@ -112,7 +105,7 @@ class Uplink:
             if moved is not None:
                 return moved
         host = await enroll(
-            self._data_dir, address, settings.enroll_code, self._ledger_id, settings.label, settings.ca_file
+            self._data_dir, address, settings.enroll_code, self._ledger_id, settings.label, settings.hub_ca
         )
         log.info("enrolled", hub=address, **{logs.HOST: host.host_id})
         return host
@@ -121,7 +114,7 @@ class Uplink:
         """The same hub on another port of this machine (`trueup up --port`): it must not become a second host."""
         if not (is_loopback(host.hub_url) and is_loopback(address)):
             return None
-        async with HubClient(address, host.credential, self._settings.ca_file) as hub:
+        async with HubClient(address, host.credential, self._settings.hub_ca) as hub:
             try:
                 await hub.position(self._ledger_id)
             except Unauthorized:
