@@ -5,6 +5,7 @@ Cells are lists in the order of MEASURES. What came and what went are kept apart
 
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from typing import Any
 
 from trueup_hub.db import Connection
@@ -32,10 +33,12 @@ _BITS = tuple((BIT[name], _AT[f"s_{name}"]) for name in ADDITIVE_COUNTERS)
 SessionCell = tuple[int, bytes, int, int, int, int, int]
 Cells = dict[Any, list[int]]
 
-_SESSION_KEY = ("host_no", "session_key", "slot", "harness", "provider", "model", "project")
-_SLOT_KEY = ("host_no", "slot", "harness", "provider", "model", "project")
-_DAY_KEY = ("zone_no", "day", "host_no", "harness", "provider", "model")
-_TYPES = {"session_key": "uuid", "day": "date"}
+_KEYS = {
+    "session_slots": ("host_no", "session_key", "slot", "harness", "provider", "model", "project"),
+    "usage_slots": ("host_no", "slot", "harness", "provider", "model", "project"),
+    "usage_days": ("zone_no", "day", "host_no", "harness", "provider", "model"),
+}
+_TYPES = {"session_key": "uuid", "day": "date", "max_context_tokens": "int8", "unpriced_tokens": "int8"}
 
 
 class Rollup:
@@ -108,8 +111,12 @@ class Rollup:
             cell[_COST + 1] += 1
             if e.lower_bounds and e.lower_bounds & _PRICED_BITS:
                 cell[_COST + 2] += 1
-        if (v := e.web_searches) is not None:
-            cell[_WEB] += v
+        if e.web_searches is not None or e.reported_cost is not None:
+            self._sum_rare(cell, e)
+
+    def _sum_rare(self, cell: list[int], e: EventCopy) -> None:
+        if e.web_searches is not None:
+            cell[_WEB] += e.web_searches
             cell[_WEB + 1] += 1
         if e.reported_cost is not None and (at := self._units.get(e.reported_cost_unit)) is not None:
             cell[at] += nano(e.reported_cost)
@@ -146,25 +153,23 @@ def _fold(cells: Cells, key_of: Any) -> Cells:
     return folded
 
 
-def _upsert(table: str, key: tuple[str, ...]) -> str:
-    columns = (*key, *MEASURES)
-    kinds = [_TYPES.get(name, "int8" if name[:2] == "s_" or name.endswith("_tokens") else "int4") for name in columns]
-    arrays = ", ".join(f"${i}::{kind}[]" for i, kind in enumerate(kinds, 1))
+@cache
+def _upsert(table: str, key: tuple[str, ...], measures: tuple[str, ...]) -> str:
+    columns = (*key, *measures)
+    kinds = [_TYPES.get(name, "int8" if name.startswith("s_") else "int4") for name in columns]
     sums = ", ".join(
         f"{m} = greatest({table}.{m}, excluded.{m})"
         if m == "max_context_tokens"
         else f"{m} = {table}.{m} + excluded.{m}"
-        for m in MEASURES
+        for m in measures
     )
     return _SQL["upsert_rollup"].format(
-        table=table, columns=", ".join(columns), arrays=arrays, key=", ".join(key), sums=sums
+        table=table,
+        columns=", ".join(columns),
+        arrays=", ".join(f"${i}::{kind}[]" for i, kind in enumerate(kinds, 1)),
+        key=", ".join(key),
+        sums=sums,
     )
-
-
-_UPSERTS = {
-    table: _upsert(table, key)
-    for table, key in (("session_slots", _SESSION_KEY), ("usage_slots", _SLOT_KEY), ("usage_days", _DAY_KEY))
-}
 
 
 async def write_rollups(connection: Connection, rollup: Rollup, zones: Iterable[Zone]) -> None:
@@ -192,10 +197,12 @@ async def _write(connection: Connection, table: str, plus: Cells, minus: Cells) 
     changed, lost = _net(plus, minus)
     if changed:
         ordered = sorted(changed)
-        columns = list(zip(*ordered, strict=True)) + list(zip(*(changed[key] for key in ordered), strict=True))
-        at = len(ordered[0]) + _MAX
-        columns[at] = tuple(None if value == _NO_MAX else value for value in columns[at])
-        await connection.execute(_UPSERTS[table], *columns)
+        # Most measures are 0 in all cells of a batch: only the others travel.
+        summed = list(zip(*(changed[key] for key in ordered), strict=True))
+        used = [i for i, column in enumerate(summed) if i == 0 or i == _MAX or any(column)]
+        summed[_MAX] = tuple(None if value == _NO_MAX else value for value in summed[_MAX])
+        sql = _upsert(table, _KEYS[table], tuple(MEASURES[i] for i in used))
+        await connection.execute(sql, *zip(*ordered, strict=True), *(summed[i] for i in used))
     gone = [key for key in sorted(minus) if key in changed]
     if gone:
         await connection.executemany(_SQL[f"drop_empty_{table}"], gone)
