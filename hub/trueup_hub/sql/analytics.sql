@@ -170,13 +170,16 @@ FROM (SELECT CASE WHEN grouping(host_no) = 0 THEN 'host' WHEN grouping(harness) 
       GROUP BY GROUPING SETS ((host_no), (harness), (project), (model))) leaders
 ORDER BY dimension, total_tokens DESC, key
 
--- usage_of_sessions: what sessions $8 used inside the range
-SELECT session_key, {sums}
-FROM session_slots
-WHERE session_key = ANY ($8::uuid[]) AND slot >= $1 AND slot < $2
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+-- usage_of_sessions: what sessions $8 used inside the range; by host, for the key of session_slots begins with it
+SELECT used.session_key, {sums}
+FROM (SELECT DISTINCT host_no, session_key FROM sessions WHERE session_key = ANY ($8::uuid[])) copies
+CROSS JOIN LATERAL (
+  SELECT * FROM session_slots s WHERE s.host_no = copies.host_no AND s.session_key = copies.session_key OFFSET 0
+) used
+WHERE slot >= $1 AND slot < $2
+  AND ($3::int4[] IS NULL OR used.host_no = ANY ($3))
   AND ($4::int4[] IS NULL OR harness = ANY ($4))
   AND ($5::int4[] IS NULL OR project = ANY ($5))
   AND ($6::int4[] IS NULL OR model = ANY ($6))
   AND ($7::int4[] IS NULL OR provider = ANY ($7))
-GROUP BY session_key
+GROUP BY used.session_key

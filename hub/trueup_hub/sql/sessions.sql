@@ -51,12 +51,15 @@ JOIN terms os_user ON os_user.term_no = s.os_user
 WHERE s.chosen AND s.session_key = ANY ($1::uuid[])
 
 -- models_of_sessions: what sessions $1 used, and when last, over their whole life
-SELECT session_key, max(slot) AS last_slot,
+SELECT used.session_key, max(slot) AS last_slot,
        array_agg(DISTINCT term ORDER BY term) FILTER (WHERE term <> '') AS models
-FROM session_slots
+FROM (SELECT DISTINCT host_no, session_key FROM sessions WHERE session_key = ANY ($1::uuid[])) copies
+CROSS JOIN LATERAL (
+  SELECT session_key, slot, model FROM session_slots s
+  WHERE s.host_no = copies.host_no AND s.session_key = copies.session_key OFFSET 0
+) used
 JOIN terms ON term_no = model
-WHERE session_key = ANY ($1::uuid[])
-GROUP BY session_key
+GROUP BY used.session_key
 
 -- counts_of_sessions: messages, tool calls and starts of sessions $8 inside the range
 WITH copies AS (
@@ -88,8 +91,9 @@ FROM entries GROUP BY session_key
 
 -- usage_by_model: what session $1 used, model by model
 SELECT nullif(term, '') AS model, {sums}
-FROM session_slots JOIN terms ON term_no = model
-WHERE session_key = $1
+FROM (SELECT DISTINCT host_no FROM sessions WHERE session_key = $1) copies
+CROSS JOIN LATERAL (SELECT * FROM session_slots s WHERE s.host_no = copies.host_no AND session_key = $1 OFFSET 0) used
+JOIN terms ON term_no = model
 GROUP BY term
 
 -- copies: in which ledgers session $1 is, and what of each counts
