@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 from claude_lines import answer, prompt, tool_use, usage
-from trueup_agent.collect import HeldLines, ScanResult, scan
+from trueup_agent.collect import PassMemory, ScanResult, scan
 from trueup_agent.ledger import Head, Ledger
 from trueup_agent.policy import Policy
 from trueup_agent.settings import AgentSettings, Loaded, Places
@@ -71,11 +71,11 @@ def loaded(home: Path, data_dir: Path) -> Loaded:
 
 
 async def scan_home(
-    home: Path, data_dir: Path, held: HeldLines | None = None, policy: Policy | None = None
+    home: Path, data_dir: Path, memory: PassMemory | None = None, policy: Policy | None = None
 ) -> tuple[ScanResult, Head]:
     """One pass as a process of its own would do it."""
     ledger = await Ledger.open(data_dir, policy or Policy())
     try:
-        return await scan(ledger, loaded(home, data_dir), held=held), await ledger.head()
+        return await scan(ledger, loaded(home, data_dir), memory=memory), await ledger.head()
     finally:
         await ledger.close()

@@ -27,18 +27,24 @@ BACKLOG_BYTES = 16 << 20
 GROUP_ROWS = 4_000
 # An unfinished line is kept this long at most, so that it need not be read again when it goes on.
 HELD_BYTES = 8 << 20
+IGNORED_PATHS = 10_000
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
-class HeldLines:
-    """Unfinished last lines, kept between the passes of one process: an append costs its own bytes wherever cut."""
+class PassMemory:
+    """What the passes of one process remember, so that an append costs its own bytes wherever it was cut.
+
+    Unfinished last lines need not be read again; paths that are no logs need not be looked up again.
+    """
 
     def __init__(self) -> None:
+        self.no_logs: set[str] = set()
         self._lines: dict[bytes, bytes] = {}
         self._bytes = 0
 
     def take(self, source_key: bytes) -> bytes:
+        """The unfinished line of a source, and forget it."""
         held = self._lines.pop(source_key, b"")
         self._bytes -= len(held)
         return held
@@ -48,13 +54,18 @@ class HeldLines:
             self._lines[source_key] = held
             self._bytes += len(held)
 
+    def ignore(self, paths: set[str]) -> None:
+        if len(self.no_logs) > IGNORED_PATHS:
+            self.no_logs.clear()
+        self.no_logs |= paths
+
 
 async def scan(
     ledger: Ledger,
     settings: Loaded,
     roots: Sequence[RootArg] | None = None,
     progress: Progress | None = None,
-    held: HeldLines | None = None,
+    memory: PassMemory | None = None,
 ) -> ScanResult:
     """One pass over all sources, or over those of `roots` only: then the others are left as they are.
 
@@ -64,7 +75,7 @@ async def scan(
     async with ledger.collecting:
         found = discover.discover(settings.places, roots)
         known = {source.source_key: source for source in await ledger.sources()}
-        collector = _Collector(ledger, known, progress, held)
+        collector = _Collector(ledger, known, progress, memory)
         await collector.read(found.found)
         await _mark_gone(ledger, known, found)
         await _finish_versions(ledger, known, found.complete, collector.counts)
@@ -72,16 +83,19 @@ async def scan(
 
 
 async def collect_paths(
-    ledger: Ledger, settings: Loaded, paths: Iterable[Path], held: HeldLines | None = None
+    ledger: Ledger, settings: Loaded, paths: Iterable[Path], memory: PassMemory | None = None
 ) -> WriteCounts:
     """Read the sources among `paths`, which a watcher saw change."""
+    memory = memory or PassMemory()
     async with ledger.collecting:
-        known = {source.source_key: source for source in await ledger.sources()}
-        wanted = {str(path) for path in paths}
-        found = discover.known_at(wanted, known.values())
-        if len(found) < len(wanted):
+        wanted = {str(path) for path in paths} - memory.no_logs
+        sources = await ledger.sources_at(list(wanted))
+        found = discover.known_sources(sources)
+        if strangers := wanted - {source.path for source in sources}:
+            sources = await ledger.sources()
             found = [f for f in discover.discover(settings.places).found if str(f.source.path) in wanted]
-        collector = _Collector(ledger, known, None, held)
+            memory.ignore(strangers - {str(f.source.path) for f in found})
+        collector = _Collector(ledger, {source.source_key: source for source in sources}, None, memory)
         await collector.read(found)
         return collector.counts
 
@@ -90,14 +104,14 @@ class _Collector:
     """Groups updates into transactions."""
 
     def __init__(
-        self, ledger: Ledger, known: dict[bytes, SourceInfo], progress: Progress | None, held: HeldLines | None
+        self, ledger: Ledger, known: dict[bytes, SourceInfo], progress: Progress | None, memory: PassMemory | None
     ) -> None:
         self.counts = WriteCounts()
         self.bytes_read = 0
         self._ledger = ledger
         self.known = known
         self._progress = progress
-        self._held = held or HeldLines()
+        self._memory = memory or PassMemory()
         self._group: list[SourceUpdate] = []
         self._rows = 0
         self._sizes: dict[bytes, int] = {}
@@ -120,10 +134,10 @@ class _Collector:
             await self._read_with_workers(jobs, count)
         else:
             for job in jobs:
-                reading = Reading(job, self._held.take(job.source_key))
+                reading = Reading(job, self._memory.take(job.source_key))
                 for update in reading.updates():
                     await self._deliver(update)
-                self._held.keep(job.source_key, reading.held)
+                self._memory.keep(job.source_key, reading.held)
                 self.bytes_read += reading.bytes_read
         await self._write()
 

@@ -19,7 +19,7 @@ import structlog
 from msgspec import Struct
 
 from trueup_agent import control
-from trueup_agent.collect import HeldLines, ScanResult, collect_paths, scan
+from trueup_agent.collect import PassMemory, ScanResult, collect_paths, scan
 from trueup_agent.discover import RootArg, watched_folders
 from trueup_agent.errors import LedgerBusy, WorkerDied
 from trueup_agent.ledger import Ledger
@@ -108,7 +108,7 @@ class Daemon:
         self._ledger = ledger
         self._started_at = time()
         self._scan_error: str | None = None
-        self._held = HeldLines()
+        self._held = PassMemory()
         self._backlog_read = asyncio.Event()
         self._scanning = self._commands_in_flight = 0
         self.renewing = False

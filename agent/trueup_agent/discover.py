@@ -77,11 +77,11 @@ def discover(places: Places, roots: Sequence[RootArg] | None = None) -> Discover
     return Discovery(look.one_per_source(), look.unreadable, set(_enabled(places)) if roots is None else set())
 
 
-def known_at(paths: set[str], known: Iterable[SourceInfo]) -> list[Found]:
-    """Sources that the ledger has under these paths, without looking around."""
+def known_sources(known: Iterable[SourceInfo]) -> list[Found]:
+    """Sources that the ledger has, without looking around."""
     found = []
     for info in known:
-        if info.path in paths and info.harness in HARNESSES:
+        if info.harness in HARNESSES:
             path = Path(info.path)
             source = SourceFile(harness=info.harness, path=path, identity=info.identity, compressed=info.compressed)
             try:

@@ -12,7 +12,7 @@ import pytest
 from claude_home import FOLDER, loaded, make_logs, scan_home, write_logs
 from ledger_rows import event, recomputed
 from trueup_agent import collect, discover, workers
-from trueup_agent.collect import HeldLines, collect_paths, scan
+from trueup_agent.collect import PassMemory, collect_paths, scan
 from trueup_agent.discover import RootArg
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.ledger import Ledger, SourceUpdate
@@ -59,7 +59,7 @@ async def test_any_order_of_files_and_cuts_of_appends_gives_one_digest(
     # Files in shuffled order, the pieces of each in their own.
     order = [name for name, _, _ in steps]
     chance.shuffle(order)
-    held = HeldLines()
+    memory = PassMemory()
     for number, name in enumerate(order):
         step = next(step for step in steps if step[0] == name)
         steps.remove(step)
@@ -67,9 +67,9 @@ async def test_any_order_of_files_and_cuts_of_appends_gives_one_digest(
         with (home / name).open("ab") as file:
             file.write(LOGS[name][step[1] : step[2]])
         if number % 3 == 0:
-            await scan_home(home, data, held)
+            await scan_home(home, data, memory)
             if chance.random() < 0.2:
-                held = HeldLines()  # a restart
+                memory = PassMemory()  # a restart
     _, head = await scan_home(home, data)
     assert (head.digest, head.rows) == expected
     assert (head.digest, head.rows) == recomputed(data / "ledger.db")
@@ -126,6 +126,23 @@ async def test_a_watcher_hands_over_paths_and_only_those_are_read(tmp_path: Path
         file.write(LOGS[names[0]][-500:] + b'{"type":"user"}\n')
     await collect_paths(ledger, settings, [home / names[1]])
     assert (await ledger.head()).rows >= before.rows
+    await ledger.close()
+
+
+async def test_a_path_that_is_no_log_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, data = tmp_path / "h", tmp_path / "data"
+    write_logs(home, LOGS | {".claude/projects/notes.txt": b""})
+    looks = []
+    look = discover.discover
+    monkeypatch.setattr(discover, "discover", lambda places: looks.append(1) or look(places))
+    ledger, memory = await Ledger.open(data, Policy()), PassMemory()
+    for paths in (
+        [FOLDER, min(LOGS)],
+        [".claude/projects/notes.txt"],
+        [".claude/projects/notes.txt", FOLDER, min(LOGS)],
+    ):
+        await collect_paths(ledger, loaded(home, data), [home / path for path in paths], memory)
+    assert len(looks) == 2
     await ledger.close()
 
 

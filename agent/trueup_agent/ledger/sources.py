@@ -1,6 +1,6 @@
 """What the ledger knows of a source, and the updates that move it on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,6 +54,7 @@ class SourceUpdate(Struct, kw_only=True, gc=False):
         return len(self.sessions) + len(self.messages) + len(self.events)
 
 
+_PATHS_PER_QUERY = 5_000
 COLUMNS = ", ".join(SourceInfo.__struct_fields__)
 _MARKS = ", ".join("?" * len(SourceInfo.__struct_fields__))
 _COUNTS = msgspec.json.Decoder(dict[str, int])
@@ -82,3 +83,13 @@ async def save(db: "aiosqlite.Connection", sources: Iterable[SourceInfo]) -> Non
 
 async def load(db: "aiosqlite.Connection") -> list[SourceInfo]:
     return [from_columns(row) for row in await db.execute_fetchall(f"SELECT {COLUMNS} FROM sources")]
+
+
+async def load_at(db: "aiosqlite.Connection", paths: Sequence[str]) -> list[SourceInfo]:
+    """Sources under these paths."""
+    found: list[SourceInfo] = []
+    for start in range(0, len(paths), _PATHS_PER_QUERY):
+        part = paths[start : start + _PATHS_PER_QUERY]
+        query = f"SELECT {COLUMNS} FROM sources WHERE path IN ({', '.join('?' * len(part))})"
+        found += [from_columns(row) for row in await db.execute_fetchall(query, part)]
+    return found

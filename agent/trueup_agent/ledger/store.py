@@ -136,6 +136,11 @@ class Ledger:
             with schema.translated(self.path):
                 return await sources.load(self._db)
 
+    async def sources_at(self, paths: Sequence[str]) -> list[SourceInfo]:
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                return await sources.load_at(self._db, paths)
+
     async def save_sources(self, changed: Sequence[SourceInfo]) -> None:
         """Marks and states that changed without new rows."""
         async with self._one_at_a_time:

@@ -63,6 +63,7 @@ CREATE TABLE sources (
     events INTEGER NOT NULL,
     error TEXT
 );
+CREATE INDEX sources_path ON sources (path);
 
 -- In every table of rows `seq` is the rowid: a restated row moves to the end, and a batch is a range scan.
 CREATE TABLE sessions (
