@@ -111,7 +111,7 @@ class Reading:
         fed = 0
         with zstd.open(self._source.path, "rb") as stream:
             try:
-                while chunk := stream.read(CHUNK_BYTES):
+                while chunk := stream.read1(CHUNK_BYTES):  # not read(): what comes before the damage counts
                     lines = splitter.push(chunk)
                     parser.feed(lines)
                     fed += len(lines)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from trueup_agent.harnesses import HARNESSES
 from trueup_agent.policy import Policy
 from trueup_shared import settings
 from trueup_shared.settings import SettingError
@@ -76,6 +77,8 @@ def load(
     agent = settings.load(AgentSettings, _section(file, "agent"), environ, flags or {})
     harnesses = {}
     for name, section in _section(file, "harness").items():
+        if name not in HARNESSES:
+            raise SettingError(f"settings file, [harness.{name}]: there are {', '.join(sorted(HARNESSES))}")
         try:
             harnesses[name] = msgspec.convert(section, HarnessSettings)
         except msgspec.ValidationError as error:

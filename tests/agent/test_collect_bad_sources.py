@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backports import zstd
 
 from claude_home import FOLDER, loaded, make_logs, scan_home, session_id, write_logs
-from trueup_agent import discover, reading
+from codex_lines import meta, spent, turn, vector
+from trueup_agent import collect, discover, reading
 from trueup_agent.errors import LedgerUnusable
 from trueup_agent.ledger import Ledger
 from trueup_agent.policy import Policy
@@ -130,18 +132,31 @@ async def test_links_loops_and_special_files_are_no_second_source(tmp_path: Path
     assert sorted(str(f.source.path) for f in found) == [str(home / FIRST), str(home / SECOND)]
 
 
+async def test_a_damaged_compressed_log_is_named_and_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    name = "rollout-2026-05-04T08-00-00-019e0000-0000-7000-8000-00000000000a.jsonl"
+    folder = tmp_path / "h" / ".codex/sessions/2026/05/04"
+    folder.mkdir(parents=True)
+    one, total = spent(9, None, vector(1000, 500, 50, 10))
+    lines = [meta(0), turn(5), one, spent(30, total, vector(10, 5, 5))[0], b""]
+    whole = zstd.compress(b"\n".join(lines)) + zstd.compress(os.urandom(100_000))
+    (folder / f"{name}.zst").write_bytes(whole[:-5000])
+    result, _ = await scanned(tmp_path / "h", tmp_path / "data")
+    assert result.harnesses["codex"].events == 2
+    assert list(result.unreadable) == [str(folder / f"{name}.zst")]
+
+
+@pytest.mark.parametrize("backlog", [collect.BACKLOG_BYTES, 0], ids=["here", "with parser processes"])
 async def test_a_full_disk_is_one_line_and_the_pass_can_be_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backlog: int
 ) -> None:
     home, data = tmp_path / "h", tmp_path / "data"
+    monkeypatch.setattr(collect, "BACKLOG_BYTES", backlog)
     write_logs(home, LOGS)
     ledger = await Ledger.open(data, Policy())
     pages = (await ledger.query("PRAGMA page_count"))[0][0]
     await ledger.query(f"PRAGMA max_page_count = {pages + 2}")
-    from trueup_agent.collect import scan
-
     with pytest.raises(LedgerUnusable, match="the disk is full"):
-        await scan(ledger, loaded(home, data))
+        await collect.scan(ledger, loaded(home, data))
     await ledger.close()
     assert (await scanned(home, data))[1] == await clean(tmp_path, LOGS)
 

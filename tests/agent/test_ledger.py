@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import time_ns
 
 import pytest
 
@@ -14,7 +15,7 @@ from ledger_rows import NOON, POLICY, event, message, recomputed, session, updat
 from trueup_agent.errors import LedgerBusy, LedgerMissing, LedgerTooNew, LedgerUnusable
 from trueup_agent.ledger import Ledger, LedgerReader, WriteCounts
 from trueup_agent.policy import Policy
-from trueup_shared import keys
+from trueup_shared import keys, wire
 
 
 @pytest.fixture
@@ -135,6 +136,16 @@ async def test_rows_that_a_newer_parser_no_longer_emits_are_withdrawn(ledger: Le
     assert {row[0] for row in await ledger.query("SELECT key FROM events")} == {event("kept").key, event("old").key}
     assert await ledger.query("SELECT old_data FROM events ORDER BY old_data") == [(0,), (1,)]
     assert (await ledger.read_batch(0, 9)).parsers["fake"].floor == 2
+
+
+async def test_what_is_dated_ahead_of_the_clock_is_kept_and_flagged(ledger: Ledger) -> None:
+    ahead = time_ns() // 1000 + 3_600_000_000
+    await ledger.write([update(event("ahead", at=ahead), event("now", at=ahead - 3_600_000_000))])
+    batch = await ledger.read_batch(0, 9)
+    assert [(row.body.at, row.body.flags) for row in batch.events] == [
+        (ahead, wire.CLOCK_SKEW),
+        (ahead - 3_600_000_000, None),
+    ]
 
 
 async def test_a_second_writer_is_told_who_holds_the_ledger(tmp_path: Path) -> None:
