@@ -119,7 +119,7 @@ queries = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries, st.sampled_from(GRANULARITIES), st.sampled_from([None, *BY]), st.sampled_from(METRICS))
 async def test_every_panel_adds_up_to_the_counted_rows(facts: Facts, query, granularity, group_by, metric) -> None:
     common = Query(query.items()).common("UTC")
@@ -153,7 +153,7 @@ def sort_value(item: SessionItem, sort: str) -> int | None:
     return value
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queries, st.sampled_from(SORTS), st.sampled_from(["asc", "desc"]))
 async def test_the_sessions_of_all_pages_are_in_order_and_add_up(facts: Facts, query, sort, order) -> None:
     common = Query(query.items()).common("UTC")
