@@ -37,7 +37,7 @@ class MessageRecord(Struct, kw_only=True, gc=False):
     event_key: bytes | None = None
     project_path: str | None = None
     # Precedence: which session owns an entry that several have. Smallest (copy, session_started, session_key) wins.
-    copy: int = 0  # 1: the record says that it was copied from another session
+    copy: int = 0  # 0 a record of its own; greater: a copy, the more certainly the greater
     session_started: int = 0
 
 
@@ -70,8 +70,8 @@ class EventRecord(Struct, kw_only=True, gc=False):
     reported_cost_unit: str | None = None
     reported_cost_status: str | None = None
     owner_key: bytes | None = None  # None = its own key
-    # Requests that may be copies of one another under different keys share a family. All of rank 0 count; where there is
-    # none, only the best by (rank, at, key); the others are set aside.
+    # Requests that may be copies of one another under different keys share a family. All of rank 0 count; where there
+    # is none, only the best by (rank, at, key); the others are set aside.
     family: bytes | None = None
     rank: int = 0
     copy: int = 0

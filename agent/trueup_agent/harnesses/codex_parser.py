@@ -35,7 +35,8 @@ class CodexParser:
         self.s = decode_state(state) if state is not None else State(thread_of(path))
         self._session = session_key("codex", self.s.thread_id)
         self.out = Parsed(sessions=[], messages=[], events=[], skipped={}, unknown={})
-        self._day, self._midnight = b"", None  # the date last read: most lines share it
+        self._day = b""  # the date last read: most lines share it
+        self._midnight: int | None = None
 
     def state(self) -> bytes:
         return encode_state(self.s)

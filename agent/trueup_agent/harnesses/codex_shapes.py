@@ -4,6 +4,7 @@ Shapes: formats/codex.md, "Record shapes" and "Generations".
 """
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -212,7 +213,7 @@ class ThreadName(Struct):
     name: Any = None
 
 
-DECODE = {
+DECODE: dict[type[Struct], Callable[[Any], Any]] = {
     kind: msgspec.json.Decoder(kind).decode
     for kind in (
         *(Line, Typed, Meta, TurnContext, TokenCount, UsageRecord, TurnCompleted, UserMessage, Message, ToolCall),
