@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import webbrowser
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -25,6 +26,7 @@ from trueup_shared.cli import Globals
 
 _NAME = "trueup up"  # of its access token; the one of an earlier start is revoked
 _LEDGER_SECONDS = 15.0  # how long the agent of a predecessor that was killed may take to let go of the ledger
+_BROWSER_SECONDS = 5.0
 _CODE_LIFE = timedelta(minutes=10)
 _AGENT = (sys.executable, "-m", "trueup_agent", "agent", "run")
 # A demo's agent must not find the logs, settings or agents of the user who runs it.
@@ -128,5 +130,22 @@ async def _tell_user(hub: Hub, data_dir: Path, asked: _Asked) -> None:
 
 async def _open_browser(url: str) -> bool:
     """False where there is no graphical browser; one for the terminal would take the terminal over."""
-    graphical = sys.platform != "linux" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
-    return graphical and await asyncio.to_thread(webbrowser.open, url)
+    if sys.platform == "linux" and not ("DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ):
+        return False
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[bool] = loop.create_future()
+
+    def tell(done: bool) -> None:
+        if not opened.done():
+            opened.set_result(done)
+
+    def open_it() -> None:
+        done = webbrowser.open(url)
+        with contextlib.suppress(RuntimeError):  # we have stopped meanwhile
+            loop.call_soon_threadsafe(tell, done)
+
+    threading.Thread(target=open_it, daemon=True).start()  # some browsers return when they are closed
+    try:
+        return await asyncio.wait_for(opened, _BROWSER_SECONDS)
+    except TimeoutError:
+        return False
