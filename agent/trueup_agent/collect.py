@@ -138,7 +138,6 @@ class _Collector:
                 for update in reading.updates():
                     await self._deliver(update)
                 self._memory.keep(job.source_key, reading.held)
-                self.bytes_read += reading.bytes_read
         await self._write()
 
     async def _read_with_workers(self, jobs: list[Job], count: int) -> None:
@@ -159,6 +158,7 @@ class _Collector:
 
     async def _deliver(self, update: SourceUpdate) -> None:
         source = update.source
+        self.bytes_read += update.bytes_read
         old = self.known.get(source.source_key)
         if update.rows or old != source:
             self.known[source.source_key] = source

@@ -44,7 +44,7 @@ class Reading:
 
     def __init__(self, job: Job, held: bytes = b"") -> None:
         self.held = held
-        self.bytes_read = 0
+        self._bytes_reported = 0
         self._job = job
         self._harness = HARNESSES[job.harness]
         self._source = SourceFile(
@@ -93,12 +93,11 @@ class Reading:
                 parser.feed(lines)
                 fed += len(lines)
                 if fed >= PIECE_BYTES:
-                    yield self._piece(parser, tail.mark())
+                    yield self._piece(parser, tail.mark(), tail.bytes_read)
                     fed = 0
             self._skip(LINE_TOO_LONG, tail.too_long)
             self.held = tail.held()
-            yield self._piece(parser, tail.mark())
-            self.bytes_read = tail.bytes_read
+            yield self._piece(parser, tail.mark(), tail.bytes_read)
 
     def _compressed(self) -> Iterator[SourceUpdate]:
         """Whole, from its beginning: what is compressed no longer grows."""
@@ -116,7 +115,7 @@ class Reading:
                     parser.feed(lines)
                     fed += len(lines)
                     if fed >= PIECE_BYTES:
-                        yield self._piece(parser, Mark(position=splitter.position))
+                        yield self._piece(parser, Mark(position=splitter.position), 0)
                         fed = 0
             except (zstd.ZstdError, EOFError) as error:
                 self._skip(BAD_COMPRESSION, 1)
@@ -131,14 +130,16 @@ class Reading:
             ctime_ns=status.st_ctime_ns,
             position=splitter.position,
         )
-        yield self._piece(parser, mark)
+        yield self._piece(parser, mark, status.st_size)
 
     def _skip(self, reason: str, lines: int) -> None:
         if lines:
             self._info.lines += lines
             self._info.skipped = self._info.skipped | {reason: self._info.skipped.get(reason, 0) + lines}
 
-    def _piece(self, parser: Parser, mark: Mark) -> SourceUpdate:
+    def _piece(self, parser: Parser, mark: Mark, bytes_read: int) -> SourceUpdate:
+        """What was parsed since the last piece. `bytes_read` counts from the beginning of this reading."""
+        self._bytes_reported, newly_read = bytes_read, bytes_read - self._bytes_reported
         parsed = parser.take()
         info = self._info
         origin = Origin(info.source_key, self._harness.data_version, _owner(self._source.path), mark.position)
@@ -158,6 +159,7 @@ class Reading:
             sessions=[session_row(record, origin, policy) for record in parsed.sessions],
             messages=[message_row(record, origin, policy) for record in parsed.messages],
             events=[event_row(record, origin, policy, now) for record in parsed.events],
+            bytes_read=newly_read,
         )
 
 

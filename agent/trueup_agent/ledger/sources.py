@@ -48,6 +48,7 @@ class SourceUpdate(Struct, kw_only=True, gc=False):
     sessions: list[StoredSession] = []
     messages: list[StoredMessage] = []
     events: list[StoredEvent] = []
+    bytes_read: int = 0  # of the log, since the update before
 
     @property
     def rows(self) -> int:
