@@ -15,6 +15,7 @@ AgentError
     Busy                  the hub asks to come back later                                      retry
     PositionMismatch      the hub is elsewhere: ask where, and go on from there                retry
     TooLarge              the batch does not fit the hub's limits: send fewer rows             retry
+    NotEnrolled           a hub is set, but this machine is not enrolled there                 stop
     WrongHubAddress       the address, or the private authority for it, makes no sense         stop
     NotAHub               something else answers at that address                               stop
     Unauthorized          the credential or the enrolment code is not accepted                 stop
@@ -96,6 +97,12 @@ class PositionMismatch(PushError):
 
 class TooLarge(PushError):
     """413."""
+
+
+class NotEnrolled(PushError):
+    """A hub is set, but this machine is not enrolled there."""
+
+    retry_after = SLOW_SECONDS
 
 
 class WrongHubAddress(PushError):

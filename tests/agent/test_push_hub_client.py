@@ -1,19 +1,22 @@
 """Whatever answers at the hub's address, the agent gets one of its own errors, in one line."""
 
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import RawTestServer, TestServer
 
 from trueup_agent import errors
 from trueup_agent.push.hub_client import HubClient, hub_address
 from trueup_shared import wire
 
 LEDGER = "2d5f2a3e-0000-4000-8000-000000000001"
+TLS = Path(__file__).parents[1] / "golden" / "tls"  # an authority of our own and a certificate for 127.0.0.1
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -111,6 +114,47 @@ async def test_a_hub_that_never_answers_is_unreachable() -> None:
         async with HubClient(f"http://127.0.0.1:{listener.getsockname()[1]}", None, answer_seconds=0.1) as hub:
             with pytest.raises(errors.HubUnreachable, match="too long"):
                 await hub.position(LEDGER)
+
+
+async def test_a_private_authority_is_trusted_when_it_is_set_and_named_when_it_is_not() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"host_id": "h", "ledger_id": LEDGER})
+
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(TLS / "hub.pem", TLS / "hub.key")
+    app = web.Application()
+    app.router.add_get("/{rest:.*}", handler)
+    server = TestServer(app)
+    await server.start_server(ssl=tls)
+    try:
+        address = f"https://127.0.0.1:{server.port}"
+        async with HubClient(address, None, TLS / "ca.pem") as hub:
+            assert (await hub.position(LEDGER)).host_id == "h"
+        async with HubClient(address, None) as hub:
+            with pytest.raises(errors.HubUnreachable, match="its certificate is not trusted"):
+                await hub.position(LEDGER)
+        async with HubClient(f"http://127.0.0.1:{server.port}", None) as hub:
+            with pytest.raises(errors.HubUnreachable):
+                await hub.position(LEDGER)
+    finally:
+        await server.close()
+    with pytest.raises(errors.WrongHubAddress, match="hub_ca"):
+        async with HubClient(address, None, TLS / "none.pem"):
+            pass
+
+
+async def test_the_way_out_goes_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    async def proxy(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(str(request.url))
+        return web.json_response({"host_id": "h", "ledger_id": LEDGER})
+
+    async with RawTestServer(proxy) as server:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.port}")
+        async with HubClient("http://hub.example/trueup", None) as hub:
+            assert (await hub.position(LEDGER)).host_id == "h"
+        assert seen == [f"http://hub.example/trueup/api/v1/ledgers/{LEDGER}"]
 
 
 def test_an_address_has_one_spelling() -> None:

@@ -11,6 +11,7 @@ from trueup_agent.daemon import DaemonStatus, ask_status
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.ledger.sources import GONE
 from trueup_agent.push.heartbeat import Drift
+from trueup_agent.push.rejections import RejectedRow, still_rejected
 from trueup_agent.settings import Loaded
 from trueup_shared import wire
 
@@ -47,6 +48,7 @@ class AgentStatus(Struct, kw_only=True):
     last_error: str | None
     hub: dict[str, str] | None
     convergence: Convergence
+    rejected: list[RejectedRow]
     policy: dict[str, str]
     daemon: DaemonStatus | None
 
@@ -89,6 +91,7 @@ async def gather(loaded: Loaded) -> AgentStatus:
             convergence=Convergence(
                 verdict=verdict, acked_seq=acked, head_seq=head_seq, pending=reader.pending(acked) if host else 0
             ),
+            rejected=still_rejected(reader, host.host_id) if host else [],
             policy=loaded.agent.policy.as_dict(),
             daemon=daemon,
         )
@@ -120,6 +123,10 @@ def show(found: AgentStatus) -> None:
         click.echo(
             f"pushed   {at.acked_seq:,} of {at.head_seq:,}, {at.pending:,} rows pending: {at.verdict or 'never pushed'}"
         )
+        for row in found.rejected[:10]:
+            click.echo(f"rejected {row.table or 'row'} {row.key or ''}: {row.code}: {row.reason}")
+        if len(found.rejected) > 10:
+            click.echo(f"         and {len(found.rejected) - 10:,} more: --json has all of them")
     else:
         click.echo("hub      none: this machine is not enrolled")
     click.echo("sends    " + ", ".join(f"{name}: {value}" for name, value in found.policy.items()))

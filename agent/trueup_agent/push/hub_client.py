@@ -216,6 +216,8 @@ def _reason(error: Any) -> str:
         return f"the proxy does not answer ({_reason(error.os_error)})"
     if isinstance(error, aiohttp.ClientConnectorError):
         return _reason(error.os_error)
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({(error.reason or str(error)).replace('_', ' ').lower()})"
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)
     if isinstance(error, TimeoutError):

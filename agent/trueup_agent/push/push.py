@@ -10,25 +10,14 @@ from trueup_agent.errors import Busy, Forked, HubFailed, HubUnreachable, Positio
 from trueup_agent.ledger import Ledger
 from trueup_agent.push.batches import BatchSize, Prepared, prepare
 from trueup_agent.push.hub_client import HubClient
-from trueup_shared import keys, wire
+from trueup_agent.push.rejections import RejectedRow, rejected_rows, remember
+from trueup_shared import wire
 
 # How often a push goes on after a 409, a lost reply or a busy hub without any batch getting through in between.
 MAX_STALLS = 4
 STALL_SECONDS = 0.25
 # How long a command waits for a hub that says it is busy.
 PATIENCE_SECONDS = 60.0
-
-TABLE_NAMES = {keys.SESSIONS: "session", keys.MESSAGES: "message", keys.EVENTS: "event"}
-
-
-class RejectedRow(Struct, frozen=True, kw_only=True):
-    """A row that the hub could not accept: it stays in the ledger, and both sides show it."""
-
-    table: str
-    key: str | None  # hex
-    seq: int | None
-    code: str
-    reason: str
 
 
 class PushResult(Struct, kw_only=True):
@@ -173,16 +162,10 @@ class Push:
         result.unchanged += receipt.unchanged
         result.removed += receipt.removed
         result.rejected += len(receipt.rejected)
-        result.rejections += [
-            RejectedRow(
-                table=TABLE_NAMES.get(row.table, str(row.table)),
-                key=row.key.hex() if row.key else None,
-                seq=row.seq,
-                code=row.code,
-                reason=row.reason,
-            )
-            for row in receipt.rejected
-        ]
+        if receipt.rejected:
+            rejected = rejected_rows(result.host_id, receipt)
+            result.rejections += rejected
+            await remember(self._ledger, rejected)
         result.acked_seq = receipt.acked_seq
         if self._tell:
             head = await self._ledger.head()

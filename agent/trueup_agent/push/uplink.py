@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from trueup_agent.credential import Host, load_host, save_host, secret_for
-from trueup_agent.errors import Unauthorized
+from trueup_agent.errors import NotEnrolled, Unauthorized
 from trueup_agent.push.batches import AGENT
 from trueup_agent.push.hub_client import HubClient, hub_address, is_loopback
 from trueup_agent.settings import AgentSettings
@@ -73,6 +73,9 @@ class Uplink:
             if self._may_enroll:
                 host = await self._enrolled(host)
                 self._may_enroll = False
+            if host is None and self._settings.hub_url:
+                address = hub_address(self._settings.hub_url)
+                raise NotEnrolled(f"not enrolled at {address} yet: run `trueup agent enroll {address} --code CODE`")
             if host is None or host != self.host or self._client is None:
                 await self.close()
                 if host is not None:

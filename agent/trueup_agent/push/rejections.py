@@ -1,0 +1,59 @@
+"""Rows that the hub could not accept: remembered beside the ledger, so that both sides show them."""
+
+import msgspec
+from msgspec import Struct
+
+from trueup_agent.ledger import Ledger, LedgerReader
+from trueup_shared import keys, wire
+
+META = "rejected_rows"
+MOST = 1_000
+TABLES = {keys.SESSIONS: "sessions", keys.MESSAGES: "messages", keys.EVENTS: "events"}
+
+
+class RejectedRow(Struct, frozen=True, kw_only=True):
+    """`table` names the ledger's table, `key` is hex; both unknown when the hub could not even read that much."""
+
+    host_id: str
+    table: str | None
+    key: str | None
+    seq: int | None
+    code: str
+    reason: str
+
+
+def rejected_rows(host_id: str, receipt: wire.Receipt) -> list[RejectedRow]:
+    return [
+        RejectedRow(
+            host_id=host_id,
+            table=TABLES.get(row.table),
+            key=row.key.hex() if row.key else None,
+            seq=row.seq,
+            code=row.code,
+            reason=row.reason,
+        )
+        for row in receipt.rejected
+    ]
+
+
+async def remember(ledger: Ledger, rows: list[RejectedRow]) -> None:
+    """Add to what the ledger remembers; of very many only the newest are kept."""
+    known = await ledger.get_meta(META)
+    before = msgspec.json.decode(known, type=list[RejectedRow]) if known else []
+    fresh = {(row.host_id, row.table, row.key) for row in rows}
+    kept = [row for row in before if (row.host_id, row.table, row.key) not in fresh]
+    await ledger.set_meta(META, msgspec.json.encode((kept + rows)[-MOST:]).decode())
+
+
+def still_rejected(reader: LedgerReader, host_id: str) -> list[RejectedRow]:
+    """Those that are still in the ledger as they were sent to this hub."""
+    known = reader.meta(META)
+    rows = msgspec.json.decode(known, type=list[RejectedRow]) if known else []
+    return [row for row in rows if row.host_id == host_id and _unchanged(reader, row)]
+
+
+def _unchanged(reader: LedgerReader, row: RejectedRow) -> bool:
+    if row.table not in TABLES.values() or row.key is None:
+        return True
+    found = reader.query(f"SELECT seq FROM {row.table} WHERE key = ?", (bytes.fromhex(row.key),))
+    return bool(found) and found[0][0] == row.seq
