@@ -31,8 +31,8 @@ class AgentSettings(Struct, frozen=True, kw_only=True):
     homes: list[Path] = []  # users' homes to read; default the own one
 
     def __post_init__(self) -> None:
-        if self.rescan_seconds < 1 or self.heartbeat_seconds < 1:
-            raise ValueError("rescan_seconds and heartbeat_seconds must be 1 or more")
+        if not all(1 <= seconds <= 86_400 for seconds in (self.rescan_seconds, self.heartbeat_seconds)):  # nan neither
+            raise ValueError("rescan_seconds and heartbeat_seconds: write 1 to 86400")
 
     @property
     def policy(self) -> Policy:

@@ -2,8 +2,11 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,7 +44,29 @@ class Globals:
 
 
 class _Commands(click.Group):
-    """Loads a subcommand's module only when it is asked for: `trueup usage` never imports the hub."""
+    """Loads a subcommand's module only when it is asked for: `trueup usage` never imports the hub.
+
+    Whatever goes wrong is one line and an exit status of interface.md; with -v what nobody foresaw has its trace.
+    """
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _one_line_of_usage():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _one_line_of_usage():
+                return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except BrokenPipeError:  # a reader that went away (`trueup usage … | head`) is no error
+            _give_stdout_up()
+            return None
+        except Exception as error:
+            if ctx.find_root().params["verbose"]:
+                raise
+            _give_stdout_up()  # what it holds would be tried once more at the end, and fail once more
+            raise Failure(_unforeseen(error)) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(point.name for point in entry_points(group="trueup.commands"))
@@ -51,6 +76,32 @@ class _Commands(click.Group):
             command: click.Command = point.load()
             return command
         return None
+
+
+@contextmanager
+def _one_line_of_usage() -> Iterator[None]:
+    """click's own errors have a line of usage, one about help and an empty one; a bare `trueup` has its help page."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "trueup"
+        what = " ".join(error.format_message().split()).rstrip(".?")
+        raise WrongUsage(f"{what[:1].lower()}{what[1:]}; see `{command} --help`") from None
+
+
+def _unforeseen(error: Exception) -> str:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {' '.join(str(error).split())}; with -v it says where"
+
+
+def _give_stdout_up() -> None:
+    with suppress(OSError, ValueError, AttributeError):  # it is closed, or no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,9 +131,5 @@ def set_up_logs() -> None:
 
 
 def main() -> None:
-    """Entry point. A reader that went away (`trueup usage … | head`) is no error."""
-    try:
-        trueup(prog_name="trueup")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    """Entry point."""
+    trueup(prog_name="trueup")

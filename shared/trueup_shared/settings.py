@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -48,29 +48,47 @@ def read_file(path: Path | None) -> dict[str, Any]:
 
 
 def load(kind: type[T], section: Mapping[str, Any], environ: Mapping[str, str], flags: Mapping[str, Any]) -> T:
-    """Build `kind` from a file section, the environment and flags (None = not given)."""
-    fields = msgspec.structs.fields(kind)
-    names = {f.name for f in fields}
-    lists = {f.name for f in fields if get_origin(f.type) in (list, tuple)}
+    """Build `kind` from a file section, the environment ("" = not given) and flags (None = not given)."""
+    fields = {f.name: f for f in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
     for name, value in section.items():
-        if name not in names:
-            raise SettingError(f"unknown setting '{name}' in the settings file")
-        values[name] = value
-    for name in names:
+        if name not in fields:
+            raise SettingError(f"unknown setting '{name}' in the settings file; there are {', '.join(sorted(fields))}")
+        values[name], origins[name] = value, "the settings file"
+    for name in fields:
         variable = f"TRUEUP_{name.upper()}"
-        if variable in environ:
-            values[name] = environ[variable]
-        elif f"{variable}_FILE" in environ:
-            try:
-                values[name] = Path(environ[f"{variable}_FILE"]).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingError(f"{variable}_FILE: {error}") from error
-    values.update({name: value for name, value in flags.items() if value is not None})
-    for name in lists & values.keys():
-        if isinstance(values[name], str):
+        if environ.get(variable):
+            values[name], origins[name] = environ[variable], variable
+        elif environ.get(f"{variable}_FILE"):
+            values[name], origins[name] = _secret(f"{variable}_FILE", environ[f"{variable}_FILE"]), f"{variable}_FILE"
+    for name, value in flags.items():
+        if value is not None:
+            values[name], origins[name] = value, "the command line"
+    for name in values:
+        if isinstance(values[name], str) and get_origin(fields[name].type) in (list, tuple):
             values[name] = [item.strip() for item in values[name].split(",") if item.strip()]
     try:
         return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise SettingError(f"setting {error}") from error
+        raise SettingError(_explained(str(error), fields, origins)) from error
+
+
+def _secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{variable} {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _explained(message: str, fields: Mapping[str, msgspec.structs.FieldInfo], origins: Mapping[str, str]) -> str:
+    """msgspec's "Expected `int`, got `str` - at `$.port`" for people. The value stays out: it may be a secret."""
+    what, _, place = message.partition(" - at `$.")
+    name = place.split("[")[0].rstrip("`")
+    if name not in fields:
+        return f"setting {what}"
+    if get_origin(fields[name].type) is Literal:
+        what = f"write {', '.join(get_args(fields[name].type)[:-1])} or {get_args(fields[name].type)[-1]}"
+    else:
+        what = what.partition(", got ")[0].replace("`", "").replace("Expected", "expected")
+    return f"setting '{name}' from {origins[name]}: {what}"

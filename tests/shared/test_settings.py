@@ -1,6 +1,7 @@
 """A setting comes from flag, then environment, then file, then default; what is wrong is named."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -56,3 +57,29 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
 def test_no_file_is_no_settings(tmp_path: Path) -> None:
     assert read_file(tmp_path / "absent.toml") == {}
     assert read_file(None) == {}
+
+
+class Choice(msgspec.Struct, frozen=True):
+    send: Literal["name", "hash", "none"] = "name"
+    many: list[str] = []
+
+
+def test_a_wrong_value_is_named_with_the_place_it_came_from() -> None:
+    wanted = {
+        "setting 'port' from TRUEUP_PORT: expected int": lambda: load(Example, {"port": 1}, {"TRUEUP_PORT": "x"}, {}),
+        "setting 'port' from the settings file: expected int": lambda: load(Example, {"port": "x"}, {}, {}),
+        "setting 'port' from the command line: expected int": lambda: load(Example, {}, {}, {"port": "x"}),
+        "setting 'send' from TRUEUP_SEND: write name, hash or none": lambda: load(
+            Choice, {}, {"TRUEUP_SEND": "all"}, {}
+        ),
+        "setting 'many' from the settings file: expected str": lambda: load(Choice, {"many": [1]}, {}, {}),
+    }
+    for message, wrong in wanted.items():
+        with pytest.raises(SettingError) as caught:
+            wrong()
+        assert str(caught.value) == message
+
+
+def test_an_empty_variable_says_nothing() -> None:
+    """As compose files and unit files leave them: `TRUEUP_DATABASE_URL=${DATABASE_URL:-}`."""
+    assert load(Example, {"port": 1}, {"TRUEUP_PORT": "", "TRUEUP_SECRET_FILE": ""}, {}) == Example(port=1)

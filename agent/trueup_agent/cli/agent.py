@@ -29,6 +29,8 @@ def agent() -> None:
 def run(given: Globals, once: bool, as_json: bool) -> None:
     """The daemon: reads logs as they grow and pushes what is new, until SIGTERM or Ctrl-C."""
     loaded = start.load(given)
+    if as_json and not once:
+        raise WrongUsage("--json goes with --once: the daemon's log is JSON on stderr anyway")
     if once:
         _run_once(loaded, as_json)
     else:

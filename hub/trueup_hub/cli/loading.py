@@ -44,7 +44,7 @@ def one_line_errors() -> Iterator[None]:
 
 
 def data_dir_of(given: Globals) -> Path:
-    return (given.data_dir or shared_settings.default_data_dir()).absolute()
+    return (given.data_dir or shared_settings.default_data_dir()).expanduser().absolute()
 
 
 def load_settings(
