@@ -15,7 +15,7 @@ from ledger_rows import NOON, POLICY, event, message, recomputed, session, updat
 from trueup_agent.errors import LedgerBusy, LedgerMissing, LedgerTooNew, LedgerUnusable
 from trueup_agent.ledger import Ledger, LedgerReader, WriteCounts
 from trueup_agent.policy import Policy
-from trueup_shared import keys, wire
+from trueup_shared import keys, prices, wire
 
 
 @pytest.fixture
@@ -124,6 +124,24 @@ async def test_a_change_of_policy_restates_only_the_rows_it_changes(tmp_path: Pa
     await ledger.close()
 
     ledger = await Ledger.open(tmp_path, hidden)
+    assert await ledger.head() == head
+    await ledger.close()
+
+
+async def test_another_price_table_reprices_every_event_and_takes_no_seq(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = await Ledger.open(tmp_path, POLICY)
+    priced = event("e", provider="anthropic", model="claude-opus-4-5-20251101", input_tokens=1_000_000, output_tokens=0)
+    await ledger.write([update(priced, event("unpriced", model="nobody-knows", input_tokens=1))])
+    costs = "SELECT cost_nanousd FROM events ORDER BY cost_nanousd"
+    assert await ledger.query(costs) == [(None,), (5_000_000_000,)]
+    head = await ledger.head()
+    await ledger.close()
+    monkeypatch.setattr(prices, "DIGEST", "another table")
+    monkeypatch.setattr(prices, "cost_nanousd", lambda *_: 7)
+    ledger = await Ledger.open(tmp_path, POLICY)
+    assert await ledger.query(costs) == [(7,), (7,)]
     assert await ledger.head() == head
     await ledger.close()
 

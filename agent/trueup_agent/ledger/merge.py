@@ -123,6 +123,8 @@ def _fullest(
     fills: dict[str, Rank] = {}
     for group in groups:
         first = group[0]
+        if not fills_a and not fills_b and all(getattr(a, name) == getattr(b, name) for name in group):
+            continue
         known = [
             (fills_of.get(first, rank), tuple(getattr(row, name) for name in group))
             for row, rank, fills_of in ((a, rank_a, fills_a), (b, rank_b, fills_b))
@@ -155,6 +157,8 @@ def _counters(a: StoredEvent, b: StoredEvent) -> dict[str, Any]:
 
 
 def _bits(a: StoredEvent, b: StoredEvent, bits_a: int, bits_b: int) -> int:
+    if not bits_a and not bits_b:
+        return 0
     bits = 0
     for name in COUNTERS:
         bit = BIT[name]

@@ -101,10 +101,14 @@ class Writer:
     def joined(self, table: Table[S], incoming: Iterable[S]) -> dict[bytes, S]:
         """One row per key."""
         fresh: dict[bytes, S] = {}
+        several = set()
         for row in incoming:
             other = fresh.setdefault(row.key, row)
             if other is not row:
-                fresh[row.key] = table.finish(table.join(other, row), self.policy)
+                fresh[row.key] = table.join(other, row)
+                several.add(row.key)
+        for key in several:
+            fresh[key] = table.finish(fresh[key], self.policy)
         return fresh
 
     def onto(self, table: Table[S], row: S, old: S) -> S:
