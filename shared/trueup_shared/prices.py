@@ -20,6 +20,9 @@ from trueup_shared.metrics import MAX_COUNTER
 
 Bands = tuple[tuple[int, int], ...]  # (prompt tokens above which it holds, picodollars a token), ascending
 Rates = dict[str, Bands]
+Steps = tuple[tuple[int, tuple[int, ...]], ...]  # (prompt tokens above which they hold, rates of _KINDS), ascending
+
+_KINDS = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "web_search")
 
 _TABLE_BYTES = Path(__file__).with_name("prices.json").read_bytes()
 DIGEST = blake2b(_TABLE_BYTES, digest_size=16).hexdigest()
@@ -29,9 +32,9 @@ _PICO_PER_NANO = 1000
 
 
 class _Plan(Struct, frozen=True):
-    """The prices of one model in one mode: rates by the moment (µs UTC) from which they hold, ascending."""
+    """The prices of one model in one mode: steps by the moment (µs UTC) from which they hold, ascending."""
 
-    periods: tuple[tuple[int, Rates], ...]
+    periods: tuple[tuple[int, Steps], ...]
 
 
 def cost_nanousd(
@@ -59,24 +62,35 @@ def cost_nanousd(
     plan = _plan(provider, model, service_tier, speed) if model else None
     if plan is None:
         return None
-    rates = plan.periods[0][1]
+    steps = plan.periods[0][1]
     for start, later in plan.periods[1:]:
         if at < start:
             break
-        rates = later
+        steps = later
     fresh, read, write = input_tokens or 0, cache_read_tokens or 0, cache_write_tokens or 0
     prompt = context_tokens if context_tokens is not None else fresh + read + write
     long_lived = min(cache_write_1h_tokens or 0, write)
+    rates = steps[0][1]
+    for above, banded in steps[1:]:
+        if prompt > above:
+            rates = banded
+    input_, cache_read, cache_write, cache_write_1h, output, web_search = rates
     pico = (
-        fresh * _rate(rates["input"], prompt)
-        + read * _rate(rates["cache_read"], prompt)
-        + (write - long_lived) * _rate(rates["cache_write"], prompt)
-        + long_lived * _rate(rates["cache_write_1h"], prompt)
-        + (output_tokens or 0) * _rate(rates["output"], prompt)
-        + (web_searches or 0) * _rate(rates["web_search"], prompt)
+        fresh * input_
+        + read * cache_read
+        + (write - long_lived) * cache_write
+        + long_lived * cache_write_1h
+        + (output_tokens or 0) * output
+        + (web_searches or 0) * web_search
     )
     nano = (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
     return nano if nano <= MAX_COUNTER else None
+
+
+def _steps(rates: Rates) -> Steps:
+    """Rates of all kinds side by side, so that a request looks its bands up once."""
+    limits = sorted({above for kind in _KINDS for above, _ in rates[kind][1:]})
+    return tuple((limit, tuple(_rate(rates[kind], limit + 1) for kind in _KINDS)) for limit in (-1, *limits))
 
 
 def _rate(bands: Bands, prompt: int) -> int:
@@ -110,7 +124,7 @@ def _plan(provider: str | None, model: str, service_tier: str | None, speed: str
             if _micros(entry["from"]) <= start:
                 rates = rates | _bands(entry["rates"])
         if rates:
-            periods.append((start, _complete(rates)))
+            periods.append((start, _steps(_complete(rates))))
     return _Plan(tuple(periods))
 
 

@@ -115,7 +115,7 @@ async def _lock_ledger(
 
 async def _add_terms(db: Database, connection: Connection, decoded: Decoded) -> Terms:
     wanted: set[str | None] = {"usd", "credits", "user", "prompt", "claude", "codex"}
-    for names in decoded.event_dimensions:
+    for names in set(decoded.event_dimensions):
         wanted.update(names)
     for message in decoded.messages:
         m = message.body

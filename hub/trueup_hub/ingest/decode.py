@@ -35,7 +35,7 @@ class Decoded(Struct, gc=False):
     events: list[wire.EventRow]
     tombstones: list[wire.Tombstone]
     refused: list[Refused]
-    event_dimensions: set[tuple[str | None, ...]]
+    event_dimensions: list[tuple[str | None, ...]]  # of each event, in the order of EventCopy's columns
 
 
 class _Outline(Struct, array_like=True, gc=False):
@@ -56,16 +56,21 @@ _tombstone = msgspec.msgpack.Decoder(wire.Tombstone)
 
 def decode_batch(batch: wire.Batch) -> Decoded:
     reader = _Reader(batch)
-    dimensions: set[tuple[str | None, ...]] = set()
+    clean: set[tuple[str | None, ...]] = set()
+    dimensions: list[tuple[str | None, ...]] = []
 
-    def event_fault(body: wire.EventBody) -> str | None:
-        if body.session_key is None or body.at is None or body.harness is None:
+    def event_fault(b: wire.EventBody) -> str | None:
+        if b.session_key is None or b.at is None or b.harness is None:
             return "an event needs a session key, a time and a harness"
-        names = dimensions_of(body)
-        if names not in dimensions:  # they repeat: looked at once
+        # fmt: off
+        names = (b.harness, b.provider, b.model, b.project, b.service_tier, b.speed,
+                 b.reported_cost_unit, b.reported_cost_status)
+        # fmt: on
+        if names not in clean:  # they repeat: looked at once
             if (fault := _nul(*names)) is not None:
                 return fault
-            dimensions.add(names)
+            clean.add(names)
+        dimensions.append(names)
         return None
 
     return Decoded(
@@ -95,12 +100,12 @@ class _Reader:
                 self._refuse(table, raw, BAD_VALUE, str(error))
                 continue
             key = row.key
-            if (reason := fault(row.body)) is not None:
-                self._refuse(table, raw, BAD_VALUE, reason)
-            elif key in seen:
+            if key in seen:
                 self._refuse(table, raw, BAD_ROW, "this key is twice in the batch")
             elif not self._from < row.seq <= self._to:
                 self._refuse(table, raw, BAD_ROW, f"seq {row.seq} lies outside ({self._from}, {self._to}]")
+            elif (reason := fault(row.body)) is not None:
+                self._refuse(table, raw, BAD_VALUE, reason)
             else:
                 seen.add(key)
                 yield row
@@ -157,17 +162,3 @@ def _message_fault(body: wire.MessageBody) -> str | None:
     if body.session_key is None:
         return "a message needs a session key"
     return _nul(body.role, body.kind, body.model, body.project, body.harness, *(body.tool_names or ()))
-
-
-def dimensions_of(body: wire.EventBody) -> tuple[str | None, ...]:
-    """The dimensions of an event in the order of EventCopy's columns."""
-    return (
-        body.harness,
-        body.provider,
-        body.model,
-        body.project,
-        body.service_tier,
-        body.speed,
-        body.reported_cost_unit,
-        body.reported_cost_status,
-    )

@@ -1,7 +1,7 @@
 """The events of a batch: which are new, who owns them, what is written. Owners are locked before facts are read."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
@@ -10,7 +10,7 @@ from trueup_hub.ingest import ownership
 from trueup_hub.ingest.copies import EVENT_COLUMNS, EventCopy, copy_stream, pack_event, stored_event
 from trueup_hub.ingest.decode import Decoded
 from trueup_hub.ingest.incoming import event_copies
-from trueup_hub.ingest.transaction import Transaction
+from trueup_hub.ingest.transaction import SessionDelta, Transaction
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys
 
@@ -79,8 +79,11 @@ async def _claim(tx: Transaction, decoded: Decoded) -> set[bytes]:
     """Take the owner keys that nobody has; an event whose key was taken is new to the whole hub."""
     if not decoded.events:
         return set()
-    wanted = sorted({row.body.owner_key or row.key for row in decoded.events})
-    taken: bytes = await tx.connection.fetchval(_SQL["claim_owners"], wanted, tx.host_no, tx.ledger_no)
+    wanted = {row.body.owner_key or row.key for row in decoded.events}
+    joined = b"".join(sorted(wanted))
+    taken: bytes = await tx.connection.fetchval(_SQL["claim_owners"], joined, tx.host_no, tx.ledger_no)
+    if len(taken) == len(joined):
+        return wanted
     return {taken[i : i + keys.KEY_BYTES] for i in range(0, len(taken), keys.KEY_BYTES)}
 
 
@@ -92,6 +95,10 @@ def _plan(
     gone: set[bytes],
     refused: set[bytes],
 ) -> _Plan:
+    if not own and len(won) == len(incoming):  # the usual case of a first push: all of it is new to the whole hub
+        return _Plan(new=incoming, changed=[], gone=[], stale=[], locked=[], series=set())
+    if not own and len(won) == len(incoming):  # the usual case of a first push: all of it is new to the whole hub
+        return _Plan(new=incoming, changed=[], gone=[], stale=[], locked=[], series=set())
     plan = _Plan(new=[], changed=[], gone=[], stale=[], locked=[], series=set())
     touched: set[bytes] = set()
     for event in incoming:
@@ -241,10 +248,18 @@ async def _write_place(
             await tx.connection.execute(_SQL["put_claim"], key, *other, conflict)
 
 
-def _pack_and_account(tx: Transaction, written: list[EventCopy]) -> Iterable[bytes]:
-    add, account = tx.rollup.add, tx.account
+def _pack_and_account(tx: Transaction, written: list[EventCopy]) -> Iterator[bytes]:
+    add = tx.rollup.add
+    session_key, session = b"", SessionDelta()
     for event in written:
-        account(keys.EVENTS, event.session_key, event.row_digest, 1)
+        if event.session_key != session_key:  # sessions come in runs
+            session_key = event.session_key
+            session = tx.sessions.setdefault(session_key, SessionDelta())
+        digest = int.from_bytes(event.row_digest, "big")
+        session.rows += 1
+        session.digest += digest
+        tx.digest += digest
         if event.counted:
             add(event)
         yield pack_event(event)
+    tx.rows[keys.EVENTS] += len(written)

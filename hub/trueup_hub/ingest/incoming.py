@@ -4,7 +4,7 @@ import asyncio
 from hashlib import blake2b
 
 from trueup_hub.ingest.copies import EventCopy, MessageCopy
-from trueup_hub.ingest.decode import Decoded, dimensions_of
+from trueup_hub.ingest.decode import Decoded
 from trueup_hub.ingest.transaction import Transaction
 from trueup_shared import keys, prices, wire
 
@@ -19,16 +19,16 @@ def digest_of(table: int, row: wire.SessionRow | wire.MessageRow) -> bytes:
 async def event_copies(tx: Transaction, decoded: Decoded, price_no: int) -> list[EventCopy]:
     terms = tx.terms
     numbers_of = {
-        names: (tx.data_version(names[0]), *(terms[name] for name in names)) for names in decoded.event_dimensions
+        names: (tx.data_version(names[0]), *(terms[name] for name in names)) for names in set(decoded.event_dimensions)
     }
     host_no, ledger_no, batch_no = tx.host_no, tx.ledger_no, tx.batch_no
     cost, encode = prices.cost_nanousd, wire.encode_body
     copies: list[EventCopy] = []
-    for row in decoded.events:
+    for row, names in zip(decoded.events, decoded.event_dimensions, strict=True):
         key, b = row.key, row.body
         at, session_key = b.at, b.session_key
         assert at is not None and session_key is not None  # decode.py refused what has none
-        version, harness, provider, model, project, tier, speed, unit, status = numbers_of[dimensions_of(b)]
+        version, harness, provider, model, project, tier, speed, unit, status = numbers_of[names]
         fresh, read, write, write_1h, output = (
             b.input_tokens,
             b.cache_read_tokens,

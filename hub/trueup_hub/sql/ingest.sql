@@ -30,10 +30,11 @@ SELECT receipt FROM batches WHERE host_no = $1 AND ledger_no = $2 AND batch_id =
 SELECT l.ledger_no, h.enrolled_at, h.host_id, l.ledger_id
 FROM ledgers l JOIN hosts h USING (host_no) WHERE l.ledger_no = ANY($1::int4[]);
 
--- claim_owners: takes every owner key that nobody has; the keys taken, as one string
+-- claim_owners: takes every owner key that nobody has; which were taken. Keys come and go as one string of 16 bytes each
 WITH taken AS (
   INSERT INTO event_owners (owner_key, host_no, ledger_no, contested)
-  SELECT k, $2, $3, false FROM unnest($1::uuid[]) k ON CONFLICT DO NOTHING RETURNING owner_key
+  SELECT encode(substr($1::bytea, at, 16), 'hex')::uuid, $2, $3, false FROM generate_series(1, length($1::bytea), 16) at
+  ON CONFLICT DO NOTHING RETURNING owner_key
 )
 SELECT coalesce(string_agg(uuid_send(owner_key), ''::bytea), ''::bytea) FROM taken;
 
