@@ -45,10 +45,10 @@ class ScanResult(Struct, kw_only=True):
 def nothing_new(settings: Loaded, roots: Sequence[RootArg] | None = None) -> ScanResult | None:
     """The result of a pass that would find nothing to do; None when there is something. Raises RootNotFound."""
     started = monotonic()
-    found = discover.discover(settings.places, roots)
     try:
         with LedgerReader(settings.data_dir) as reader:
             reader.snapshot()
+            found = discover.discover(settings.places, roots)
             known = {source.source_key: source for source in reader.sources()}
             rows = reader.harness_rows()
             pending = (
