@@ -1,5 +1,6 @@
 """The `trueup` command. Packages add subcommands under the entry-point group `trueup.commands`."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -50,23 +51,12 @@ class _Commands(click.Group):
     """
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with _one_line_of_usage():
+        with _one_line():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with _one_line_of_usage():
-                return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        except BrokenPipeError:  # a reader that went away (`trueup usage … | head`) is no error
-            _give_stdout_up()
-            return None
-        except Exception as error:
-            if ctx.find_root().params["verbose"]:
-                raise
-            _give_stdout_up()  # what it holds would be tried once more at the end, and fail once more
-            raise Failure(_unforeseen(error)) from error
+        with _one_line(trace=ctx.params["verbose"]):
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(point.name for point in entry_points(group="trueup.commands"))
@@ -79,16 +69,23 @@ class _Commands(click.Group):
 
 
 @contextmanager
-def _one_line_of_usage() -> Iterator[None]:
-    """click's own errors have a line of usage, one about help and an empty one; a bare `trueup` has its help page."""
+def _one_line(trace: bool = False) -> Iterator[None]:
     try:
         yield
-    except click.exceptions.NoArgsIsHelpError:
-        raise
-    except click.UsageError as error:
+    except (Failure, click.Abort, click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):
+        raise  # a line already; a bare `trueup` has its help page
+    except click.UsageError as error:  # click adds a line of usage, one about help and an empty one
         command = error.ctx.command_path if error.ctx else "trueup"
         what = " ".join(error.format_message().split()).rstrip(".?")
         raise WrongUsage(f"{what[:1].lower()}{what[1:]}; see `{command} --help`") from None
+    except BrokenPipeError:  # a reader that went away (`trueup usage … | head`) is no error
+        _give_stdout_up()
+        raise click.exceptions.Exit(0) from None
+    except Exception as error:
+        if trace:
+            raise
+        _give_stdout_up()  # what it holds would be tried once more at the end, and fail once more
+        raise Failure(_unforeseen(error)) from error
 
 
 def _unforeseen(error: Exception) -> str:
@@ -132,4 +129,18 @@ def set_up_logs() -> None:
 
 def main() -> None:
     """Entry point."""
+    _complete_streams()
     trueup(prog_name="trueup")
+
+
+def _complete_streams() -> None:
+    """Closed ones (`>&-`) lead nowhere, lest a database gets their number; a sign that a terminal lacks is a `?`."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the smallest number that is free: this one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")

@@ -2,8 +2,11 @@
 
 import errno
 import os
+import shlex
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -87,7 +90,7 @@ def test_with_v_what_nobody_foresaw_has_its_trace() -> None:
     assert isinstance(result.exception, KeyError)
 
 
-@pytest.mark.parametrize("report", [["totals", "--json"], ["totals"], ["daily", "--csv"]])
+@pytest.mark.parametrize("report", [["totals", "--json"], ["totals"], ["daily", "--csv"], ["--help"]])
 def test_a_full_disk_under_stdout_is_one_line(tmp_path: Path, report: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(
@@ -109,6 +112,24 @@ def test_a_reader_that_went_away_is_no_error(tmp_path: Path) -> None:
     finally:
         os.close(writing)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_stream_takes_nothing_else_with_it(tmp_path: Path, closed: str) -> None:
+    """Its number must not go to the next file that is opened, such as the ledger."""
+    scan = shlex.join([*TRUEUP, "--data-dir", str(tmp_path), "agent", "scan"])
+    environ = {**os.environ, "HOME": str(tmp_path)}
+    run = subprocess.run(["sh", "-c", f"{scan} {closed}"], capture_output=True, text=True, env=environ)
+    assert (run.returncode, run.stderr) == (0, "")
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
+        assert ledger.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_terminal_without_our_signs_shows_question_marks(tmp_path: Path) -> None:
+    environ = {**os.environ, "HOME": str(tmp_path), "PYTHONIOENCODING": "ascii"}
+    print_dash = f"import sys; from trueup_shared import cli; cli._complete_streams(); print({chr(8212)!r})"
+    dash = subprocess.run([sys.executable, "-c", print_dash], capture_output=True, text=True, env=environ)
+    assert (dash.stdout, dash.stderr) == ("?\n", "")
 
 
 @pytest.mark.parametrize("command", [["hub", "migrate"], ["up", "--no-browser"], ["agent", "scan"]])

@@ -68,7 +68,7 @@ def _report(given: Globals, dimensions: tuple[str, ...], options: dict[str, Any]
     elif options["as_csv"]:
         from trueup_agent.reports.documents import to_csv
 
-        click.echo(to_csv(report), nl=False)
+        click.echo(to_csv(report).encode(), nl=False)  # UTF-8 whatever the terminal speaks
     elif report.totals.events == 0:
         narrowed = any(options[name] for name in ("since", "until", "harness", "project", "model"))
         click.echo("no usage in this selection" if narrowed else "no usage recorded yet; run `trueup agent scan`")
