@@ -65,7 +65,9 @@ def in_step(running: Up, rows: int) -> bool:
 
 
 @needs_given
-def test_a_hundred_appends_cut_anywhere_with_kills_between_end_as_one_pass_on_both_sides(tmp_path: Path) -> None:
+def test_a_hundred_appends_cut_anywhere_with_kills_between_end_as_one_pass_on_both_sides(
+    tmp_path: Path, reachable_dir: Path
+) -> None:
     chance = random.Random(5)
     made = tmp_path / "made"
     command = [sys.executable, str(GEN_CORPUS), str(made), "--target-mb", "10", "--seed", "5"]
@@ -76,7 +78,7 @@ def test_a_hundred_appends_cut_anywhere_with_kills_between_end_as_one_pass_on_bo
     status = trueup("agent", "status", "--json", env=clean).json
 
     home = tmp_path / "home"
-    env = environment(home, tmp_path / "data")
+    env = environment(home, reachable_dir / "appends")
     pieces = pieces_of(made / "home", chance)
     running = start_up(env)
     try:
