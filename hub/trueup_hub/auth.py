@@ -50,7 +50,8 @@ class AccessToken(Struct, frozen=True):
 
 
 def _hash(text: str) -> bytes:
-    return sha256(text.encode()).digest()
+    # A header may hold any bytes; aiohttp gives those that are no UTF-8 as surrogates.
+    return sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def placeholder_label(host_id: UUID) -> str:

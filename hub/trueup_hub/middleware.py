@@ -99,8 +99,7 @@ async def host_is_ours(request: web.Request, handler: Handler) -> web.StreamResp
     """A page of another site that made its name point here (DNS rebinding) gets nothing."""
     names = request.app[SETTINGS].host_names()
     if names is not None and request.path not in _UNCHECKED_HOST:
-        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
-        if name not in names:
+        if _address(f"//{request.headers.get('Host', '')}")[0] not in names:
             raise Problem(421, "wrong_host", "This hub does not answer to that name. Setting: allowed_hosts.")
     return await handler(request)
 
@@ -133,7 +132,16 @@ async def _caller(request: web.Request) -> Caller | None:
 
 def cookie_name(request: web.Request) -> str:
     """Browsers do not tell ports apart: two hubs on one machine would log each other out under one name."""
-    return f"trueup_{urlsplit(f'//{request.host}').port or 'session'}"
+    return f"trueup_{_address(f'//{request.host}')[1] or 'session'}"
+
+
+def _address(url: str) -> tuple[str | None, int | None]:
+    """Name and port of a URL or of `//` and a Host header; nothing where it is none, for a client may write anything."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname, parts.port
+    except ValueError:
+        return None, None
 
 
 def _check_origin(request: web.Request, caller: Caller | None) -> None:
@@ -146,8 +154,8 @@ def _check_origin(request: web.Request, caller: Caller | None) -> None:
             raise Problem(403, "wrong_origin", "A request with a session cookie needs an Origin header.")
         return
     public = request.app[SETTINGS].public_url
-    ours = {urlsplit(f"//{request.host}").netloc} | ({urlsplit(public).netloc} if public else set())
-    if urlsplit(origin).netloc not in ours:
+    ours = {request.host, urlsplit(public).netloc if public else ""} - {""}
+    if origin.partition("://")[2] not in ours:  # "null" has none
         raise Problem(403, "wrong_origin", "The request comes from a page of another origin.")
 
 

@@ -2,10 +2,10 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from trueup_hub.analytics.heads import Head, heads_of
 from trueup_hub.analytics.scope import open_scope
@@ -47,7 +47,7 @@ class Cursor(Struct, frozen=True, array_like=True):
 
     sort: Sort
     order: str
-    value: int
+    value: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
     key: bytes
 
 
@@ -60,7 +60,7 @@ def read_cursor(text: str | None, sort: Sort, order: str) -> Cursor | None:
         return None
     try:
         cursor = _decoder.decode(urlsafe_b64decode(text.encode("ascii") + b"=="))
-    except (msgspec.MsgspecError, NotBase64, UnicodeEncodeError) as error:
+    except (msgspec.MsgspecError, NotBase64, UnicodeError) as error:
         raise bad("cursor", text, "is not a cursor of this route") from error
     if (cursor.sort, cursor.order, len(cursor.key)) != (sort, order, 16):
         raise bad("cursor", text, "belongs to a list with another 'sort' or 'order'")

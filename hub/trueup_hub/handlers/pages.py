@@ -19,8 +19,8 @@ async def get_page(request: web.Request) -> web.StreamResponse:
     path = request.match_info["path"]
     if path.startswith("api/"):
         raise NotFound(f"There is no route {request.method} {request.path}.")
-    file = (STATIC / path).resolve()
-    if path and file.is_relative_to(STATIC.resolve()) and file.is_file():
+    file = _static_file(path)
+    if file is not None:
         cache = _FOR_EVER if path.startswith("assets/") else "no-cache"
         return web.FileResponse(file, headers={"Cache-Control": cache})
     if "." in path.rpartition("/")[2]:
@@ -32,6 +32,15 @@ async def get_page(request: web.Request) -> web.StreamResponse:
         "has it inside. The API under /api/v1 works without it."
     )
     return plain_page("The dashboard is not built", text, status=200)
+
+
+def _static_file(path: str) -> Path | None:
+    """None when there is no such file, or it would lie elsewhere."""
+    try:
+        file = (STATIC / path).resolve()
+        return file if file.is_relative_to(STATIC.resolve()) and file.is_file() else None
+    except (OSError, ValueError):  # a name that no file can have: with NUL, or too long
+        return None
 
 
 def plain_page(title: str, text: str, *, status: int) -> web.Response:
