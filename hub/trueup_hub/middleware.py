@@ -98,9 +98,9 @@ async def errors_have_one_shape(request: web.Request, handler: Handler) -> web.S
 async def host_is_ours(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A page of another site that made its name point here (DNS rebinding) gets nothing."""
     names = request.app[SETTINGS].host_names()
-    if names is not None and request.path not in _UNCHECKED_HOST:
-        if _address(f"//{request.headers.get('Host', '')}")[0] not in names:
-            raise Problem(421, "wrong_host", "This hub does not answer to that name. Setting: allowed_hosts.")
+    name, _ = _address(f"//{request.headers.get('Host', '')}")
+    if names is not None and request.path not in _UNCHECKED_HOST and name not in names:
+        raise Problem(421, "wrong_host", "This hub does not answer to that name. Setting: allowed_hosts.")
     return await handler(request)
 
 
@@ -136,7 +136,7 @@ def cookie_name(request: web.Request) -> str:
 
 
 def _address(url: str) -> tuple[str | None, int | None]:
-    """Name and port of a URL or of `//` and a Host header; nothing where it is none, for a client may write anything."""
+    """Name and port of a URL or of `//` and a Host header; nothing where it is none: clients write anything."""
     try:
         parts = urlsplit(url)
         return parts.hostname, parts.port

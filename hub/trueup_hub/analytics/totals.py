@@ -58,12 +58,22 @@ _UNKNOWN: dict[str, Any] = dict.fromkeys(Totals.__struct_fields__) | _NO_COUNTS 
 _NO_TOTALS = Totals(**_UNKNOWN)
 
 _PEAK = "max_context_tokens"
+_GREATEST_SUM = 2**63 - 1
 _ADDED = tuple(name for name in MEASURES if name != _PEAK)
 
 
 def sums_sql(columns: Iterable[str] = MEASURES) -> str:
     """Columns of a usage rollup, summed: what {sums} stands for in sql/*.sql."""
-    return ", ".join(f"max({c}) AS {c}" if c == _PEAK else f"sum({c})::int8 AS {c}" for c in columns)
+    return ", ".join(f"{_sum_sql(c)} AS {c}" for c in columns)
+
+
+def _sum_sql(column: str) -> str:
+    """A sum ends at 2^63-1: what one host claims must not make an answer fail for everybody. Null stays null."""
+    if column == _PEAK:
+        return f"max({column})"
+    if not column.startswith("s_") and column != "unpriced_tokens":
+        return f"sum({column})"  # of int4: never more than int8 holds
+    return f"CASE WHEN sum({column}) > {_GREATEST_SUM} THEN {_GREATEST_SUM} ELSE sum({column}) END::int8"
 
 
 def added(rows: Iterable[Row]) -> Row | None:

@@ -1,5 +1,6 @@
 -- Aggregates over the rollups. {sums} stands for the sum of every column of a usage rollup (analytics/totals.py).
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
+-- Sums end at 2^63-1: what one host claims must not make an answer fail for everybody.
 
 -- extent: first and last slot in which anything happened
 SELECT min(first), max(last)
@@ -85,11 +86,11 @@ GROUP BY 1
 -- sessions_figures: averages and medians over the sessions that used anything, of what they used inside the range
 WITH used AS (
   SELECT session_key,
-         CASE WHEN sum(r_output_tokens) > 0 THEN sum(s_output_tokens) END::int8 AS output_tokens,
+         CASE WHEN sum(r_output_tokens) > 0 THEN sum(s_output_tokens) END::float8 AS output_tokens,
          CASE WHEN sum(r_input_tokens + r_cache_read_tokens + r_cache_write_tokens + r_output_tokens
                        + r_input_undivided_tokens + r_undivided_tokens) > 0
-              THEN sum(s_total_tokens) END::int8 AS total_tokens,
-         CASE WHEN sum(r_cost) > 0 THEN sum(s_cost) END::int8 AS cost
+              THEN sum(s_total_tokens) END::float8 AS total_tokens,
+         CASE WHEN sum(r_cost) > 0 THEN sum(s_cost) END::float8 AS cost
   FROM session_slots
   WHERE slot >= $1 AND slot < $2
     AND ($3::int4[] IS NULL OR host_no = ANY ($3))
@@ -126,7 +127,7 @@ WITH used AS (
                WHEN 'input_tokens' THEN s_input_tokens WHEN 'cache_read_tokens' THEN s_cache_read_tokens
                WHEN 'cache_write_tokens' THEN s_cache_write_tokens WHEN 'output_tokens' THEN s_output_tokens
                WHEN 'reasoning_tokens' THEN s_reasoning_tokens WHEN 'total_tokens' THEN s_total_tokens
-               WHEN 'cost' THEN s_cost END)::int8 AS added,
+               WHEN 'cost' THEN s_cost END) AS added,
          sum(CASE $8::text
                WHEN 'input_tokens' THEN r_input_tokens WHEN 'cache_read_tokens' THEN r_cache_read_tokens
                WHEN 'cache_write_tokens' THEN r_cache_write_tokens WHEN 'output_tokens' THEN r_output_tokens
@@ -146,13 +147,14 @@ WITH used AS (
 )
 SELECT counted.not_reported, top.session_key, top.value
 FROM (SELECT count(*) FILTER (WHERE reported = 0) AS not_reported FROM used) counted
-LEFT JOIN (SELECT session_key, coalesce(added, peak) AS value FROM used WHERE reported > 0
+LEFT JOIN (SELECT session_key, least(coalesce(added, peak), 9223372036854775807)::int8 AS value
+           FROM used WHERE reported > 0
            ORDER BY value DESC, session_key LIMIT $9) top ON true
 ORDER BY top.value DESC, top.session_key
 
 -- leaders: which host, harness, project and model used most
 WITH used AS (
-  SELECT host_no, harness, project, model, sum(s_total_tokens)::int8 AS total_tokens
+  SELECT host_no, harness, project, model, sum(s_total_tokens) AS total_tokens
   FROM usage_slots
   WHERE slot >= $1 AND slot < $2 AND s_total_tokens > 0
     AND ($3::int4[] IS NULL OR host_no = ANY ($3))
@@ -162,10 +164,10 @@ WITH used AS (
     AND ($7::int4[] IS NULL OR provider = ANY ($7))
   GROUP BY host_no, harness, project, model
 )
-SELECT DISTINCT ON (dimension) dimension, key, total_tokens
+SELECT DISTINCT ON (dimension) dimension, key, least(total_tokens, 9223372036854775807)::int8 AS total_tokens
 FROM (SELECT CASE WHEN grouping(host_no) = 0 THEN 'host' WHEN grouping(harness) = 0 THEN 'harness'
                   WHEN grouping(project) = 0 THEN 'project' ELSE 'model' END AS dimension,
-             coalesce(host_no, harness, project, model) AS key, sum(total_tokens)::int8 AS total_tokens
+             coalesce(host_no, harness, project, model) AS key, sum(total_tokens) AS total_tokens
       FROM used
       GROUP BY GROUPING SETS ((host_no), (harness), (project), (model))) leaders
 ORDER BY dimension, total_tokens DESC, key

@@ -4,9 +4,9 @@
 -- list_sessions: what started or used anything in the range, by sort key $8 (times $9, 1 or -1), after ($10, $11)
 WITH used AS (
   SELECT session_key, max(slot) AS last_slot, max(max_context_tokens) AS peak_context_tokens,
-         sum(s_total_tokens) FILTER (WHERE s_total_tokens > 0 OR r_total_tokens > 0)::int8 AS total_tokens,
-         sum(s_output_tokens) FILTER (WHERE r_output_tokens > 0)::int8 AS output_tokens,
-         sum(s_cost) FILTER (WHERE r_cost > 0)::int8 AS cost
+         sum(s_total_tokens) FILTER (WHERE s_total_tokens > 0 OR r_total_tokens > 0) AS total_tokens,
+         sum(s_output_tokens) FILTER (WHERE r_output_tokens > 0) AS output_tokens,
+         sum(s_cost) FILTER (WHERE r_cost > 0) AS cost
   FROM session_slots
   WHERE slot >= $1 AND slot < $2
     AND ($3::int4[] IS NULL OR host_no = ANY ($3))
@@ -27,11 +27,11 @@ WITH used AS (
     AND ($6::int4[] IS NULL OR 0 = ANY ($6))
     AND ($7::int4[] IS NULL OR 0 = ANY ($7))
 ), ranked AS (
-  SELECT keys.session_key, coalesce($9::int8 * CASE $8::text
+  SELECT keys.session_key, greatest(least(coalesce($9::int8 * CASE $8::text
            WHEN 'started_at' THEN (extract(epoch FROM s.started_at) * 1000000)::int8
            WHEN 'last_active_at' THEN u.last_slot WHEN 'messages' THEN s.messages WHEN 'cost' THEN u.cost
            WHEN 'total_tokens' THEN u.total_tokens WHEN 'output_tokens' THEN u.output_tokens
-           ELSE u.peak_context_tokens END, -4611686018427387904) AS sort
+           ELSE u.peak_context_tokens END, -4611686018427387904), 9223372036854775807), -9223372036854775807)::int8 AS sort
   FROM keys LEFT JOIN used u USING (session_key) LEFT JOIN sessions s ON s.session_key = keys.session_key AND s.chosen
 )
 SELECT session_key, sort FROM ranked

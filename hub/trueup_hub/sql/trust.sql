@@ -23,7 +23,7 @@ WHERE c.conflict AND e.at >= to_timestamp($1::int8 * 900) AND e.at < to_timestam
   AND ($7::int4[] IS NULL OR e.provider = ANY ($7))
 
 -- unpriced_by_day: tokens of counted events without a list price, out of the days of zone $7; $1 and $2 are days
-SELECT coalesce(sum(unpriced_tokens), 0)::int8
+SELECT least(coalesce(sum(unpriced_tokens), 0), 9223372036854775807)::int8
 FROM usage_days
 WHERE zone_no = $7 AND day >= $1 AND day <= $2 AND unpriced_tokens > 0
   AND ($3::int4[] IS NULL OR host_no = ANY ($3))
@@ -32,7 +32,7 @@ WHERE zone_no = $7 AND day >= $1 AND day <= $2 AND unpriced_tokens > 0
   AND ($6::int4[] IS NULL OR provider = ANY ($6))
 
 -- unpriced_by_slot: the same out of slots
-SELECT coalesce(sum(unpriced_tokens), 0)::int8
+SELECT least(coalesce(sum(unpriced_tokens), 0), 9223372036854775807)::int8
 FROM usage_slots
 WHERE slot >= $1 AND slot < $2 AND unpriced_tokens > 0
   AND ($3::int4[] IS NULL OR host_no = ANY ($3))
