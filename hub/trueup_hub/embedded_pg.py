@@ -39,11 +39,11 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "jit": "off",
     "max_connections": "60",
-    "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "log_checkpoints": "off",
 }
+_SHARED_BUFFERS_MB = 128, 1024  # a sixteenth of the memory, within these
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -284,9 +284,12 @@ class EmbeddedPg:
                 shutil.rmtree(old, ignore_errors=True)
 
     async def _start_server(self) -> None:
-        settings = (
-            _SETTINGS | {"unix_socket_directories": f'"{self._socket_dir}"'} | ({} if self._durable else _NOT_DURABLE)
-        )
+        settings = _SETTINGS | {
+            "shared_buffers": _shared_buffers(),
+            "unix_socket_directories": f'"{self._socket_dir}"',
+        }
+        if not self._durable:
+            settings |= _NOT_DURABLE
         command = [str(self._bin / "postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
@@ -345,6 +348,13 @@ def _server_user() -> pwd.struct_passwd:
         return pwd.getpwnam("postgres")
     except KeyError:
         return pwd.getpwnam("nobody")
+
+
+def _shared_buffers() -> str:
+    """Pages that are never used take no memory; the index of owners is hit all over and wants to be in it."""
+    low, high = _SHARED_BUFFERS_MB
+    memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    return f"{max(low, min(high, memory_mb // 16))}MB"
 
 
 def _reason(log: str) -> str:

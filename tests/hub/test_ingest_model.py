@@ -4,11 +4,13 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledgers import Ledger, add_host, empty, event, event_key, message, message_key, session
 from trueup_hub.db import Database
+from trueup_hub.ingest import events
 from trueup_hub.ingest.digests import recompute_digest
 from trueup_hub.ingest.verify import verify
 from trueup_shared import keys, wire
@@ -108,8 +110,13 @@ async def push_all(ledgers: list[Ledger], size: int) -> None:
     await asyncio.gather(*map(push, ledgers))
 
 
+@pytest.fixture(params=[1, 1000], ids=["claims by COPY", "claims one by one"], autouse=True)
+def bulk_keys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_BULK_KEYS", request.param)
+
+
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(steps=st.lists(st.tuples(st.integers(0, 2), changes), min_size=1, max_size=40), size=st.integers(1, 5))
 async def test_counted_rows_and_rollups_are_those_of_a_simple_model(

@@ -154,6 +154,14 @@ def pack_event(e: EventCopy) -> bytes:
     )
 
 
+OWNER_COLUMNS = ("owner_key", "host_no", "ledger_no", "contested")
+_owner = Layout(">hi16siiiii?").pack
+
+
+def pack_owner(key: bytes, host_no: int, ledger_no: int) -> bytes:
+    return _owner(len(OWNER_COLUMNS), 16, key, 4, host_no, 4, ledger_no, 1, False)
+
+
 def pack_message(m: MessageCopy) -> bytes:
     head = _message_head(
         *(len(MESSAGE_COLUMNS), 8, m.seq, 4, m.host_no, 4, m.ledger_no, 4, m.batch_no, 4, m.data_version),

@@ -1,13 +1,22 @@
 """The events of a batch: which are new, who owns them, what is written. Owners are locked before facts are read."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
-from trueup_hub.db import Record
+from trueup_hub.db import Record, UniqueViolation
 from trueup_hub.ingest import ownership
-from trueup_hub.ingest.copies import EVENT_COLUMNS, EventCopy, copy_stream, pack_event, stored_event
+from trueup_hub.ingest.copies import (
+    EVENT_COLUMNS,
+    OWNER_COLUMNS,
+    EventCopy,
+    copy_stream,
+    pack_event,
+    pack_owner,
+    stored_event,
+)
 from trueup_hub.ingest.decode import Decoded
 from trueup_hub.ingest.incoming import event_copies
 from trueup_hub.ingest.transaction import SessionDelta, Transaction
@@ -16,6 +25,8 @@ from trueup_shared import keys
 
 _COLUMNS = ", ".join(EVENT_COLUMNS)
 _SQL = {name: text.replace("{columns}", _COLUMNS) for name, text in load("ingest").items()}
+
+_BULK_KEYS = 1000
 
 Owner = tuple[int | None, int | None, bool]  # host_no, ledger_no, contested
 Claims = dict[tuple[int, int], bool]  # (host_no, ledger_no) -> conflict
@@ -76,12 +87,26 @@ async def _own(tx: Transaction, event_keys: set[bytes]) -> dict[bytes, Record]:
 
 
 async def _claim(tx: Transaction, decoded: Decoded) -> set[bytes]:
-    """Take the owner keys that nobody has; an event whose key was taken is new to the whole hub."""
+    """Take the owner keys that nobody has, in their order; an event whose key was taken is new to the whole hub."""
     if not decoded.events:
         return set()
     wanted = {row.body.owner_key or row.key for row in decoded.events}
-    joined = b"".join(sorted(wanted))
+    ordered = sorted(wanted)
+    # COPY costs half as much, but takes all or nothing: tried while the ledger's batches hold nothing but new keys.
+    all_new: dict[int, bool] = tx.db.caches.setdefault("all_new", {})
+    if len(ordered) >= _BULK_KEYS and all_new.get(tx.ledger_no, True):
+        with contextlib.suppress(UniqueViolation):
+            async with tx.connection.transaction():
+                await tx.connection.copy_to_table(
+                    "event_owners",
+                    source=copy_stream(pack_owner(key, tx.host_no, tx.ledger_no) for key in ordered),
+                    columns=OWNER_COLUMNS,
+                    format="binary",
+                )
+            return wanted
+    joined = b"".join(ordered)
     taken: bytes = await tx.connection.fetchval(_SQL["claim_owners"], joined, tx.host_no, tx.ledger_no)
+    all_new[tx.ledger_no] = len(taken) == len(joined)
     if len(taken) == len(joined):
         return wanted
     return {taken[i : i + keys.KEY_BYTES] for i in range(0, len(taken), keys.KEY_BYTES)}
