@@ -114,9 +114,7 @@ class Live:
         while True:
             await self._to_replicas.wait()
             payload = msgspec.json.encode(self._to_replicas.take()).decode()
-            with contextlib.suppress(
-                DatabaseUnavailable
-            ):  # pages are told once it is back
+            with contextlib.suppress(DatabaseUnavailable):  # pages are told once it is back
                 await db.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
             await asyncio.sleep(GAP_SECONDS)
 
