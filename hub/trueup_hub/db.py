@@ -24,7 +24,7 @@ Record = asyncpg.Record
 T = TypeVar("T")
 
 # Generic plans and no JIT: ingest repeats a few statements whose best plan does not depend on their values.
-_INGEST_SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
+_INGEST_SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan", "statement_timeout": "120s"}
 # Reads have optional filters, so their best plan depends on which were given.
 _READ_SETTINGS = {"jit": "off", "plan_cache_mode": "force_custom_plan", "work_mem": "32MB"}
 
@@ -87,9 +87,10 @@ class Database:
         """`url` is a postgresql:// URL. DatabaseUnavailable when nobody answers or it is refused."""
         timeout_ms = {"statement_timeout": str(int(query_timeout * 1000)), "application_name": "trueup"}
         with _translated():
+            # No minimum: asyncpg would log tracebacks while the server is away.
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                min_size=0,
                 max_size=connections,
                 init=_prepare,
                 server_settings=_READ_SETTINGS | timeout_ms,
@@ -102,7 +103,13 @@ class Database:
                 init=_prepare,
                 server_settings=_INGEST_SETTINGS | {"application_name": "trueup ingest"},
             )
-        return cls(pool, ingest_pool, url)
+        database = cls(pool, ingest_pool, url)
+        try:
+            await database.fetchval("SELECT 1")
+        except BaseException:
+            await database.close()
+            raise
+        return database
 
     async def close(self) -> None:
         for pool in (self._ingest_pool, self._pool):
