@@ -3,6 +3,9 @@
 HubError                    stop: one line that says what to do
 ├── DatabaseUnavailable     the database cannot be reached or used: wrong address, down, too new
 ├── EmbeddedPgError         the embedded PostgreSQL cannot be set up or started
+├── AlreadyRunning          another hub has this data directory
+├── InUse                   an agent or a scan that is not ours has the ledger
+├── EnrolledElsewhere       this machine's ledger belongs to a hub that others share
 └── Problem                 the answer to a request: never logged as an error
     ├── BadRequest          400: a parameter or body that makes no sense
     ├── NotFound            404
@@ -27,6 +30,14 @@ class EmbeddedPgError(HubError):
 
 
 class AlreadyRunning(HubError):
+    pass
+
+
+class InUse(HubError):
+    pass
+
+
+class EnrolledElsewhere(HubError):
     pass
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from trueup_hub.errors import AlreadyRunning
+from trueup_hub.errors import AlreadyRunning, InUse
 from trueup_hub.hub_key import make_folder
 
 
@@ -49,11 +49,12 @@ def claimed(folder: Path) -> Iterator[Callable[[Running], None]]:
 
 
 async def wait_until_free(lock: Path, seconds: float) -> None:
-    """Until nobody holds `lock`, but no longer than `seconds`: then whoever wants it says by itself who has it."""
+    """Until nobody holds `lock`, a file in which its holder writes its pid. InUse when that takes longer."""
     for _ in range(int(seconds / 0.05)):
         if not _is_held(lock):
             return
         await asyncio.sleep(0.05)
+    raise InUse(f"{lock.parent} is in use by {_holder(lock)}: stop it (an agent? a scan?), then start again")
 
 
 def running_hub(folder: Path) -> Running | None:
@@ -70,6 +71,11 @@ def _is_held(lock: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def _holder(lock: Path) -> str:
+    pid = lock.read_text(encoding="utf-8", errors="replace").strip()
+    return f"process {pid}" if pid.isdigit() else "another process"
 
 
 def _read(path: Path) -> Running:

@@ -164,6 +164,31 @@ def test_a_taken_port_is_one_line_that_names_it(env: dict[str, str]) -> None:
     )
 
 
+def test_a_machine_that_pushes_to_a_shared_hub_is_not_moved_away_from_it(env: dict[str, str]) -> None:
+    data_dir = Path(env["TRUEUP_DATA_DIR"])
+    data_dir.mkdir()
+    enrolment = json.dumps({"hub_url": "https://hub.example", "host_id": SESSION, "credential": "secret"})
+    (data_dir / "host.json").write_text(enrolment)
+    result = trueup("up", "--no-browser", "--port", str(free_port()), env=env)
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("trueup: this machine pushes to https://hub.example, and `trueup up` would end that")
+    assert result.err.count("\n") == 1
+    assert (data_dir / "host.json").read_text() == enrolment
+
+
+def test_an_agent_that_has_the_ledger_is_named_before_anything_starts(env: dict[str, str]) -> None:
+    agent = subprocess.Popen([*TRUEUP, "agent", "run"], env=env, stderr=subprocess.PIPE)
+    try:
+        wait_until((Path(env["TRUEUP_DATA_DIR"]) / "agent.sock").exists, "the agent runs")
+        result = trueup("up", "--no-browser", "--port", str(free_port()), env=env)
+    finally:
+        agent.terminate()
+        agent.communicate(timeout=30)
+    assert (result.status, result.out) == (1, "")
+    assert f"is in use by process {agent.pid}: stop it" in result.err
+    assert result.err.count("\n") == 1
+
+
 def test_a_demo_has_two_machines_and_reads_nothing_of_this_one(env: dict[str, str]) -> None:
     running = start_up(env, "--demo")
     assert running.data_dir == Path(env["TRUEUP_DATA_DIR"]) / "demo"

@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -19,13 +20,14 @@ from trueup_hub.app import Hub, serving, watched
 from trueup_hub.children import child, run_to_end
 from trueup_hub.cli.loading import data_dir_of, load_settings, run_until_signal
 from trueup_hub.enrolment import make_enroll_code
+from trueup_hub.errors import EnrolledElsewhere
 from trueup_hub.running import Running, claimed, wait_until_free
-from trueup_hub.settings import HubSettings
+from trueup_hub.settings import LOOPBACK_NAMES, HubSettings
 from trueup_shared import machine
 from trueup_shared.cli import Globals
 
 _NAME = "trueup up"  # of its access token; the one of an earlier start is revoked
-_LEDGER_SECONDS = 15.0  # how long the agent of a predecessor that was killed may take to let go of the ledger
+_LEDGER_SECONDS = 5.0  # how long the agent of a predecessor that was killed may take to let go of the ledger
 _BROWSER_SECONDS = 5.0
 _CODE_LIFE = timedelta(minutes=10)
 _AGENT = (sys.executable, "-m", "trueup_agent", "agent", "run")
@@ -69,16 +71,37 @@ async def _run(given: Globals, data_dir: Path, asked: _Asked, stopping: asyncio.
     settings = _for_this_machine(load_settings(given, data_dir, defaults, port=asked.port, host="127.0.0.1"))
     with claimed(settings.hub_dir) as tell:
         agents = await _demo_agents(data_dir) if asked.demo else [Agent(data_dir=data_dir)]
+        for agent in agents:
+            _refuse_to_move(agent.data_dir)
+            await wait_until_free(agent.data_dir / "ledger.lock", _LEDGER_SECONDS)
         async with serving(settings, stopping) as hub, contextlib.AsyncExitStack() as stack:
             tell(Running(pid=os.getpid(), url=hub.url, database_url=hub.database_url))
             vital: dict[str, Callable[[], Awaitable[object]]] = {"the hub": hub.wait}
             for agent in agents:
-                await wait_until_free(agent.data_dir / "ledger.lock", _LEDGER_SECONDS)
                 process = await stack.enter_async_context(child(_AGENT, await _environ(given, agent, hub)))
                 vital[f"the agent of {agent.data_dir}"] = process.wait
             wait = await stack.enter_async_context(watched(vital, stopping))
             await _tell_user(hub, data_dir, asked)
             await wait()
+
+
+class _Enrolment(Struct, frozen=True):
+    """What matters here of the agent's host.json."""
+
+    hub_url: str = ""
+
+
+def _refuse_to_move(data_dir: Path) -> None:
+    """The agent would enrol here and forget the hub that it pushes to. An earlier `up` (loopback) it may forget."""
+    try:
+        enrolment = msgspec.json.decode((data_dir / "host.json").read_bytes(), type=_Enrolment)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return  # the agent names what is wrong with the file
+    if (urlsplit(enrolment.hub_url).hostname or "127.0.0.1") not in LOOPBACK_NAMES:
+        raise EnrolledElsewhere(
+            f"this machine pushes to {enrolment.hub_url}, and `trueup up` would end that: "
+            "look there, or give up a data directory of its own (--data-dir)"
+        )
 
 
 def _for_this_machine(settings: HubSettings) -> HubSettings:
