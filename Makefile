@@ -39,7 +39,7 @@ test-nobrowser: dev dashboard
 	@echo 'Left out: the tests that drive the page in a real browser (make test runs them) and the dashboard unit tests.'
 
 bench: dev dashboard
-	@$(PY) -m tests.bench $(ARGS)
+	@$(PY) tests/bench $(ARGS)
 
 # Longer runs of the property tests.
 soak: dev dashboard

@@ -34,6 +34,7 @@ from trueup_shared import wire
 MODELS = ("claude-sonnet-4-5-20250929", "claude-opus-4-1-20250805", "claude-haiku-4-5-20251001")
 PROJECTS = tuple(f"project-{i}" for i in range(12))
 SESSION_EVENTS = 50
+LAYOUTS = ("text", "binary")  # text is what \\copy does when nothing is said
 START = 1_764_547_200_000_000  # 2025-12-01
 _encode = msgspec.msgpack.encode
 
@@ -117,26 +118,26 @@ async def ingest(db: Database, encoded: list[bytes]) -> list[float]:
     return seconds
 
 
-async def export(db: Database, folder: Path, ledgers_from: int) -> list[Path]:
-    """The events of the newest ledger as binary COPY files, one for each batch."""
+async def export(db: Database, folder: Path, ledgers_from: int, layout: str) -> list[Path]:
+    """The events of the newest ledger as COPY files (text or binary), one for each batch."""
     files = []
     async with db.connection() as connection:
         numbers = await connection.fetch(
             "SELECT ledger_no, batch_no FROM batches WHERE ledger_no >= $1 ORDER BY 1, 2", ledgers_from
         )
         for ledger_no, batch_no in numbers:
-            files.append(folder / f"{ledger_no}-{batch_no}.bin")
+            files.append(folder / f"{ledger_no}-{batch_no}.copy")
             await connection.copy_from_query(
                 f"SELECT * FROM events WHERE ledger_no = {ledger_no} AND batch_no = {batch_no}",
                 output=files[-1],
-                format="binary",
+                format=layout,
             )
     return files
 
 
-def psql_copy(pg: EmbeddedPg, url: str, files: list[Path]) -> list[float]:
+def psql_copy(pg: EmbeddedPg, url: str, files: list[Path], layout: str) -> list[float]:
     """Seconds of each \\copy, psql's own start and connection not counted."""
-    script = "\n".join(["\\timing on", *(f"\\copy yardstick FROM '{file}' (FORMAT binary)" for file in files)])
+    script = "\n".join(["\\timing on", *(f"\\copy yardstick FROM '{file}' (FORMAT {layout})" for file in files)])
     command = [str(pg.bin_dir / "psql"), "-X", "-v", "ON_ERROR_STOP=1", "-d", url]
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
     times = [float(line.split()[1]) / 1000 for line in done.stdout.splitlines() if line.startswith("Time:")]
@@ -173,14 +174,18 @@ async def compare(pg: EmbeddedPg, db: Database, url: str, count: int, rows: int,
     await db.execute("INSERT INTO yardstick SELECT * FROM events")
     await db.execute("CHECKPOINT")
     seconds = await ingest(db, encoded)
-    files = await export(db, folder, newest)
-    await db.execute("CHECKPOINT")
-    copied = psql_copy(pg, url, files)
-    for file in files:
-        file.unlink()
-    ours, yardstick = figures(rows, seconds), figures(rows, copied)
-    ratio = ours["median"] / yardstick["median"]
-    return {"rows_before": before, "ingest": ours, "psql_copy": yardstick, "ratio": round(ratio, 3)}
+    copied = {}
+    for layout in LAYOUTS:
+        files = await export(db, folder, newest, layout)
+        await db.execute("CHECKPOINT")
+        copied[layout] = figures(rows, psql_copy(pg, url, files, layout))
+        for file in files:
+            file.unlink()
+        await db.execute("DELETE FROM yardstick WHERE ledger_no >= $1", newest)
+        await db.execute("VACUUM yardstick")
+    ours = figures(rows, seconds)
+    ratios = {layout: round(ours["median"] / copied[layout]["median"], 3) for layout in LAYOUTS}
+    return {"rows_before": before, "ingest": ours, "psql_copy": copied, "ratio": ratios}
 
 
 async def run(count: int, rows: int, preloaded: int, check: bool) -> dict[str, Any]:
