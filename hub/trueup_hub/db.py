@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -27,6 +28,8 @@ T = TypeVar("T")
 _INGEST_SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan", "statement_timeout": "120s"}
 # Reads have optional filters, so their best plan depends on which were given.
 _READ_SETTINGS = {"jit": "off", "plan_cache_mode": "force_custom_plan", "work_mem": "32MB"}
+
+_CONNECT_SECONDS = 10  # whoever does not answer by then is no PostgreSQL
 
 _UNREACHABLE = (
     OSError,
@@ -59,6 +62,12 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     )
 
 
+def _place(url: str) -> str:
+    """Where `url` leads, without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -68,7 +77,7 @@ def _translated() -> Iterator[None]:
     except asyncpg.QueryCanceledError as error:
         raise Busy("The database took too long.", 5) from error
     except _UNREACHABLE as error:
-        raise DatabaseUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
+        raise DatabaseUnavailable(f"the database cannot be reached: {str(error) or "no answer"}") from error
 
 
 class Database:
@@ -93,6 +102,7 @@ class Database:
                 min_size=0,
                 max_size=connections,
                 init=_prepare,
+                timeout=_CONNECT_SECONDS,
                 server_settings=_READ_SETTINGS | timeout_ms,
                 command_timeout=None,
             )
@@ -101,11 +111,15 @@ class Database:
                 min_size=0,
                 max_size=ingest_connections,
                 init=_prepare,
+                timeout=_CONNECT_SECONDS,
                 server_settings=_INGEST_SETTINGS | {"application_name": "trueup ingest"},
             )
         database = cls(pool, ingest_pool, url)
         try:
             await database.fetchval("SELECT 1")
+        except DatabaseUnavailable as error:
+            await database.close()
+            raise DatabaseUnavailable(f"{error} (at {_place(url)})") from error
         except BaseException:
             await database.close()
             raise

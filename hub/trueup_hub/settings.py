@@ -72,7 +72,7 @@ def check(settings: HubSettings) -> HubSettings:
         url = urlsplit(settings.public_url)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise SettingError("setting 'public_url' must look like https://hub.example.org")
-    if settings.database_url is not None and not settings.database_url.startswith(("postgresql://", "postgres://")):
+    if settings.database_url is not None and not _is_database_url(settings.database_url):
         raise SettingError("setting 'database_url' must look like postgresql://user:password@host:5432/database")
     if settings.hub_key is not None:
         try:
@@ -84,3 +84,10 @@ def check(settings: HubSettings) -> HubSettings:
     if not is_timezone(settings.timezone):
         raise SettingError(f"setting 'timezone': '{settings.timezone}' is not a time zone of the IANA list")
     return settings
+
+
+def _is_database_url(url: str) -> bool:
+    try:
+        return url.startswith(("postgresql://", "postgres://")) and urlsplit(url).port != 0
+    except ValueError:  # a port that is none, a bracket that is not closed
+        return False

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 
 import pytest
 
@@ -36,6 +37,14 @@ async def test_a_database_of_a_newer_release_is_refused_with_one_line(db: Databa
 async def test_a_wrong_database_address_is_one_clear_error(url: str) -> None:
     with pytest.raises(DatabaseUnavailable):
         await Database.open(url)
+
+
+async def test_a_port_where_nobody_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trueup_hub.db._CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}/trueup"
+        with pytest.raises(DatabaseUnavailable, match=f"cannot be reached: no answer .at {place}"):
+            await Database.open(f"postgresql://ana:s3cret@{place}")
 
 
 async def test_a_wrong_password_is_one_clear_error(database_url: str) -> None:

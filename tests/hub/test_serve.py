@@ -114,7 +114,7 @@ def test_a_wrong_address_of_the_database_is_one_line_without_the_password(env: d
         env["TRUEUP_DATABASE_URL"].replace("/test_", "/no_"),
     ):
         result = trueup("hub", "serve", "--port", "0", env=env | {"TRUEUP_DATABASE_URL": url})
-        fails(result, 1, "database")
+        fails(result, 1, "database", url.rpartition("@")[2].partition("?")[0])
         assert "s3cret" not in result.err
     result = trueup("hub", "serve", env=env | {"TRUEUP_DATABASE_URL": "mysql://ana:s3cret@x/y"})
     fails(result, 2, "database_url", "postgresql://")
@@ -138,6 +138,7 @@ def test_a_wrong_setting_ends_it_with_status_2(tmp_path: Path) -> None:
         ("tls_cert", "/nowhere.pem"),
         ("session_days", "0"),
         ("database_url", "postgres"),
+        ("database_url", "postgresql://ana:s3cret@db:fivefourthreetwo/trueup"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: str) -> None:
