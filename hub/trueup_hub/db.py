@@ -77,7 +77,7 @@ def _translated() -> Iterator[None]:
     except asyncpg.QueryCanceledError as error:
         raise Busy("The database took too long.", 5) from error
     except _UNREACHABLE as error:
-        raise DatabaseUnavailable(f"the database cannot be reached: {str(error) or "no answer"}") from error
+        raise DatabaseUnavailable(f"the database cannot be reached: {str(error) or 'no answer'}") from error
 
 
 class Database:
