@@ -50,13 +50,17 @@ def cost_nanousd(
     speed: str | None = None,
     context_tokens: int | None = None,
     web_searches: int | None = None,
+    input_undivided_tokens: int | None = None,
+    undivided_tokens: int | None = None,
 ) -> int | None:
     """List price of one request in nanodollars at `at` (µs UTC); what was not reported is not charged.
 
-    None when the model has no price, when no divided counter was reported, and beyond what can be stored (9 million
-    dollars for one request: a broken log). A cache write of unknown lifetime is charged as
-    five minutes (formats/claude.md).
+    None when the model has no price, when counters are not divided into what has one or nothing was reported, and
+    beyond what can be stored (9 million dollars for one request: a broken log). A cache write of unknown lifetime is
+    charged as five minutes (formats/claude.md).
     """
+    if input_undivided_tokens is not None or undivided_tokens is not None:
+        return None
     if input_tokens is None and output_tokens is None and cache_read_tokens is None and cache_write_tokens is None:
         return None
     plan = _plan(provider, model, service_tier, speed) if model else None

@@ -29,6 +29,12 @@ def test_a_request_costs_what_the_source_library_says() -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("undivided", ["input_undivided_tokens", "undivided_tokens"])
+def test_what_is_not_divided_into_what_has_a_price_has_none(undivided: str) -> None:
+    assert cost("claude-sonnet-4-5-20250929", output_tokens=910) is not None
+    assert cost("claude-sonnet-4-5-20250929", output_tokens=910, **{undivided: 1420}) is None
+
+
 @pytest.mark.parametrize(
     "model",
     [

@@ -9,9 +9,7 @@ if TYPE_CHECKING:
 
 
 def cost_nanousd(event: "StoredEvent") -> int | None:
-    """None where there is no price, or where the counters are not divided into what has one."""
-    if event.input_undivided_tokens is not None or event.undivided_tokens is not None:
-        return None
+    """None where there is no price."""
     return prices.cost_nanousd(
         event.provider,
         event.model,
@@ -25,4 +23,6 @@ def cost_nanousd(event: "StoredEvent") -> int | None:
         event.speed,
         event.context_tokens,
         event.web_searches,
+        event.input_undivided_tokens,
+        event.undivided_tokens,
     )

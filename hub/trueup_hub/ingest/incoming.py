@@ -39,7 +39,7 @@ async def event_copies(tx: Transaction, decoded: Decoded, price_no: int) -> list
         context, searches = b.context_tokens, b.web_searches
         # fmt: off
         nanousd = cost(b.provider, b.model, at, fresh, read, write, write_1h, output, b.service_tier, b.speed,
-                       context, searches)
+                       context, searches, b.input_undivided_tokens, b.undivided_tokens)
         copies.append(EventCopy(
             at, row.seq, host_no, ledger_no, batch_no, version, price_no,
             harness, provider, model, project, tier, speed, unit, status, True, False,
