@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from claude_lines import MODEL, Read, answer, at, encode, line, message_id, micros, prompt, split, tool_result, usage
+from trueup_shared import wire
 from trueup_shared.metrics import BIT
 
 OUTPUT = BIT["output_tokens"]
@@ -138,8 +140,16 @@ def test_cost_that_old_releases_reported_is_kept_apart() -> None:
     assert (event.reported_cost, event.reported_cost_unit, event.reported_cost_status) == ("0.0123", "usd", "reported")
     assert Read().file([answer(1, 2, costUSD=0)]).only().reported_cost == "0"
     assert Read().file([answer(1, 2, costUSD=1e-7)]).only().reported_cost == "0.0000001"
-    assert Read().file([answer(1, 2, costUSD=-1)]).only().reported_cost is None
+    assert all(Read().file([answer(1, 2, costUSD=cost)]).only().reported_cost is None for cost in (-1, 10**9, 1e300))
     assert Read().file([answer(1, 2)]).only().reported_cost_unit is None
+
+
+@pytest.mark.parametrize("cost", [0.00010500000000000003, 0.1 + 0.2, 1e-30, 999_999_999.9999999, 0.99999999999999999])
+def test_a_reported_cost_is_one_that_the_hub_takes_whatever_floating_point_made_of_it(cost: float) -> None:
+    event = Read().file([answer(1, 2, costUSD=cost)]).only()
+    assert event.reported_cost is not None
+    assert abs(float(event.reported_cost) - cost) < 1e-12
+    msgspec.convert(event.reported_cost, wire.Decimal)
 
 
 def test_fast_mode_batch_tier_and_web_searches_are_kept() -> None:

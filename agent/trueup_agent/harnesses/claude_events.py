@@ -14,9 +14,8 @@ from trueup_agent.harnesses.claude_usage import (
     Counters,
     model_and_provider,
     read_counters,
-    reported_cost,
 )
-from trueup_agent.harnesses.values import counter, text
+from trueup_agent.harnesses.values import amount, counter, text
 from trueup_agent.records import EventRecord
 from trueup_shared import keys
 from trueup_shared.metrics import BIT
@@ -105,7 +104,7 @@ class Events:
         # Requests of one message are a family, if a provider made its id: a gateway's may name another message too.
         family = message_key if of_message is not None and len(of_message) == 1 else None
         rank = _rank(line, family)
-        cost, raw = reported_cost(line.record.cost_usd), _raw_usage(message.usage)
+        cost, raw = amount(line.record.cost_usd), _raw_usage(message.usage)
         key, _ = _key(identity)
         seen = self._folded.get((key, line.session.key, line.copy))
         if seen is None or cost is not None or not _grow(seen, line, usage, counters, message.model, rank, raw):

@@ -1,6 +1,5 @@
 """What a `usage` object of Claude Code says, in canonical counters (formats/claude.md, Tokens and Coverage)."""
 
-from decimal import Decimal
 from functools import lru_cache
 
 from msgspec import Struct
@@ -77,10 +76,3 @@ def model_and_provider(value: str | None) -> tuple[str | None, str | None]:
     if model.startswith("claude"):
         return model, "vertex" if "@" in model else "anthropic"
     return model, None
-
-
-def reported_cost(amount: float | None) -> str | None:
-    """`costUSD` of releases up to 1.0.8 as a decimal string."""
-    if amount is None or not 0 <= amount < MAX_COUNTER:
-        return None
-    return format(Decimal(repr(amount)).normalize(), "f")

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from trueup_shared.metrics import MAX_COUNTER
@@ -10,6 +11,9 @@ MAX_TEXT = 512  # characters; ids, models, paths and branches are far below
 
 EARLIEST = int(datetime(2015, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+
+MAX_AMOUNT = 10**9  # of money or credits
+_LEAST_AMOUNT = Decimal("1e-18")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -32,6 +36,13 @@ def counter(value: Any) -> int | None:
     if type(value) is float and value.is_integer() and 0 <= value <= MAX_COUNTER:
         return int(value)
     return None
+
+
+def amount(value: float | None) -> str | None:
+    """A reported cost as decimal text; what floating point adds beyond 18 digits after the point is rounded off."""
+    if value is None or not 0 <= value < MAX_AMOUNT:
+        return None
+    return format(Decimal(repr(value)).quantize(_LEAST_AMOUNT).normalize(), "f")
 
 
 def micros(value: Any) -> int | None:
