@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hub_process import Hub
 from ledger_rows import NOON, POLICY, event, message, session, update
-from trueup_agent.credential import Host, load_host, save_host
+from trueup_agent.credential import Host, save_host
 from trueup_agent.ledger import Ledger
 from trueup_agent.push.batches import BatchSize
 from trueup_agent.push.hub_client import HubClient
@@ -62,12 +62,15 @@ async def machine(hub: Hub, data_dir: Path, label: str = "ana") -> AsyncIterator
     ledger = await Ledger.open(data_dir, POLICY)
     try:
         code = await make_enroll_code(hub.auth.db)
-        await enroll(data_dir, hub.url, code, ledger.ledger_id, label, None)
-        host = load_host(data_dir)
-        assert host is not None
-        yield Machine(data_dir, ledger, host)
-    finally:
+        host = await enroll(data_dir, hub.url, code, ledger.ledger_id, label, None)
+    except BaseException:
         await ledger.close()
+        raise
+    made = Machine(data_dir, ledger, host)
+    try:
+        yield made
+    finally:
+        await made.ledger.close()  # a test may have opened it anew
 
 
 def port_of(hub: Hub) -> int:

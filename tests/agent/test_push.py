@@ -140,9 +140,9 @@ async def test_a_copy_of_the_ledger_that_pushed_first_is_a_fork_and_nothing_is_s
 ) -> None:
     await ana.write(1, 10)
     await ana.push()
-    await ana.ledger.close()
     clone = tmp_path / "clone"
     clone.mkdir()
+    await ana.ledger.close()
     (clone / "ledger.db").write_bytes((ana.data_dir / "ledger.db").read_bytes())
     ana.ledger = await Ledger.open(ana.data_dir, ana.ledger.policy)
     await ana.write(11, 20)

@@ -111,9 +111,10 @@ async def test_two_terminals_at_once_do_the_work_once(hub: Hub, ana: Home) -> No
     ana.append(200)
     await enroll(hub, ana)
     scans = await asyncio.gather(*(trueup("agent", "scan", "--json", env=ana.env()) for _ in range(3)))
-    assert [scan.status for scan in scans] == [0, 0, 0]
+    assert [scan.status for scan in scans] == [0, 0, 0], scans
     assert sorted(scan.json["inserted"] for scan in scans) == [0, 0, 601]
     pushes = await asyncio.gather(*(trueup("pg", "push", "--json", env=ana.env()) for _ in range(3)))
+    assert [push.status for push in pushes] == [0, 0, 0], pushes
     assert [push.json["verdict"] for push in pushes] == ["converged"] * 3
     assert sum(push.json["inserted"] for push in pushes) == 601
 
