@@ -13,13 +13,12 @@ CCUSAGE = "20.0.24"
 def agentsview(folder: Path) -> list[str] | None:
     """The real binary, not its Python shim; None where it cannot be installed."""
     target = folder / "agentsview"
-    binary = next(target.rglob("bin/agentsview"), None) if target.is_dir() else None
-    if binary is None:
+    binary = target / "agentsview" / "bin" / "agentsview"
+    if not binary.exists():
         command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), f"agentsview=={AGENTSVIEW}"]
-        if subprocess.run(command, capture_output=True).returncode:
+        if subprocess.run(command, capture_output=True).returncode or not binary.exists():
             return None
-        binary = next((path for path in target.rglob("agentsview/bin/agentsview")), None)
-    return [str(binary)] if binary else None
+    return [str(binary)]
 
 
 def ccusage(folder: Path) -> list[str] | None:
