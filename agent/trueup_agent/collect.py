@@ -88,7 +88,7 @@ async def collect_paths(
     """Read the sources among `paths`, which a watcher saw change."""
     memory = memory or PassMemory()
     async with ledger.collecting:
-        wanted = {str(path) for path in paths} - memory.no_logs
+        wanted = {path for path in map(str, paths) if discover.is_text(path)} - memory.no_logs
         sources = await ledger.sources_at(list(wanted))
         found = discover.known_sources(sources)
         if strangers := wanted - {source.path for source in sources}:

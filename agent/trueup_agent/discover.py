@@ -148,6 +148,9 @@ class _Look:
 
     def _take(self, sources: Iterator[SourceFile]) -> None:
         for source in sources:
+            if not is_text(str(source.path)):
+                self.unreadable[_legible(str(source.path))] = "its path is not UTF-8: rename it"
+                continue
             try:
                 status = source.path.stat()
             except FileNotFoundError:
@@ -159,7 +162,16 @@ class _Look:
                 self._found.append(Found(source_key(source), source, status))
 
     def _cannot_read(self, error: OSError) -> None:
-        self.unreadable[str(error.filename)] = error.strerror or str(error)
+        self.unreadable[_legible(str(error.filename))] = error.strerror or str(error)
+
+
+def is_text(path: str) -> bool:
+    """A file's name is any bytes; Python's stand-ins for those that are no UTF-8 fit no database and no JSON."""
+    return path.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in path)
+
+
+def _legible(path: str) -> str:
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _through_links(found: Found) -> tuple[bool, str]:

@@ -132,6 +132,21 @@ async def test_links_loops_and_special_files_are_no_second_source(tmp_path: Path
     assert sorted(str(f.source.path) for f in found) == [str(home / FIRST), str(home / SECOND)]
 
 
+async def test_a_name_that_is_no_text_is_named_and_takes_no_other_log_with_it(tmp_path: Path) -> None:
+    write_logs(tmp_path / "h", LOGS)
+    strange = tmp_path / "h" / FOLDER / os.fsdecode(b"caf\xe9.jsonl")
+    strange.write_bytes(b"{}\n")
+    result, digest = await scanned(tmp_path / "h", tmp_path / "data")
+    assert result.unreadable == {
+        f"{tmp_path}/h/{FOLDER}/caf\\udce9.jsonl": "its path is not UTF-8: rename it",
+    }
+    assert digest == await clean(tmp_path, LOGS)
+    settings = loaded(tmp_path / "h", tmp_path / "data")
+    ledger = await Ledger.open(tmp_path / "data", Policy())
+    assert (await collect.collect_paths(ledger, settings, [strange])).inserted == 0
+    await ledger.close()
+
+
 async def test_a_damaged_compressed_log_is_named_and_read_as_far_as_it_goes(tmp_path: Path) -> None:
     name = "rollout-2026-05-04T08-00-00-019e0000-0000-7000-8000-00000000000a.jsonl"
     folder = tmp_path / "h" / ".codex/sessions/2026/05/04"
