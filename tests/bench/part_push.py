@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import peers
-from measure import Series, run
+from measure import Run, Series, run
 from part_scan import TRUEUP, find
 from table import Line, alone, compare, figure
 
@@ -30,7 +30,7 @@ async def new_database(server: EmbeddedPg) -> str:
     return server.url(name)
 
 
-def ours(server: EmbeddedPg, state: Path, home: Path) -> tuple[object, list[str]]:
+def ours(server: EmbeddedPg, state: Path, home: Path) -> Run:
     """One push of the scanned ledger into a new database behind a new hub."""
     url = asyncio.run(new_database(server))
     env = environment(home, state / "agent")
@@ -45,7 +45,7 @@ def ours(server: EmbeddedPg, state: Path, home: Path) -> tuple[object, list[str]
         enrolled = trueup("agent", "enroll", address, "--code", code, env=env)
         if enrolled.status:
             raise SystemExit(enrolled.err)
-        return run([TRUEUP, "pg", "push", "--json"], env), [TRUEUP, "pg", "push", "--json"]
+        return run([TRUEUP, "pg", "push", "--json"], env)
     finally:
         hub.terminate()
         hub.wait()
@@ -56,7 +56,7 @@ def ready(address: str) -> bool:
         return bool(reply.status == 200)
 
 
-async def drop_trigrams(url: str) -> int:
+async def drop_trigrams(url: str) -> None:
     """Drop agentsview's trigram indexes, as a user might who finds its push slow."""
     db = await Database.open(url)
     rows = await db.fetch(
@@ -65,10 +65,9 @@ async def drop_trigrams(url: str) -> int:
     for row in rows:
         await db.execute(f"DROP INDEX {row['name']}")
     await db.close()
-    return len(rows)
 
 
-def theirs(server: EmbeddedPg, state: Path, home: Path, command: list[str], trigrams: bool) -> object:
+def theirs(server: EmbeddedPg, state: Path, home: Path, command: list[str], trigrams: bool) -> Run:
     """One push of the synced store into a new database; its schema is made by a push of an empty home first."""
     url = asyncio.run(new_database(server))
     env = peers.environment(home, state) | {"AGENTSVIEW_PG_URL": url, "AGENTSVIEW_PG_MACHINE": "bench"}
@@ -97,16 +96,16 @@ def measure(folder: Path, home: Path, n: int, commands: dict[str, list[str]]) ->
         for _ in range(n):
             (state / "agent" / "host.json").unlink(missing_ok=True)
             shutil.rmtree(state / "hub", ignore_errors=True)
-            pushes.append(ours(server, state, home)[0])
-        mine = Series(pushes)  # type: ignore[arg-type]
+            pushes.append(ours(server, state, home))
+        mine = Series(pushes)
         agentsview = find(commands, "agentsview")
         with_index = without = None
         if agentsview:
             peer = state / "peer"
             peer.mkdir(parents=True, exist_ok=True)
             run([*agentsview, "sync"], peers.environment(home, peer))
-            without = Series([theirs(server, peer, home, agentsview, trigrams=False) for _ in range(n)])  # type: ignore[list-item]
-            with_index = Series([theirs(server, peer, home, agentsview, trigrams=True)])  # type: ignore[list-item]
+            without = Series([theirs(server, peer, home, agentsview, trigrams=False) for _ in range(n)])
+            with_index = Series([theirs(server, peer, home, agentsview, trigrams=True)])
     finally:
         asyncio.run(server.stop())
         shutil.rmtree(place, ignore_errors=True)
