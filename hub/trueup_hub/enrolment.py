@@ -6,17 +6,17 @@ answer for as long as the host exists, and costs no use of the code.
 
 import secrets
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
 from trueup_hub import sqlfiles
-from trueup_hub.auth import EPOCH
 from trueup_hub.db import Connection, Database
 from trueup_hub.errors import BadRequest, Problem
 from trueup_hub.hosts import EXPECTED_SILENCE
 from trueup_hub.hub_key import SECRET_BYTES, Revocations, make_credential
+from trueup_shared.times import micros, moment
 from trueup_shared.wire import EnrollReply, EnrollRequest
 
 _MAX_LABEL = 120
@@ -52,7 +52,7 @@ async def enroll(db: Database, key: bytes, revocations: Revocations, request: En
     host_id = UUID(bytes=host["host_id"])
     if host["revoked"] or host_id in revocations:
         raise Problem(403, "revoked", "The access of this host was revoked; enrol it with a new secret.")
-    credential = make_credential(key, host_id, _micros(host["enrolled_at"]), request.secret)
+    credential = make_credential(key, host_id, micros(host["enrolled_at"]), request.secret)
     return EnrollReply(host_id=str(host_id), credential=credential, label=host["label"])
 
 
@@ -84,7 +84,7 @@ async def _add_host(
         {**request.labels, **code["labels"]},
         request.kind,
         request.platform[:_MAX_LABEL],
-        EPOCH + timedelta(microseconds=enrolled_at),
+        moment(enrolled_at),
         sha256(credential.encode()).digest(),
         secret_hash,
         code["enroll_code_no"],
@@ -100,7 +100,3 @@ def clean_label(label: str) -> str:
     if not cleaned or len(cleaned) > _MAX_LABEL or not cleaned.isprintable():
         raise BadRequest("bad_label", f"'label' must be one printable line of 1 to {_MAX_LABEL} characters.")
     return cleaned
-
-
-def _micros(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1)

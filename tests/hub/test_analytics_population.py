@@ -15,11 +15,12 @@ from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.heatmap import heatmap
 from trueup_hub.analytics.sessions import SORTS, SessionItem, list_sessions, read_cursor
 from trueup_hub.analytics.summary import summary
-from trueup_hub.analytics.totals import Totals, microusd
+from trueup_hub.analytics.totals import Totals
 from trueup_hub.db import Database
 from trueup_hub.ingest.zones import add_zone
 from trueup_hub.params import Common, Query
 from trueup_shared.metrics import ADDITIVE_COUNTERS, METRICS, TOTAL_PARTS
+from trueup_shared.money import micro
 from usage_data import machine, micros, random_rows
 
 ZONES = ["UTC", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"]  # the first two have days of their own
@@ -84,7 +85,7 @@ def truth(facts: Facts, common: Common, first: date, last: date) -> dict[str, in
     cost = total([row["cost_nanousd"] for row in events])
     return found | {
         "total_tokens": total([row[name] for row in events for name in TOTAL_PARTS]),
-        "cost_microusd": None if cost is None else microusd(cost),
+        "cost_microusd": None if cost is None else micro(cost),
         "unpriced_tokens": sum(row[name] or 0 for row in events if row["cost_nanousd"] is None for name in TOTAL_PARTS),
         "messages": len(messages),
         "tool_calls": sum(len(row["tool_names"] or []) for row in messages),

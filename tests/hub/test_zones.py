@@ -1,6 +1,7 @@
 """Days of any zone are exact, for the slot is a quarter of an hour and no zone's offset is finer."""
 
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -10,14 +11,15 @@ from ledgers import Ledger, add_host, event, event_key
 from trueup_hub.db import Database
 from trueup_hub.ingest import add_zone
 from trueup_hub.ingest.verify import verify
-from trueup_hub.ingest.zones import day_of_slot, first_slot_of_day
+from trueup_hub.ingest.zones import day_of_slot
+from trueup_shared.times import first_slot
 
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia")
 
 
 @given(st.sampled_from(ZONES), st.dates(date(2015, 1, 2), date(2035, 1, 1)))
 def test_a_day_is_the_slots_from_its_first_to_the_next_days(zone: str, day: date) -> None:
-    first = first_slot_of_day(zone, day)
+    first = first_slot(day, ZoneInfo(zone))
     assert day_of_slot(zone, first) == day
     assert day_of_slot(zone, first - 1) < day
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from trueup_agent.reports.query import Report
-from trueup_agent.reports.sums import COVERED, Sums, micro
+from trueup_agent.reports.sums import COVERED, Sums
+from trueup_shared.money import micro
 
 _AMOUNTS = ("cost_microusd", "reported_cost_microusd", "reported_credits")
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -40,8 +41,7 @@ def totals(sums: Sums) -> dict[str, Any]:
     """Every amount by its name; None = not reported."""
     credits = sums.reported_nanocredits
     money = (
-        micro(sums.cost_nanousd),
-        micro(sums.reported_nanousd),
+        *(None if amount is None else micro(amount) for amount in (sums.cost_nanousd, sums.reported_nanousd)),
         None if credits is None else (Decimal(credits) / 10**9).normalize(),
     )
     return {**sums.amounts, **dict(zip(_AMOUNTS, money, strict=True))}

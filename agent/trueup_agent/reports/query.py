@@ -1,9 +1,6 @@
-"""Reads the ledger's events, summed by 15-minute slot and dimension in SQL; days of a time zone are made here.
+"""Reads the ledger's events, summed by 15-minute slot and dimension in SQL; days of a time zone are made here."""
 
-15 minutes because zones have offsets of 15, 30 and 45 minutes: a slot lies in one day of any of them.
-"""
-
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,16 +10,14 @@ from trueup_agent.ledger import LedgerReader
 from trueup_agent.policy import project_folder, project_name
 from trueup_agent.reports.sums import Sums
 from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, COUNTERS, GAUGE
-
-SLOT_SECONDS = 900
-_MICROS = 1_000_000
+from trueup_shared.times import SLOT_MICROS, first_slot, local_time
 
 _COLUMNS = {
     "harness": "harness",
     "provider": "provider",
     "model": "model",
     "project": "project_path",
-    "day": f"at / {SLOT_SECONDS * _MICROS}",
+    "day": f"at / {SLOT_MICROS}",
     "session": "session_key",
 }
 DIMENSIONS = tuple(_COLUMNS)
@@ -101,7 +96,7 @@ def _order(row: tuple[Key, Sums], dimensions: tuple[str, ...]) -> tuple[Any, ...
 
 
 def _day(at: int, zone: ZoneInfo) -> date:
-    return datetime.fromtimestamp(at // _MICROS, zone).date()
+    return local_time(at // SLOT_MICROS, zone).date()
 
 
 def _where(reader: LedgerReader, selection: Selection, zone: ZoneInfo) -> tuple[str, list[Any]]:
@@ -113,10 +108,10 @@ def _where(reader: LedgerReader, selection: Selection, zone: ZoneInfo) -> tuple[
 
     if selection.since is not None:
         conditions.append("at >= ?")
-        parameters.append(_midnight(selection.since, zone))
+        parameters.append(first_slot(selection.since, zone) * SLOT_MICROS)
     if selection.until is not None:
         conditions.append("at < ?")
-        parameters.append(_midnight(selection.until + timedelta(days=1), zone))
+        parameters.append(first_slot(selection.until + timedelta(1), zone) * SLOT_MICROS)
     if selection.harnesses:
         among("harness", selection.harnesses)
     if selection.models:
@@ -126,10 +121,6 @@ def _where(reader: LedgerReader, selection: Selection, zone: ZoneInfo) -> tuple[
         wanted = set(selection.projects)
         among("project_path", [p for p in paths if wanted & {p, project_folder(p), _project(p)}])
     return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
-
-
-def _midnight(day: date, zone: ZoneInfo) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * _MICROS
 
 
 def _project(path: str | None) -> str | None:
@@ -153,7 +144,7 @@ class _Names:
     def _name(self, dimension: str, value: Any) -> str | None:
         if dimension == "day":
             if value not in self._days:
-                self._days[value] = _day(value * SLOT_SECONDS * _MICROS, self._zone).isoformat()
+                self._days[value] = local_time(value, self._zone).date().isoformat()
             return self._days[value]
         if dimension == "project":
             return _project(value)

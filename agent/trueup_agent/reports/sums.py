@@ -1,9 +1,9 @@
 """Sums of events that never take unknown for zero, with the coverage of every counter (design section 8)."""
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, COUNTERS, GAUGE, TOTAL_BITS, TOTAL_PARTS, total_is_reported
+from trueup_shared.money import nano
 
 TOTAL = "total_tokens"
 PEAK = "peak_context_tokens"
@@ -11,19 +11,6 @@ COVERED = (*COUNTERS, TOTAL)
 
 # How an event reports its counters: the bits of those that it knows, of lower bounds, of derived ones; has it a price?
 Pattern = tuple[int, int, int, int]
-
-
-def micro(nano: int | None) -> int | None:
-    """Billionths to millionths, half up: once, after summing."""
-    return None if nano is None else (nano + 500) // 1000
-
-
-def nano(amount: str) -> int | None:
-    """A reported amount in billionths of its unit; None when it is no number."""
-    try:
-        return int((Decimal(amount) * 10**9).quantize(Decimal(1), rounding=ROUND_HALF_UP))
-    except InvalidOperation:
-        return None
 
 
 class Coverage:
@@ -81,8 +68,6 @@ class Sums:
 
     def add_reported_cost(self, amount: str, unit: str | None, events: int) -> None:
         value = nano(amount)
-        if value is None:
-            return
         if unit == "usd":
             self.reported_nanousd = value * events + (self.reported_nanousd or 0)
         elif unit == "credits":

@@ -1,17 +1,14 @@
-"""Local days, weeks, months and hours as ranges of 15-minute UTC slots.
-
-A slot number is seconds since 1970 // 900. Offsets of all zones since 2015 are multiples of 15 minutes, so that every
-local hour and day is a whole number of slots, also on the days when clocks change.
-"""
+"""Local days, weeks, months and hours as ranges of 15-minute UTC slots (trueup_shared/times.py)."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-SLOT_SECONDS = 900
+from trueup_shared.times import first_slot, local_time
+
 DAY_SLOTS = 96
 
 Granularity = Literal["hour", "day", "week", "month"]
@@ -24,19 +21,6 @@ class Buckets(Struct, frozen=True):
     starts: list[str]  # a date, or a local time with its offset
     bounds: list[int]  # slots
     days: list[date] | None  # first day of each; None where buckets are shorter than days
-
-
-def slot_of(at: datetime) -> int:
-    return int(at.timestamp()) // SLOT_SECONDS
-
-
-def first_slot(day: date, zone: ZoneInfo) -> int:
-    """Where a local day begins. Where clocks skip midnight that is the moment after the gap."""
-    return slot_of(datetime(day.year, day.month, day.day, tzinfo=zone))
-
-
-def local_time(slot: int, zone: ZoneInfo) -> datetime:
-    return datetime.fromtimestamp(slot * SLOT_SECONDS, UTC).astimezone(zone)
 
 
 def days_of(first: date, last: date) -> list[date]:

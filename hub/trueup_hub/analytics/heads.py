@@ -1,14 +1,14 @@
 """Who a session is: what lists of sessions show beside their numbers."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from msgspec import Struct
 
-from trueup_hub.analytics.buckets import SLOT_SECONDS
 from trueup_hub.analytics.scope import sql
+from trueup_shared.times import SLOT_MICROS, moment
 
 if TYPE_CHECKING:
     from trueup_hub.db import Connection
@@ -58,6 +58,6 @@ def _head(key: bytes, row: Any, used: Any) -> dict[str, Any]:
         "id": key.hex(),
         "host": host,
         "models": (used["models"] if used else None) or [],
-        "last_active_at": datetime.fromtimestamp(used["last_slot"] * SLOT_SECONDS, UTC) if used else None,
+        "last_active_at": moment(used["last_slot"] * SLOT_MICROS) if used else None,
         "parent_id": parent.hex() if parent else None,
     }

@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 
 from trueup_hub import sqlfiles
-from trueup_hub.analytics.buckets import Buckets, first_slot, local_time, whole
+from trueup_hub.analytics.buckets import Buckets, whole
 from trueup_hub.analytics.totals import Row, sums_sql
 from trueup_hub.errors import BadRequest
 from trueup_hub.ingest.measures import MEASURES
 from trueup_hub.params import DIMENSIONS, Common
+from trueup_shared.times import first_slot, local_time
 
 if TYPE_CHECKING:
     from trueup_hub.db import Connection, Database

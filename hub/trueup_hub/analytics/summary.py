@@ -13,12 +13,12 @@ from trueup_hub.analytics.totals import (
     added,
     added_counts,
     coverage_of,
-    microusd,
     peak_of,
     totals_of,
 )
 from trueup_hub.params import Common
 from trueup_hub.trust import Reply, trust_of
+from trueup_shared.money import micro
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
@@ -107,7 +107,7 @@ def _per_session(kind: str, sessions: Row, messages: Row) -> PerSession:
         messages=messages[f"{kind}_messages"],
         output_tokens=sessions[f"{kind}_output_tokens"],
         total_tokens=sessions[f"{kind}_total_tokens"],
-        cost_microusd=None if cost is None else microusd(round(cost)),
+        cost_microusd=None if cost is None else micro(round(cost)),
     )
 
 

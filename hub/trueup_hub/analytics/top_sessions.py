@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 from trueup_hub.analytics.heads import Head, heads_of
 from trueup_hub.analytics.scope import open_scope
-from trueup_hub.analytics.totals import Coverage, Totals, coverage_of_metric, microusd, totals_of
+from trueup_hub.analytics.totals import Coverage, Totals, coverage_of_metric, totals_of
 from trueup_hub.params import Common
 from trueup_hub.trust import Reply, trust_of
 from trueup_shared.metrics import METRIC
+from trueup_shared.money import micro
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
@@ -54,7 +55,7 @@ async def top_sessions(db: "Database", common: Common, metric: str, limit: int) 
         sessions = [
             TopSession(
                 **heads[key],
-                value=microusd(value) if money else value,
+                value=micro(value) if money else value,
                 coverage=coverage_of_metric(METRIC[metric], usage[key]),
                 totals=totals_of(usage[key], counts.get(key)),
             )

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from trueup_hub.ingest.measures import MEASURES
 from trueup_shared.metrics import ADDITIVE_COUNTERS, COUNTERS, TOTAL_PARTS, Metric
+from trueup_shared.money import micro
 
-NANO_PER_MICRO = 1000
 NANO = 1_000_000_000
 
 Row = Mapping[str, Any]  # s_, r_, l_, d_ of each counter and n: the columns of usage_slots, summed
@@ -101,11 +101,6 @@ def peak_of(usage: Row | None) -> int | None:
     return None if usage is None else usage[_PEAK]
 
 
-def microusd(nanousd: int) -> int:
-    """Half up."""
-    return (nanousd + NANO_PER_MICRO // 2) // NANO_PER_MICRO
-
-
 def totals_of(usage: Row | None, counts: Row | None) -> Totals:
     """`usage`: sums of a usage rollup, `counts`: of activity_slots; None = nothing there."""
     if usage is None and counts is None:
@@ -118,7 +113,7 @@ def totals_of(usage: Row | None, counts: Row | None) -> Totals:
         **shown,
         total_tokens=_total(usage),
         cost_microusd=_cost(usage),
-        reported_cost_microusd=microusd(usage["s_reported_usd"]) if usage["r_reported_usd"] else None,
+        reported_cost_microusd=micro(usage["s_reported_usd"]) if usage["r_reported_usd"] else None,
         reported_credits=usage["s_reported_credits"] / NANO if usage["r_reported_credits"] else None,
         unpriced_tokens=usage["unpriced_tokens"],
     )
@@ -146,7 +141,7 @@ def _total(usage: Row) -> int | None:
 
 
 def _cost(usage: Row) -> int | None:
-    return microusd(usage["s_cost"]) if usage["r_cost"] else None
+    return micro(usage["s_cost"]) if usage["r_cost"] else None
 
 
 def columns_of(metric: Metric) -> tuple[str, ...]:

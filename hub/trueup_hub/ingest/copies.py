@@ -4,24 +4,14 @@ Field names are those of the columns. Times are microseconds UTC, keys and row d
 """
 
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime, timedelta
 from struct import Struct as Layout
 from typing import Any
 
 from msgspec import Struct
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICRO = timedelta(microseconds=1)
+from trueup_shared.times import micros
+
 _PG_EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
-SLOT_MICROS = 900_000_000
-
-
-def micros(moment: datetime) -> int:
-    return (moment - EPOCH) // _MICRO
-
-
-def moment(at: int) -> datetime:
-    return EPOCH + timedelta(microseconds=at)
 
 
 class EventCopy(Struct, gc=False):

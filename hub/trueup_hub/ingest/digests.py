@@ -6,9 +6,9 @@ from typing import Any
 from msgspec import Struct
 
 from trueup_hub.db import Connection, Database, Record
-from trueup_hub.ingest.copies import micros
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, wire
+from trueup_shared.times import micros
 
 _SQL = load("verify")
 _FETCH_ROWS = 5000

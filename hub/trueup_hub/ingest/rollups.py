@@ -4,16 +4,17 @@ Cells are lists in the order of MEASURES. What came and what went are kept apart
 """
 
 from collections.abc import Iterable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import Any
 
 from trueup_hub.db import Connection
-from trueup_hub.ingest.copies import SLOT_MICROS, EventCopy, moment
+from trueup_hub.ingest.copies import EventCopy
 from trueup_hub.ingest.measures import MEASURES, SUMMED
 from trueup_hub.ingest.zones import Zone
 from trueup_hub.sqlfiles import load
 from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, TOTAL_BITS
+from trueup_shared.money import nano
+from trueup_shared.times import SLOT_MICROS, moment
 
 _SQL = load("ingest")
 
@@ -131,11 +132,6 @@ def _count_bits(cell: list[int], e: EventCopy, bits: int, offset: int) -> None:
         cell[_MAX + offset] += 1
     if bits & TOTAL_BITS:
         cell[_TOTAL + offset] += 1
-
-
-def nano(amount: str) -> int:
-    """A decimal string in billionths of its unit, rounded half up."""
-    return int((Decimal(amount) * 10**9).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def _fold(cells: Cells, key_of: Any) -> Cells:

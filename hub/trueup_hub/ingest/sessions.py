@@ -10,11 +10,12 @@ from typing import Any
 from msgspec import Struct, field
 
 from trueup_hub.db import Record
-from trueup_hub.ingest.copies import SLOT_MICROS, MessageCopy, micros, moment
+from trueup_hub.ingest.copies import MessageCopy
 from trueup_hub.ingest.messages import MessagePlan, write_messages
 from trueup_hub.ingest.transaction import SessionDelta, Transaction
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys
+from trueup_shared.times import SLOT_MICROS, micros, moment
 from trueup_shared.wire import SessionRow
 
 _SQL = load("ingest")

@@ -1,26 +1,20 @@
 """Time zones in use: `usage_days` holds the days of each. UTC is always one."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from trueup_hub.db import Connection, Database
 from trueup_hub.ingest.measures import MEASURES, folded
 from trueup_hub.sqlfiles import load
+from trueup_shared.times import first_slot, local_time
 
 _SQL = load("ingest")
-_SLOT_SECONDS = 900
 
 
 @lru_cache(maxsize=500_000)
 def day_of_slot(zone: str, slot: int) -> date:
-    return datetime.fromtimestamp(slot * _SLOT_SECONDS, ZoneInfo(zone)).date()
-
-
-def first_slot_of_day(zone: str, day: date) -> int:
-    """The slot in which a day begins. A day whose midnight a clock change skips begins at the change."""
-    midnight = datetime.combine(day, time(), ZoneInfo(zone))
-    return int(midnight.astimezone(UTC).timestamp()) // _SLOT_SECONDS
+    return local_time(slot, ZoneInfo(zone)).date()
 
 
 class Zone:
@@ -34,7 +28,8 @@ class Zone:
 
     def slots_of(self, day: date) -> tuple[int, int]:
         """[first, last) slot of a day."""
-        return first_slot_of_day(self.name, day), first_slot_of_day(self.name, day + timedelta(days=1))
+        zone = ZoneInfo(self.name)
+        return first_slot(day, zone), first_slot(day + timedelta(1), zone)
 
 
 async def zones_for_ingest(connection: Connection) -> list[Zone]:
@@ -56,7 +51,7 @@ async def add_zone(db: Database, name: str) -> None:
         days = [day_of_slot(name, first)]
         while days[-1] < day_of_slot(name, last):
             days.append(days[-1] + timedelta(days=1))
-        bounds = [first_slot_of_day(name, day) for day in days]
+        bounds = [first_slot(day, ZoneInfo(name)) for day in days]
         await connection.execute(
             _SQL["fill_days"].format(measures=folded(), columns=", ".join(MEASURES)), zone_no, days, bounds
         )
