@@ -174,7 +174,11 @@ class Daemon:
         return self._scan_error or self.pusher.now.error
 
     async def _changed(self, paths: set[Path]) -> None:
-        counts = await collect_paths(self._ledger, self._loaded, paths, self._held)
+        try:
+            counts = await collect_paths(self._ledger, self._loaded, paths, self._held)
+        except WorkerDied as error:
+            log.warning("collect_failed", **{logs.ERROR: str(error)})  # the rescan reads the rest
+            return
         if counts.inserted or counts.restated or counts.removed:
             self.pusher.wake()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ class Watcher:
         self._changed = changed
         self._present: dict[Path, int] = {}
         self._round_over = asyncio.Event()
+        # Directories that are closed to us must be passed over; but whoever asks for that is not told either when the
+        # system's limit of watches is reached. So it is asked for only when there are some.
+        self._some_closed = False
         self.mode = "starting"
         self.reason: str | None = None
 
@@ -52,8 +55,8 @@ class Watcher:
             self.mode = "watching"
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._end_round(stop), name="end of round")
-                tasks.create_task(self._or_rescan_only(self._watch_present(), was), name="watch folders")
-                tasks.create_task(self._or_rescan_only(self._watch_for(absent), was), name="watch for folders")
+                tasks.create_task(self._watch_present(was), name="watch folders")
+                tasks.create_task(self._watch_for(absent, was), name="watch for folders")
                 # awatch sets its watches before it first waits: this task comes after them.
                 tasks.create_task(self._catch_up(fresh), name="catch up")
 
@@ -76,13 +79,19 @@ class Watcher:
         await first_of(stop, self._round_over)
         self._round_over.set()
 
-    async def _or_rescan_only(self, watching: Awaitable[None], was: str) -> None:
-        """Without watches (inotify's limit is reached, or there is no inotify) there is still the rescan."""
+    async def _changes(self, was: str, *paths: Path, **options: Any) -> AsyncIterator[set[tuple[Change, str]]]:
+        """awatch until the round is over. Without watches (a limit is reached, no inotify) there is still the rescan."""
+        options |= {"stop_event": self._round_over, "ignore_permission_denied": self._some_closed}
         try:
-            await watching
+            async for found in awatch(*paths, **options):
+                yield found
         except FileNotFoundError:
             self._round_over.set()  # went away between looking and watching
         except (OSError, RuntimeError) as error:
+            if isinstance(error, PermissionError) and not self._some_closed:
+                self._some_closed = True
+                self._round_over.set()
+                return
             if "rescan_only" not in (was, self.mode):
                 log.warning("not_watching", consequence="logs are read by rescan only", **{logs.ERROR: str(error)})
             self.mode, self.reason = "rescan_only", str(error)
@@ -97,35 +106,25 @@ class Watcher:
         if paths:
             await self._changed(paths)
 
-    async def _watch_present(self) -> None:
+    async def _watch_present(self, was: str) -> None:
         if not self._present:
             return
-        async for found in awatch(
-            *self._present,
-            watch_filter=None,
-            step=QUIET_MS,
-            debounce=AT_MOST_MS,
-            stop_event=self._round_over,
-            ignore_permission_denied=True,
-        ):
+        async for found in self._changes(was, *self._present, watch_filter=None, step=QUIET_MS, debounce=AT_MOST_MS):
             paths = {Path(path) for change, path in found if change != Change.deleted}
             # A directory's own watch is set after it was made: files may have come in between.
             await self._hand_over(paths, [Path(path) for change, path in found if change == Change.added])
 
-    async def _watch_for(self, absent: list[Path]) -> None:
+    async def _watch_for(self, absent: list[Path], was: str) -> None:
         """Folders that are not there yet: watch the nearest parents for the next step towards them."""
         if not absent:
             return
         nearest = {next(parent for parent in folder.parents if parent.is_dir()) for folder in absent}
         steps = {str(path) for folder in absent for path in (folder, *folder.parents)}
-        async for _ in awatch(
-            *nearest,
-            watch_filter=lambda change, path: path in steps,
-            step=APPEAR_MS,
-            stop_event=self._round_over,
-            recursive=False,
-            ignore_permission_denied=True,
-        ):
+
+        def is_a_step(change: Change, path: str) -> bool:
+            return path in steps
+
+        async for _ in self._changes(was, *nearest, watch_filter=is_a_step, step=APPEAR_MS, recursive=False):
             self._round_over.set()
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,9 +108,10 @@ async def test_without_watches_left_it_says_so_once_and_tries_again_with_each_re
 ) -> None:
     real, refused = watch.awatch, 0
 
-    def no_watches_left(*args: object, **kwargs: object) -> object:
+    def no_watches_left(*args: object, ignore_permission_denied: bool, **kwargs: object) -> object:
         nonlocal refused
         refused += 1
+        assert not ignore_permission_denied  # else watchfiles keeps quiet about the limit
         raise OSError(28, "OS file watch limit reached.")
 
     monkeypatch.setattr(watch, "awatch", no_watches_left)
@@ -129,6 +131,25 @@ async def test_without_watches_left_it_says_so_once_and_tries_again_with_each_re
         await seen.wait_for(tmp_path / "log.jsonl")
     said = [line for line in capsys.readouterr().out.splitlines() if "not_watching" in line]
     assert len(said) == 1
+
+
+async def test_a_directory_that_is_closed_to_us_does_not_keep_the_others_from_being_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = watch.awatch
+
+    def as_for_a_closed_directory(*paths: Path, ignore_permission_denied: bool, **options: Any) -> Any:
+        if not ignore_permission_denied:
+            raise PermissionError(13, "Permission denied")
+        return real(*paths, ignore_permission_denied=True, **options)
+
+    monkeypatch.setattr(watch, "awatch", as_for_a_closed_directory)
+    seen = Seen()
+    watcher = Watcher(folders(tmp_path), seen.changed)
+    async with watching(watcher):
+        (tmp_path / "log.jsonl").write_text("{}\n")
+        await seen.wait_for(tmp_path / "log.jsonl")
+        assert watcher.mode == "watching"
 
 
 async def test_rescans_go_on_until_stop_and_a_stop_does_not_wait_for_the_one_that_runs(tmp_path: Path) -> None:

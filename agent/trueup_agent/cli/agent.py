@@ -11,7 +11,7 @@ import msgspec
 from trueup_agent import glance
 from trueup_agent.cli import start
 from trueup_agent.cli.progress import bar
-from trueup_agent.discover import RootArg, parse_root
+from trueup_agent.discover import RootArg, parse_root, watched_folders
 from trueup_agent.glance import ScanResult
 from trueup_agent.settings import Loaded
 from trueup_shared.cli import Globals, WrongUsage, set_up_logs
@@ -62,7 +62,7 @@ def _run_once(loaded: Loaded, as_json: bool) -> None:
 
     scanned = start.run(_scan(loaded, None))
     if not as_json:
-        _print_scan(scanned)
+        _print_scan(scanned, loaded, None)
     with start.one_line():
         to_push = load_host(loaded.data_dir) is not None or (loaded.agent.hub_url and loaded.agent.enroll_code)
     if not to_push:
@@ -94,7 +94,7 @@ def scan(given: Globals, roots: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         start.print_json(result)
     else:
-        _print_scan(result)
+        _print_scan(result, loaded, named)
 
 
 def _roots(given: tuple[str, ...]) -> list[RootArg] | None:
@@ -120,7 +120,10 @@ async def _scan(loaded: Loaded, roots: list[RootArg] | None) -> ScanResult:
         return await start.with_ledger(loaded, lambda ledger: collect.scan(ledger, loaded, roots, show), there)
 
 
-def _print_scan(result: ScanResult) -> None:
+def _print_scan(result: ScanResult, loaded: Loaded, roots: list[RootArg] | None) -> None:
+    if not result.harnesses:
+        places = watched_folders(loaded.places) if roots is None else [root.path for root in roots]
+        click.echo(f"no logs found in {', '.join(map(str, places))}")
     for name, counts in sorted(result.harnesses.items()):
         click.echo(
             f"{name:<8} {counts.sources:,} sources, {counts.sessions:,} sessions, {counts.messages:,} messages, "

@@ -102,10 +102,6 @@ def print_json(document: Any) -> None:
     click.echo(msgspec.json.encode(document))
 
 
-def number(value: int) -> str:
-    return f"{value:,}"
-
-
 def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
     """What brought the daemon down: its own words if it is ours, else a line, with the trace in the log."""
     ours, others = group.split(errors.AgentError)

@@ -109,6 +109,7 @@ class Pusher:
         if not changed:
             return
         if error is None:
-            log.info("push", state=state, **{logs.LEDGER: self.ledger.ledger_id})
+            say = log.warning if state == "diverged" else log.info
+            say("push", state=state, **{logs.LEDGER: self.ledger.ledger_id})
         else:
             log.warning("push", state=state, **{logs.ERROR: error, logs.RETRY_IN: round(delay or 0, 1)})
