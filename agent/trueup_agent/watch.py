@@ -80,7 +80,7 @@ class Watcher:
         self._round_over.set()
 
     async def _changes(self, was: str, *paths: Path, **options: Any) -> AsyncIterator[set[tuple[Change, str]]]:
-        """awatch until the round is over. Without watches (a limit is reached, no inotify) there is still the rescan."""
+        """awatch until the round is over. Without watches (a limit is reached, no inotify) the rescan remains."""
         options |= {"stop_event": self._round_over, "ignore_permission_denied": self._some_closed}
         try:
             async for found in awatch(*paths, **options):
