@@ -119,6 +119,17 @@ async def test_two_terminals_at_once_do_the_work_once(hub: Hub, ana: Home) -> No
     assert sum(push.json["inserted"] for push in pushes) == 601
 
 
+async def test_a_machine_without_logs_is_told_where_they_were_looked_for(ana: Home, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    usual = await trueup("agent", "scan", env=ana.env())
+    named = await trueup("agent", "scan", "--root", f"codex={tmp_path}/elsewhere", env=ana.env())
+    assert (usual.status, named.status) == (0, 0)
+    assert usual.out.startswith("no logs found in ")
+    assert f"{ana.home}/.claude/projects" in usual.out
+    assert f"{ana.home}/.codex/sessions" in usual.out
+    assert named.out.startswith(f"no logs found in {tmp_path}/elsewhere\n")
+
+
 async def test_a_wrong_setting_is_named(ana: Home) -> None:
     result = await trueup("agent", "scan", env=ana.env(TRUEUP_RESCAN_SECONDS="often"))
     assert result.status == 2

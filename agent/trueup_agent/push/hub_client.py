@@ -161,8 +161,8 @@ class HubClient:
         if status // 100 == 3:
             return NotAHub(f"{self.address} redirects to {location}: enroll with that address")
         if status == 401:
-            again = f"trueup agent enroll {self.address} --code CODE"
-            return Unauthorized(f"{where} does not accept this machine's credential: {said} `{again}`", problem.code)
+            again = f"`trueup agent enroll {self.address} --code CODE`"
+            return Unauthorized(f"{where} does not accept this machine's credential: enroll with {again}", problem.code)
         if status == 403:
             return Unauthorized(f"{where} refuses: {said}", problem.code)
         if status == 409 and problem.code == "position_mismatch":
