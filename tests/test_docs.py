@@ -14,6 +14,19 @@ from trueup_hub.settings import HubSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+# What speaks to people beside the documents: messages, help, the page, comments of the deploy files.
+SPEAKING = sorted(
+    path
+    for pattern in (
+        "agent/**/*.py",
+        "hub/trueup_hub/**/*.py",
+        "shared/**/*.py",
+        "hub/trueup_hub/dashboard/src/**/*.*",
+        "deploy/*.*",
+    )
+    for path in ROOT.glob(pattern)
+    if path.is_file() and "node_modules" not in path.parts and "trueup " in path.read_text(errors="replace")
+)
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 
 
@@ -41,21 +54,22 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     assert not [target for target in targets if not (path.parent / target).exists()]
 
 
-def commands(group: click.Command, name: str) -> set[str]:
-    if not isinstance(group, click.Group):
-        return {name}
-    context = click.Context(group)
-    children = {child: group.get_command(context, child) for child in group.list_commands(context)}
-    return {full for child, command in children.items() if command for full in commands(command, f"{name} {child}")}
+def is_known(words: list[str]) -> bool:
+    """Do these words of a command line name a command, and after it nothing but options that it has?"""
+    [point] = entry_points(group="trueup.commands", name=words[0])
+    command: click.Command = point.load()
+    for word in words[1:]:
+        if word.startswith("--"):
+            if not any(word in option.opts for option in command.params):
+                return False
+        elif isinstance(command, click.Group):
+            if (child := command.get_command(click.Context(command), word)) is None:
+                return False
+            command = child
+    return True
 
 
-def test_commands_that_the_documents_tell_people_to_run_exist() -> None:
-    known: set[str] = set()
-    for point in entry_points(group="trueup.commands"):
-        known |= commands(point.load(), f"trueup {point.name}")
-    told = set()
-    for path in DOCS:
-        for line in re.findall(r"trueup ((?:agent|usage|pg|hub|up)\b(?: [a-z-]+)*)", path.read_text()):
-            told.add(f"trueup {line}")
-    groups = {known_one.rsplit(" ", 1)[0] for known_one in known}
-    assert not {t for t in told if t not in groups and not any(t == k or t.startswith(f"{k} ") for k in known)}
+@pytest.mark.parametrize("path", [*DOCS, *SPEAKING], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_commands_that_documents_and_messages_tell_people_to_run_exist(path: Path) -> None:
+    told = re.findall(r"trueup ((?:agent|usage|pg|hub|up)\b(?: (?:--)?[a-z]+(?:-[a-z]+)*)*)", path.read_text())
+    assert not [line for line in told if not is_known(line.split())]

@@ -75,7 +75,7 @@ _ACTIONS: dict[State, str] = {
     "never": "Start the agent on this host: `trueup agent run`, or its service.",
     "converged": "",
     "behind": "Nothing, if it catches up by itself; else run `trueup pg push` on this host.",
-    "diverged": "Run `trueup pg push --full` on this host.",
+    "diverged": "Do not rely on the numbers of this host; `trueup pg status` there shows both sides.",
     "forked": "Find the machine that was copied from this one and enrol it again.",
     "silent": "See whether the machine and its agent run: `trueup agent status`.",
     "retired": "",

@@ -73,7 +73,7 @@ async def test_each_host_says_why_and_what_to_do(db: Database) -> None:
     assert [host.state for host in hosts.values()] == ["converged", "behind", "silent", "diverged", "never"]
     assert all(host.reason for host in hosts.values())
     assert all(host.action for host in hosts.values() if host.state != "converged")
-    assert "trueup pg push --full" in hosts["diverged"].action
+    assert "trueup pg status" in hosts["diverged"].action
     assert {flag.flag for flag in hosts["behind"].flags} >= {"drift_suspected", "old_data"}
     assert hosts["behind"].pending_changes == 340
 

@@ -1,4 +1,4 @@
--- Recomputes what ingest keeps up to date, by other means: used by tests after every scenario and by `hub verify`.
+-- Recomputes what ingest keeps up to date, by other means: tests do it after every scenario.
 
 -- ledger_digest: the running sum
 SELECT digest FROM ledgers WHERE host_no = $1 AND ledger_no = $2;
