@@ -14,11 +14,11 @@ from msgspec import Struct
 
 from trueup_hub.db import Database
 from trueup_hub.errors import DatabaseUnavailable
+from trueup_hub.ingest import CHANNEL
 from trueup_shared import logs
 
 log = structlog.get_logger()
 
-CHANNEL = "trueup_update"
 GAP_SECONDS = 0.25  # between two updates to one page, and between two notices to other replicas
 _MAX_HOSTS = 100  # beyond that an update names none: everything may have changed; a notice is limited to 8000 bytes
 _RETRY_SECONDS = (1.0, 30.0)

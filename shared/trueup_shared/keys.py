@@ -58,8 +58,3 @@ def row_digest_bytes(table: int, row_key: bytes, body: bytes) -> bytes:
 
 def digest_bytes(digest: int) -> bytes:
     return (digest % DIGEST_MODULUS).to_bytes(KEY_BYTES, "big")
-
-
-def bucket_of(row_session_key: bytes) -> int:
-    """Repair compares 256 buckets, by the first byte of the session key."""
-    return row_session_key[0]

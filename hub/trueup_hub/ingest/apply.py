@@ -16,13 +16,13 @@ from trueup_hub.ingest.messages import plan_messages
 from trueup_hub.ingest.rollups import Rollup, write_rollups
 from trueup_hub.ingest.sessions import Activity, apply_sessions
 from trueup_hub.ingest.terms import Terms
-from trueup_hub.ingest.transaction import Transaction
+from trueup_hub.ingest.transaction import DATA_VERSIONS, Transaction
 from trueup_hub.ingest.zones import zones_for_ingest
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, prices, wire
 
 _SQL = load("ingest")
-CHANNEL = "trueup_update"
+CHANNEL = "trueup_update"  # live.py listens
 _ANALYSE_FROM = 1000  # rows of a batch: smaller ones leave statistics to autovacuum
 
 
@@ -114,7 +114,7 @@ async def _lock_ledger(
 
 
 async def _add_terms(db: Database, connection: Connection, decoded: Decoded) -> Terms:
-    wanted: set[str | None] = {"usd", "credits", "user", "prompt", "claude", "codex"}
+    wanted: set[str | None] = {"usd", "credits", "user", "prompt", *DATA_VERSIONS}
     for names in set(decoded.event_dimensions):
         wanted.update(names)
     for message in decoded.messages:

@@ -122,8 +122,6 @@ def _plan(
 ) -> _Plan:
     if not own and len(won) == len(incoming):  # the usual case of a first push: all of it is new to the whole hub
         return _Plan(new=incoming, changed=[], gone=[], stale=[], locked=[], series=set())
-    if not own and len(won) == len(incoming):  # the usual case of a first push: all of it is new to the whole hub
-        return _Plan(new=incoming, changed=[], gone=[], stale=[], locked=[], series=set())
     plan = _Plan(new=[], changed=[], gone=[], stale=[], locked=[], series=set())
     touched: set[bytes] = set()
     for event in incoming:

@@ -13,7 +13,8 @@ from trueup_shared.wire import ParserVersion
 
 _SQL = load("ingest")
 
-# The newest data version of each harness that this release knows: a copy cannot win by claiming a higher one.
+# The newest data version of each harness that this release knows: a copy cannot win by claiming a higher one. As in the
+# agent's parsers (tests/shared/test_contract.py).
 DATA_VERSIONS = {"claude": 1, "codex": 1}
 
 # Between equal copies the host enrolled first decides, then the ledger: (enrolled_at, host_id, ledger_id).

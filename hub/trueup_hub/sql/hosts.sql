@@ -1,5 +1,5 @@
 -- all_hosts: every host, in the order of enrolment, retired ones included
-SELECT host_no, host_id, label, labels, kind, platform, enrolled_at, readmitted_at, revoked_at, retired_at,
+SELECT host_no, host_id, label, labels, kind, platform, enrolled_at, readmitted_at, retired_at,
        expected_silence_seconds
 FROM hosts
 WHERE $1::uuid IS NULL OR host_id = $1
@@ -8,7 +8,7 @@ ORDER BY enrolled_at, host_no
 -- all_ledgers: what is known of every ledger, with what its machine said last
 SELECT l.host_no, l.ledger_no, l.ledger_id, l.acked_seq, l.batch_no, l.last_batch_at, l.converged_at, l.verdict,
        l.digest, l.rejected, l.sessions, l.messages, l.events, l.agent_version, l.policy,
-       s.seen_at, s.sent_at, s.head_seq, s.pending, s.agent, s.skipped_lines, s.unknown_records, s.old_data,
+       s.seen_at, s.sent_at, s.head_seq, s.agent, s.skipped_lines, s.unknown_records, s.old_data,
        s.source_gone, s.drift_suspected, s.last_error
 FROM ledgers l
 LEFT JOIN host_status s USING (host_no, ledger_no)
