@@ -35,7 +35,7 @@ async def record_heartbeat(db: Database, host: Caller, ledger_id: UUID, heartbea
             heartbeat.old_data,
             heartbeat.source_gone,
             heartbeat.drift_suspected,
-            heartbeat.last_error and heartbeat.last_error[:500],
+            heartbeat.last_error and heartbeat.last_error[:500].replace("\0", "\ufffd"),
         )
     return written is not None
 
@@ -56,7 +56,8 @@ async def _name_again(connection: Connection, host: Caller, heartbeat: Heartbeat
 
 async def _record_sources(connection: Connection, host_no: int, ledger_id: UUID, heartbeat: Heartbeat) -> None:
     sql = sqlfiles.load("hosts")
-    sources = sorted(heartbeat.sources, key=lambda source: source.key)
+    latest = {source.key: source for source in heartbeat.sources}  # a statement takes each row once
+    sources = [latest[key] for key in sorted(latest)]
     await connection.execute(sql["new_terms"], sorted({source.harness for source in sources}))
     await connection.execute(
         sql["sources"],

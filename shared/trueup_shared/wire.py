@@ -25,6 +25,17 @@ Text = Annotated[str, Meta(min_length=1, max_length=512)]  # unknown is absent, 
 CounterBits = Annotated[int, Meta(ge=0, lt=1 << len(COUNTERS))]
 Decimal = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,18})?\Z")]
 
+# The same for what stands around rows. Lists are bounded before they are built: a body of 64 MiB has room for
+# 64 million rows of one byte, which would be gigabytes in memory.
+Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]  # msgspec: a bound must itself fit int64
+Number = Annotated[int, Meta(ge=0, lt=1 << 31)]
+Moment = Annotated[int, Meta(ge=0, lt=253_402_300_800_000_000)]  # microseconds UTC by any clock, up to the year 9999
+Word = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00]*\Z")]
+PathText = Annotated[str, Meta(max_length=16_384, pattern=r"^[^\x00]*\Z")]
+Rows = Annotated[list[Raw], Meta(max_length=10 * MAX_BATCH_ROWS)]  # a later hub may take more than this one
+Words = Annotated[list[Word], Meta(max_length=100)]
+WordMap = Annotated[dict[Word, Word], Meta(max_length=100)]
+
 TIME_QUALITIES = ("record", "session", "file")  # index + 1 on the wire
 
 
@@ -137,36 +148,39 @@ class Tombstone(Struct, frozen=True, array_like=True, gc=False):
 class ParserVersion(Struct, frozen=True):
     """Every row of that harness that is not flagged `old_data` has been re-derived at `floor`."""
 
-    version: int
-    floor: int
+    version: Number
+    floor: Number
+
+
+Parsers = Annotated[dict[Word, ParserVersion], Meta(max_length=100)]
 
 
 class AgentInfo(Struct, frozen=True, kw_only=True):
-    version: str
-    protocols: tuple[int, int] = (PROTOCOL, PROTOCOL)  # lowest, highest
-    digest_sets: tuple[int, int] = (1, 1)
-    features: list[str] = []
+    version: Word
+    protocols: tuple[Number, Number] = (PROTOCOL, PROTOCOL)  # lowest, highest
+    digest_sets: tuple[Number, Number] = (1, 1)
+    features: Words = []
 
 
 class Batch(Struct, frozen=True, kw_only=True):
     """Rows whose seq lies in (from_seq, to_seq], as they are now. Rows stay raw: the hub decodes them one by one."""
 
-    batch_id: bytes
-    previous_batch_id: bytes | None
-    batch_no: int
-    from_seq: int
-    to_seq: int
+    batch_id: Key
+    previous_batch_id: Key | None
+    batch_no: Number
+    from_seq: Count
+    to_seq: Count
     kind: Literal["ordinary"] = "ordinary"
-    generation: int = 0
-    sessions: list[Raw] = []
-    messages: list[Raw] = []
-    events: list[Raw] = []
-    tombstones: list[Raw] = []
-    head_digest: bytes | None = None  # only when to_seq is the ledger's head
+    generation: Number = 0
+    sessions: Rows = []
+    messages: Rows = []
+    events: Rows = []
+    tombstones: Rows = []
+    head_digest: Key | None = None  # only when to_seq is the ledger's head
     agent: AgentInfo
-    parsers: dict[str, ParserVersion] = {}
-    policy: dict[str, str] = {}
-    digest_set: int = 1
+    parsers: Parsers = {}
+    policy: WordMap = {}
+    digest_set: Number = 1
 
 
 Verdict = Literal["converged", "behind", "diverged"]
@@ -184,15 +198,15 @@ class Receipt(Struct, frozen=True, kw_only=True):
     """A replayed batch gets the same receipt."""
 
     ledger_id: str
-    batch_id: bytes
-    batch_no: int
-    acked_seq: int
-    digest: bytes
+    batch_id: Key
+    batch_no: Number
+    acked_seq: Count
+    digest: Key
     verdict: Verdict
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    removed: int = 0
+    inserted: Count = 0
+    updated: Count = 0
+    unchanged: Count = 0
+    removed: Count = 0
     rejected: list[Rejection] = []
     directives: list[dict[str, Any]] = []
 
@@ -202,13 +216,13 @@ class Position(Struct, frozen=True, kw_only=True):
 
     host_id: str
     ledger_id: str
-    acked_seq: int = 0
-    last_batch_id: bytes | None = None
-    batch_no: int = 0
-    generation: int = 0
-    full_seq: int = 0
-    digest: bytes = bytes(16)
-    digest_set: int = 1
+    acked_seq: Count = 0
+    last_batch_id: Key | None = None
+    batch_no: Number = 0
+    generation: Number = 0
+    full_seq: Count = 0
+    digest: Key = bytes(16)
+    digest_set: Number = 1
     state: str = "never"
     protocols: tuple[int, int] = (PROTOCOL, PROTOCOL)
     digest_sets: tuple[int, int] = (1, 1)
@@ -222,10 +236,10 @@ class EnrollRequest(Struct, frozen=True, kw_only=True):
     code: str
     secret: bytes
     label: str
-    labels: dict[str, str] = {}
+    labels: WordMap = {}
     ledger_id: str | None = None
     agent: AgentInfo
-    platform: str = ""
+    platform: Word = ""
     kind: Literal["server", "laptop", "ephemeral"] = "server"
 
 
@@ -238,35 +252,35 @@ class EnrollReply(Struct, frozen=True, kw_only=True):
 class SourceStatus(Struct, frozen=True, kw_only=True):
     """A source as the heartbeat tells it. No path unless policy says so."""
 
-    key: bytes
-    harness: str
-    state: str
-    bytes_read: int
-    lines: int
-    skipped_lines: int
-    unknown_records: int
-    path: str | None = None
+    key: Key
+    harness: Word
+    state: Word
+    bytes_read: Count
+    lines: Count
+    skipped_lines: Count
+    unknown_records: Count
+    path: PathText | None = None
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
     ledger_id: str
-    head_seq: int
-    rows: int
-    pending: int
+    head_seq: Count
+    rows: Count
+    pending: Count
     agent: AgentInfo
-    parsers: dict[str, ParserVersion] = {}
-    sent_at: int  # microseconds UTC by the machine's clock
+    parsers: Parsers = {}
+    sent_at: Moment  # by the machine's clock
     sources: list[SourceStatus] = []  # those that changed since the last heartbeat
-    skipped_lines: int = 0
-    unknown_records: int = 0
-    old_data: int = 0
-    source_gone: int = 0
-    drift_suspected: list[str] = []  # harnesses
+    skipped_lines: Count = 0
+    unknown_records: Count = 0
+    old_data: Count = 0
+    source_gone: Count = 0
+    drift_suspected: Words = []  # harnesses
     last_error: str | None = None
     # A hub that lost its database learns from these what it called the host.
-    label: str | None = None
+    label: Word | None = None
     kind: Literal["server", "laptop", "ephemeral"] | None = None
-    platform: str | None = None
+    platform: Word | None = None
 
 
 class HeartbeatReply(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from trueup_shared.wire import CONTENT_TYPE
 T = TypeVar("T")
 
 SMALL_BODY = 256 * 1024  # for everything but batches and heartbeats
+MOST_JSON_VALUES = 2_000_000  # a list of JSON is built before its length is looked at; one of msgpack says it first
 ENCODINGS = ("identity", "gzip", "zstd")
 
 
@@ -37,6 +38,8 @@ async def read(request: web.Request, kind: type[T], *, limit: int = SMALL_BODY) 
     try:
         if packed:
             return msgspec.msgpack.decode(body, type=kind)
+        if body.count(b",") > MOST_JSON_VALUES:
+            raise Problem(413, "too_large", f"The body has more than {MOST_JSON_VALUES} values.")
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("malformed", f"The body is not what this route takes: {error}") from error
