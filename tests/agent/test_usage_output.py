@@ -1,10 +1,14 @@
 """`trueup usage` for people and scripts: tables, CSV, an empty machine, and what is said to a wrong flag."""
 
 import csv
+import fcntl
 import io
 import json
+import os
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -46,6 +50,21 @@ def test_a_table_in_a_pipe_cuts_nothing_and_has_no_colours(ledger: Path) -> None
     assert "claude-opus-4-5-20251101" in text
     assert "…" not in text
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("report", [["totals"], ["daily", "--by", "model"]])
+def test_a_narrow_terminal_breaks_lines_and_cuts_no_number(ledger: Path, report: list[str]) -> None:
+    command = [sys.executable, "-m", "trueup_agent", "--data-dir", str(ledger), "usage", *report]
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    subprocess.run(command, stdout=theirs, check=True, timeout=60, env=environ | {"TERM": "dumb"})
+    os.close(theirs)
+    text = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "…" not in text
+    assert "406" in text
+    assert "$0.04" in text
 
 
 def test_csv_leaves_unknown_empty(ledger: Path) -> None:

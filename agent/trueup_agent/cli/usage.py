@@ -90,12 +90,14 @@ def _read(data_dir: Path, selection: Selection, dimensions: tuple[str, ...]) -> 
 
 def _show(report: Report) -> None:
     from rich.console import Console
+    from rich.measure import Measurement
 
     from trueup_agent.reports.tables import table_of
 
-    # A pipe has no width; a narrow guess would cut numbers.
-    console = Console(width=None if sys.stdout.isatty() else 250, highlight=False)
-    console.print(table_of(report))
+    # A pipe has no width; a narrow guess would cut numbers. A narrow terminal may break a line, but cuts none either.
+    table, console = table_of(report), Console(width=None if sys.stdout.isatty() else 250, highlight=False)
+    needed = Measurement.get(console, console.options.update(max_width=250), table).maximum
+    Console(width=max(console.width, needed), height=console.height, highlight=False).print(table)
 
 
 def _selection(options: dict[str, Any]) -> Selection:
