@@ -1,4 +1,4 @@
-"""A ledger as the hub sees it: rows by key, numbered changes, pushed in batches."""
+"""A ledger as the hub sees it: rows by key, numbered changes, batches that bring them to a hub."""
 
 import secrets
 from collections.abc import Iterable
@@ -21,26 +21,26 @@ _ROW = {keys.SESSIONS: wire.SessionRow, keys.MESSAGES: wire.MessageRow, keys.EVE
 _encode = msgspec.msgpack.encode
 
 
-async def add_host(db: Database, name: str, enrolled: int = 0) -> tuple[int, str]:
+async def add_host(db: Database, name: str, enrolled: int = 0, kind: str = "server") -> tuple[int, str]:
     """(host_no, host_id). `enrolled` orders hosts."""
     host_id = str(uuid5(_NAMESPACE, name))
     host_no = await db.fetchval(
-        "INSERT INTO hosts (host_id, label, enrolled_at, credential_hash) VALUES ($1, $2, $3, $4) RETURNING host_no",
+        "INSERT INTO hosts (host_id, label, kind, enrolled_at, credential_hash) VALUES ($1, $2, $3, $4, $5)"
+        " RETURNING host_no",
         host_id,
         name,
+        kind,
         datetime.fromtimestamp(1_700_000_000 + enrolled, UTC),
         b"",
     )
     return host_no, host_id
 
 
-class Ledger:
-    """`digest` is what the agent would put into `head_digest`."""
+class Rows:
+    """What a ledger has. `digest` is what the agent would put into `head_digest`."""
 
-    def __init__(self, db: Database, host: tuple[int, str], name: str = "a") -> None:
-        self.db = db
-        self.host_no, self.host_id = host
-        self.ledger_id = str(uuid5(UUID(self.host_id), name))
+    def __init__(self, ledger_id: str) -> None:
+        self.ledger_id = ledger_id
         self.rows: dict[tuple[int, bytes], wire.Body] = {}
         self.raw: dict[tuple[int, bytes], Raw] = {}  # rows sent as they are, whatever they hold
         self.seqs: dict[tuple[int, bytes], int] = {}
@@ -74,7 +74,7 @@ class Ledger:
         return keys.digest_bytes(total)
 
     def batch(self, limit: int | None = None, **changes: Any) -> wire.Batch:
-        """The next batch of at most `limit` changes. It is not recorded until `push`."""
+        """The next batch of at most `limit` changes; the one after it follows once this is `applied`."""
         to_seq = self.seq if limit is None else min(self.seq, self.acked + limit)
         places = sorted((seq, place) for place, seq in self.seqs.items() if self.acked < seq <= to_seq)
         lists: dict[int, list[Raw]] = {keys.SESSIONS: [], keys.MESSAGES: [], keys.EVENTS: []}
@@ -104,9 +104,21 @@ class Ledger:
         encoded = _encode(wire.Batch(**(fields | changes)))
         return msgspec.msgpack.decode(encoded, type=wire.Batch)
 
+    def applied(self, receipt: wire.Receipt) -> None:
+        self.acked, self.batch_no, self.last_batch = receipt.acked_seq, receipt.batch_no, receipt.batch_id
+
+
+class Ledger(Rows):
+    """A ledger of a host; its batches go straight into the hub's ingest."""
+
+    def __init__(self, db: Database, host: tuple[int, str], name: str = "a") -> None:
+        self.db = db
+        self.host_no, self.host_id = host
+        super().__init__(str(uuid5(UUID(self.host_id), name)))
+
     async def send(self, batch: wire.Batch) -> wire.Receipt:
         receipt = await apply_batch(self.db, self.host_no, self.host_id, self.ledger_id, batch)
-        self.acked, self.batch_no, self.last_batch = receipt.acked_seq, batch.batch_no, batch.batch_id
+        self.applied(receipt)
         return receipt
 
     async def push(self, limit: int | None = None) -> wire.Receipt:

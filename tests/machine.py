@@ -8,10 +8,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from trueup_shared import keys, wire
+from ledgers import Rows
+from trueup_shared import wire
 
 AGENT = wire.AgentInfo(version="0.1.0")
-_TABLES = {wire.SessionBody: keys.SESSIONS, wire.MessageBody: keys.MESSAGES, wire.EventBody: keys.EVENTS}
 
 
 class Machine:
@@ -19,12 +19,10 @@ class Machine:
 
     def __init__(self, http: aiohttp.ClientSession, url: str, enrolled: wire.EnrollReply) -> None:
         self.host_id = enrolled.host_id
-        self._http, self._url = http, url
+        self._http = http
         self._headers = {"Authorization": f"Bearer {enrolled.credential}"}
-        self._ledger_id = str(uuid.uuid4())
-        self._seq = self._batch_no = 0
-        self._previous: bytes | None = None
-        self._digests: dict[bytes, int] = {}
+        self._rows = Rows(str(uuid.uuid4()))
+        self._batches = f"{url}/api/v1/ledgers/{self._rows.ledger_id}/batches"
 
     @classmethod
     async def enroll(cls, http: aiohttp.ClientSession, url: str, code: str, label: str) -> "Machine":
@@ -33,30 +31,11 @@ class Machine:
 
     async def push(self, rows: Iterable[tuple[bytes, wire.Body]]) -> wire.Receipt:
         """One batch that ends at the ledger's head, so its receipt says whether the hub has the same."""
-        tables: dict[str, list[msgspec.Raw]] = {"sessions": [], "messages": [], "events": []}
-        first = self._seq
         for key, body in rows:
-            self._seq += 1
-            number = _TABLES[type(body)]
-            self._digests[key] = keys.row_digest(number, key, wire.encode_body(body))
-            raw = msgspec.msgpack.encode([key, self._seq, None, body])
-            tables[("sessions", "messages", "events")[number - 1]].append(msgspec.Raw(raw))
-        batch_id, self._batch_no = secrets.token_bytes(16), self._batch_no + 1
-        batch = wire.Batch(
-            batch_id=batch_id,
-            previous_batch_id=self._previous,
-            batch_no=self._batch_no,
-            from_seq=first,
-            to_seq=self._seq,
-            head_digest=keys.digest_bytes(sum(self._digests.values())),
-            agent=AGENT,
-            **tables,
-        )
-        receipt = await _post(
-            self._http, f"{self._url}/api/v1/ledgers/{self._ledger_id}/batches", batch, wire.Receipt, self._headers
-        )
+            self._rows.put(key, body)
+        receipt: wire.Receipt = await _post(self._http, self._batches, self._rows.batch(), wire.Receipt, self._headers)
         assert receipt.verdict == "converged", receipt
-        self._previous = batch_id
+        self._rows.applied(receipt)
         return receipt
 
 
