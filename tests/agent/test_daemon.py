@@ -5,7 +5,6 @@ import socket
 import sqlite3
 import statistics
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ from processes import free_port
 from pushing import events_at, port_of
 from trueup_agent.credential import Host, save_host
 from trueup_hub.enrolment import make_enroll_code
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`trueup agent enroll`: safe to repeat, and clear when it cannot be."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from pushing import events_at, port_of
 from trueup_hub.db import create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.enrolment import make_enroll_code
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
 
 
 @pytest.fixture

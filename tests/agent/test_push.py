@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from faults.proxy import fault_proxy
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from pushing import Machine, events_at, machine, port_of
 from trueup_agent import errors
 from trueup_agent.ledger import Ledger
@@ -19,12 +19,6 @@ from trueup_agent.push.push import PushResult
 @pytest.fixture(autouse=True)
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push, "STALL_SECONDS", 0.01)
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
 
 
 @pytest.fixture

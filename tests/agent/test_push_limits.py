@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from ledger_rows import event, update
 from pushing import Machine, events_at, machine
 from trueup_agent import errors
@@ -27,12 +27,6 @@ from trueup_shared import wire
 @pytest.fixture(autouse=True)
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push, "STALL_SECONDS", 0.01)
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
 
 
 @pytest.fixture

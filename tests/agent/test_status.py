@@ -1,21 +1,14 @@
 """The commands of one machine, with a daemon and without: what they say, and their exit statuses."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from agent_process import Home, daemon, trueup, until
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from processes import free_port
 from trueup_hub.enrolment import make_enroll_code
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from trueup_agent.discover import RootArg, parse_root, watched_folders
 from trueup_agent.glance import ScanResult
 from trueup_agent.settings import Loaded
 from trueup_shared.cli import Globals, WrongUsage, set_up_logs
+from trueup_shared.terminal import printable
 
 
 @click.group()
@@ -132,7 +133,7 @@ def _print_scan(result: ScanResult, loaded: Loaded, roots: list[RootArg] | None)
         if counts.skipped_lines or counts.unknown_records:
             click.echo(f"         {counts.skipped_lines:,} lines skipped, {counts.unknown_records:,} unknown records")
     for path, reason in sorted(result.unreadable.items()):
-        click.echo(f"not read {path}: {reason}")
+        click.echo(printable(f"not read {path}: {reason}"))
     click.echo(
         f"{result.inserted:,} inserted, {result.restated:,} restated, {result.removed:,} removed, "
         f"{result.unchanged:,} unchanged in {result.seconds:.1f} s"

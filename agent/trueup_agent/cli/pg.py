@@ -11,6 +11,7 @@ from trueup_agent.cli.progress import bar
 from trueup_agent.settings import Loaded
 from trueup_shared import wire
 from trueup_shared.cli import Failure, Globals, NotConverged
+from trueup_shared.terminal import printable
 
 NOT_ENROLLED = "this machine is not enrolled at a hub: run `trueup agent enroll URL --code CODE`"
 
@@ -160,7 +161,7 @@ def print_push(result: Any) -> None:
         f"{result.removed:,} removed"
     )
     for rejected in result.rejections:
-        click.echo(f"rejected {rejected.table} {rejected.key}: {rejected.code}: {rejected.reason}")
+        click.echo(printable(f"rejected {rejected.table} {rejected.key}: {rejected.code}: {rejected.reason}"))
     click.echo(f"ledger {result.ledger_digest}")
     click.echo(f"hub    {result.hub_digest}")
     click.echo(result.verdict)

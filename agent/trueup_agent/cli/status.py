@@ -14,6 +14,7 @@ from trueup_agent.push.heartbeat import Drift
 from trueup_agent.push.rejections import RejectedRow, still_rejected
 from trueup_agent.settings import Loaded
 from trueup_shared import wire
+from trueup_shared.terminal import printable
 
 
 class HarnessStatus(Struct, kw_only=True):
@@ -119,12 +120,12 @@ def show(found: AgentStatus) -> None:
         click.echo(f"drift    {', '.join(found.drift_suspected)}: logs grow but no usage is found in them")
     if found.hub:
         at = found.convergence
-        click.echo(f"hub      {found.hub['url']} as {found.hub['label']} (host {found.hub['host_id']})")
+        click.echo(printable(f"hub      {found.hub['url']} as {found.hub['label']} (host {found.hub['host_id']})"))
         click.echo(
             f"pushed   {at.acked_seq:,} of {at.head_seq:,}, {at.pending:,} rows pending: {at.verdict or 'never pushed'}"
         )
         for row in found.rejected[:10]:
-            click.echo(f"rejected {row.table or 'row'} {row.key or ''}: {row.code}: {row.reason}")
+            click.echo(printable(f"rejected {row.table or 'row'} {row.key or ''}: {row.code}: {row.reason}"))
         if len(found.rejected) > 10:
             click.echo(f"         and {len(found.rejected) - 10:,} more: --json has all of them")
     else:
@@ -138,4 +139,4 @@ def show(found: AgentStatus) -> None:
     else:
         click.echo("daemon   not running")
     if found.last_error:
-        click.echo(f"error    {found.last_error}")
+        click.echo(printable(f"error    {found.last_error}"))
