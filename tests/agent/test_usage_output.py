@@ -67,6 +67,13 @@ def test_a_narrow_terminal_breaks_lines_and_cuts_no_number(ledger: Path, report:
     assert "$0.04" in text
 
 
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_the_widest_range_is_everything(ledger: Path, zone: str) -> None:
+    widest = ("--since", "0001-01-01", "--until", "9999-12-31", "--timezone", zone)
+    assert report(ledger, "totals", *widest)["totals"] == report(ledger, "totals")["totals"]
+    assert run(ledger, "totals", "--since", "9999-12-31", "--timezone", zone).stdout == "no usage in this selection\n"
+
+
 def test_csv_leaves_unknown_empty(ledger: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(run(ledger, "totals", "--by", "model", "--csv").stdout)))
     assert [row["model"] for row in rows] == ["claude-opus-4-5-20251101", ""]

@@ -109,7 +109,7 @@ def _where(reader: LedgerReader, selection: Selection, zone: ZoneInfo) -> tuple[
     if selection.since is not None:
         conditions.append("at >= ?")
         parameters.append(first_slot(selection.since, zone) * SLOT_MICROS)
-    if selection.until is not None:
+    if selection.until is not None and selection.until < date.max:  # which has no day after it
         conditions.append("at < ?")
         parameters.append(first_slot(selection.until + timedelta(1), zone) * SLOT_MICROS)
     if selection.harnesses:
