@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from trueup_shared import __version__
+from trueup_shared.terminal import printable
 
 
 class Failure(click.ClickException):
@@ -20,7 +21,7 @@ class Failure(click.ClickException):
     exit_code = 1
 
     def show(self, file: object = None) -> None:
-        click.echo(f"trueup: {self.message}", err=True)
+        click.echo(f"trueup: {printable(self.message)}", err=True)
 
 
 class WrongUsage(Failure):

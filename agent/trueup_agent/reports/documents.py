@@ -56,8 +56,13 @@ def to_csv(report: Report) -> str:
     writer.writerow([*header, *(f"{name}_{kind}" for name in COVERED for kind in kinds)])
     for key, sums in _lines(report):
         coverage = [getattr(sums.coverage[name], kind) for name in COVERED for kind in kinds]
-        writer.writerow([*key, sums.events, *totals(sums).values(), sums.unpriced_tokens, *coverage])
+        writer.writerow([*map(_cell, key), sums.events, *totals(sums).values(), sums.unpriced_tokens, *coverage])
     return text.getvalue()
+
+
+def _cell(name: str | None) -> str | None:
+    """A name that a spreadsheet would run as a formula is quoted, as in the hub's CSV."""
+    return f"'{name}" if name and name[0] in "=+-@\t\r" else name
 
 
 def _lines(report: Report) -> Iterator[tuple[tuple[str | None, ...], Sums]]:

@@ -7,6 +7,7 @@ from rich.text import Text
 from trueup_agent.reports.query import Report
 from trueup_agent.reports.sums import PEAK, TOTAL, Sums
 from trueup_shared import prices
+from trueup_shared.terminal import printable
 
 UNKNOWN = "—"
 _COLUMNS = (
@@ -39,7 +40,8 @@ def _rows(report: Report) -> Table:
     table.add_column("at list price", dollars(report.totals.cost_nanousd), justify="right", no_wrap=True)
     for key, sums in report.rows:
         cells = [amount(sums, name) for name, _ in used]
-        table.add_row(*(value or UNKNOWN for value in key), *cells, dollars(sums.cost_nanousd))
+        names = (Text(printable(value or UNKNOWN)) for value in key)  # a name in brackets is no markup
+        table.add_row(*names, *cells, dollars(sums.cost_nanousd))
     return table
 
 
