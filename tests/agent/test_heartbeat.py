@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from agent_process import Home, daemon, until
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from trueup_hub.enrolment import make_enroll_code
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
 
 
 async def one_host(hub: Hub) -> dict[str, Any] | None:
