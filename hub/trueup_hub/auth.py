@@ -6,7 +6,7 @@ by its hash tells nothing through time.
 
 import hmac
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
@@ -19,12 +19,12 @@ from trueup_hub.db import Database
 from trueup_hub.errors import Problem
 from trueup_hub.hub_key import Credential, Revocations, read_credential
 from trueup_shared import logs
+from trueup_shared.times import moment
 
 log = structlog.get_logger()
 
 Role = Literal["viewer", "admin"]
 LOGIN_CODE_LIFE = timedelta(minutes=10)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class Auth:
                 self._sql["readmit"],
                 credential.host_id,
                 placeholder_label(credential.host_id),
-                EPOCH + timedelta(microseconds=credential.enrolled_at),
+                moment(credential.enrolled_at),
                 credential.hash,
                 credential.secret_hash,
             )

@@ -15,7 +15,7 @@ from trueup_hub.analytics.totals import Row, added
 from trueup_shared import __version__, prices
 from trueup_shared.keys import DIGEST_SET
 from trueup_shared.metrics import COUNTERS, METRICS, Metric
-from trueup_shared.wire import CONTENT_TYPE, MAX_BATCH_ROWS, MAX_BODY_BYTES, PROTOCOL
+from trueup_shared.wire import CONTENT_TYPE, ENCODINGS, MAX_BATCH_ROWS, MAX_BODY_BYTES, PROTOCOL
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
@@ -98,7 +98,7 @@ async def capabilities(db: "Database", timezone: str) -> Capabilities:
         protocols=(PROTOCOL, PROTOCOL),
         digest_sets=(DIGEST_SET, DIGEST_SET),
         content_types=[CONTENT_TYPE, "application/json"],
-        encodings=["zstd", "gzip", "identity"],
+        encodings=list(ENCODINGS),
         limits={
             "batch_rows": MAX_BATCH_ROWS,
             "body_bytes": MAX_BODY_BYTES,

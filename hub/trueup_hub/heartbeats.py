@@ -1,13 +1,13 @@
 """What a host says of itself between batches: written at most every 30 s, at once when its state changes."""
 
-from datetime import timedelta
 from uuid import UUID
 
 from trueup_hub import sqlfiles
-from trueup_hub.auth import EPOCH, Caller, placeholder_label
+from trueup_hub.auth import Caller, placeholder_label
 from trueup_hub.db import Connection, Database
 from trueup_hub.enrolment import clean_label
 from trueup_hub.hosts import EXPECTED_SILENCE
+from trueup_shared.times import moment
 from trueup_shared.wire import Heartbeat
 
 
@@ -24,7 +24,7 @@ async def record_heartbeat(db: Database, host: Caller, ledger_id: UUID, heartbea
             sql["heartbeat"],
             host.host_no,
             ledger_id,
-            EPOCH + timedelta(microseconds=heartbeat.sent_at),
+            moment(heartbeat.sent_at),
             heartbeat.head_seq,
             heartbeat.rows,
             heartbeat.pending,

@@ -7,9 +7,6 @@ import structlog
 
 HOST = "host"
 LEDGER = "ledger"
-SOURCE = "source"
-HARNESS = "harness"
-BATCH = "batch"
 RETRY_IN = "retry_in"
 ERROR = "error"
 REQUEST = "request"

@@ -14,6 +14,7 @@ from trueup_shared.metrics import COUNTERS, MAX_COUNTER
 
 PROTOCOL = 1
 CONTENT_TYPE = "application/msgpack"
+ENCODINGS = ("zstd", "gzip", "identity")
 MAX_BATCH_ROWS = 20_000
 MAX_BODY_BYTES = 64 * 1024 * 1024  # after decompression
 
@@ -35,8 +36,6 @@ PathText = Annotated[str, Meta(max_length=16_384, pattern=r"^[^\x00]*\Z")]
 Rows = Annotated[list[Raw], Meta(max_length=10 * MAX_BATCH_ROWS)]  # a later hub may take more than this one
 Words = Annotated[list[Word], Meta(max_length=100)]
 WordMap = Annotated[dict[Word, Word], Meta(max_length=100)]
-
-TIME_QUALITIES = ("record", "session", "file")  # index + 1 on the wire
 
 
 class SessionBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
@@ -96,12 +95,12 @@ class EventBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     reported_cost: Decimal | None = field(default=None, name="23")  # decimal string in its unit
     reported_cost_unit: Text | None = field(default=None, name="24")  # usd | credits | …
     reported_cost_status: Text | None = field(default=None, name="25")  # reported | estimated | included
-    flags: Annotated[int, Meta(ge=0, lt=1 << 31)] | None = field(default=None, name="26")  # EVENT_FLAGS
+    flags: Annotated[int, Meta(ge=0, lt=1 << 31)] | None = field(default=None, name="26")  # bit set: CLOCK_SKEW
 
 
 Body = SessionBody | MessageBody | EventBody
 
-CLOCK_SKEW = 1  # EVENT_FLAGS bit: dated ahead of the machine's clock
+CLOCK_SKEW = 1  # in `flags`: dated ahead of the machine's clock
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -6,13 +6,12 @@ import msgspec
 from aiohttp import web
 
 from trueup_hub.errors import BadRequest, Problem
-from trueup_shared.wire import CONTENT_TYPE
+from trueup_shared.wire import CONTENT_TYPE, ENCODINGS
 
 T = TypeVar("T")
 
 SMALL_BODY = 256 * 1024  # for everything but batches and heartbeats
 MOST_JSON_VALUES = 2_000_000  # a list of JSON is built before its length is looked at; one of msgpack says it first
-ENCODINGS = ("identity", "gzip", "zstd")
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
