@@ -108,7 +108,7 @@ def guarded(need: Need, handler: Handler, *, stream: bool = False, slow: bool = 
     """`handler` for those whom `need` lets in, within its time. Every route goes through here."""
 
     async def check(request: web.Request) -> web.StreamResponse:
-        caller = None if need == "nobody" else await _caller(request)
+        caller = None if need == "nobody" else await caller_of(request)
         _check_origin(request, caller)
         if need != "nobody":
             request[CALLER] = _check_scope(need, caller)
@@ -120,7 +120,7 @@ def guarded(need: Need, handler: Handler, *, stream: bool = False, slow: bool = 
     return check
 
 
-async def _caller(request: web.Request) -> Caller | None:
+async def caller_of(request: web.Request) -> Caller | None:
     """A bearer token or credential, else the session cookie."""
     auth = request.app[AUTH]
     kind, _, text = request.headers.get("Authorization", "").partition(" ")

@@ -131,3 +131,14 @@ async def test_a_lost_connection_is_made_again_and_pages_are_told_to_look(hub: H
             " WHERE datname = current_database() AND query ILIKE 'LISTEN%'"
         )
         assert await update(stream) == {"changed": ["hosts", "usage"], "hosts": []}
+
+
+async def test_a_stream_ends_soon_after_its_token_is_revoked(hub: HubClient, monkeypatch: Any) -> None:
+    monkeypatch.setattr(handler, "KEEP_ALIVE_SECONDS", 0.05)
+    async with page(hub) as stream:
+        assert await line(stream) == ": keep-alive"
+        [token] = await hub.auth.tokens()
+        assert await hub.auth.revoke_token(token.token_no, "test")
+        async with asyncio.timeout(5):
+            while await stream.content.readline():
+                pass
