@@ -116,10 +116,13 @@ def test_one_command_sets_up_everything_and_ctrl_c_stops_all_of_it(env: dict[str
         assert path.stat().st_mode & 0o077 == 0
 
 
-def test_people_get_a_login_url_and_the_address_as_the_last_line(env: dict[str, str]) -> None:
+@pytest.mark.parametrize("flags", [["--no-browser"], []])
+def test_people_get_a_login_url_and_the_address_as_the_last_line(env: dict[str, str], flags: list[str]) -> None:
+    """Also where a browser is said to have opened: nobody may see it."""
     port = free_port()
-    command = [*TRUEUP, "up", "--no-browser", "--port", str(port)]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [*TRUEUP, "up", *flags, "--port", str(port)]
+    blind = {"DISPLAY": ":99", "BROWSER": "true %s"}
+    process = subprocess.Popen(command, env=env | blind, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = [process.stdout.readline().strip()]
     while lines[-1] != f"http://127.0.0.1:{port}":

@@ -147,7 +147,9 @@ async def _tell_user(hub: Hub, data_dir: Path, asked: _Asked) -> None:
         click.echo(json.dumps(about))
         return
     opened = not asked.no_browser and await _open_browser(login)
-    click.echo("Ctrl-C stops it." if opened else f"Log in (once, within ten minutes): {login}")
+    # Even then: that an opener started (xdg-open, over ssh -X …) does not mean that somebody sees a page.
+    way = "If no page opens, log in" if opened else "Log in"
+    click.echo(f"{way} (once, within ten minutes; Ctrl-C stops it): {login}")
     click.echo(hub.url)
 
 
