@@ -1,4 +1,4 @@
-"""Names that somebody else wrote into a log: shown as text, whatever they hold."""
+"""Names and numbers that somebody else wrote into a log: shown as they are, whatever they are."""
 
 from pathlib import Path
 
@@ -24,3 +24,10 @@ def test_a_name_that_a_spreadsheet_would_run_is_quoted_in_csv_alone(tmp_path: Pa
     ledger = write(tmp_path, [full("a", model="=cmd|'/c calc'!A1")])
     assert run(ledger, "totals", "--by", "model", "--csv").stdout.splitlines()[1].startswith("'=cmd|")
     assert report(ledger, "totals", "--by", "model")["rows"][0]["key"].startswith("=cmd|")
+
+
+def test_numbers_that_no_sum_of_sqlite_can_hold_are_summed(tmp_path: Path) -> None:
+    most = 2**53 - 1
+    ledger = write(tmp_path, [full(str(n), input_tokens=most) for n in range(1100)])
+    assert report(ledger, "totals")["totals"]["input_tokens"] == 1100 * most
+    assert run(ledger, "daily").exit_code == 0

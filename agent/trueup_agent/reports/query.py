@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from trueup_agent.errors import LedgerUnusable
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.policy import project_folder, project_name
 from trueup_agent.reports.sums import Sums
@@ -65,7 +66,7 @@ def make_report(reader: LedgerReader, selection: Selection, dimensions: tuple[st
     # One line for each combination of dimensions and of what its events report: coverage needs no column of its own.
     grouping = ", ".join([*columns, "known", "lower_bounds", "derived", "priced"])
     sql = f"SELECT {', '.join([*columns, _MEASURES])} FROM events {where} GROUP BY {grouping}"
-    for row in reader.query(sql, parameters):
+    for row in _summed(reader, sql, parameters):
         key, pattern = names.key(row[: len(columns)]), row[len(columns) : len(columns) + 4]
         events, *sums, peak, cost, earliest, latest = row[len(columns) + 4 :]
         dates += (earliest, latest)
@@ -81,6 +82,16 @@ def make_report(reader: LedgerReader, selection: Selection, dimensions: tuple[st
     last = selection.until or (_day(max(dates), zone) if dates else None)
     ordered = sorted(rows.items(), key=lambda row: _order(row, dimensions))
     return Report(selection, dimensions, first, last, totals, ordered)
+
+
+def _summed(reader: LedgerReader, sql: str, parameters: list[Any]) -> list[Any]:
+    """The groups of a report. SQLite gives up on a sum beyond 2^63, which a broken log may claim; Python does not."""
+    try:
+        return reader.query(sql, parameters)
+    except LedgerUnusable as error:
+        if "integer overflow" not in str(error):
+            raise
+        return reader.query(f"{sql}, key", parameters)  # every event by itself
 
 
 def _targets(totals: Sums, rows: dict[Key, Sums], key: Key) -> tuple[Sums, ...]:
