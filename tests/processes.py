@@ -98,7 +98,7 @@ def start_up(env: dict[str, str], *args: str, seconds: float = 60) -> Up:
         stdin=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        pipesize=2**20,  # nobody reads stderr before the end: a full pipe would stop the hub in the middle of a log line
+        pipesize=2**20,  # stderr is read at the end: a full pipe would stop the hub in mid-line
     )
     assert process.stdout is not None
     line = process.stdout.readline()
