@@ -94,9 +94,9 @@ async def _add_host(
     return EnrollReply(host_id=str(host_id), credential=credential, label=label)
 
 
-def clean_label(label: str) -> str:
-    """One printable line. BadRequest when nothing is left or it is too long."""
+def clean_label(label: str, what: str = "label") -> str:
+    """One printable line. BadRequest, with the name of the field, when nothing is left or it is too long."""
     cleaned = " ".join(label.split())
     if not cleaned or len(cleaned) > _MAX_LABEL or not cleaned.isprintable():
-        raise BadRequest("bad_label", f"'label' must be one printable line of 1 to {_MAX_LABEL} characters.")
+        raise BadRequest("bad_label", f"'{what}' must be one printable line of 1 to {_MAX_LABEL} characters.")
     return cleaned

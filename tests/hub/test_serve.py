@@ -75,6 +75,12 @@ def test_it_serves_until_it_is_told_to_stop(env: dict[str, str]) -> None:
     fails(trueup("hub", "token", "revoke", "1", env=env), 1, "no token 1")
 
 
+@pytest.mark.parametrize("name", ["", " ", "x" * 121, "a\x1b[2J"])
+def test_a_token_has_a_name_that_fits_a_line(env: dict[str, str], name: str) -> None:
+    fails(trueup("hub", "token", "create", name, env=env), 1, "'NAME'", "one printable line")
+    assert done("token", "list", env=env)["tokens"] == []
+
+
 def test_a_host_is_enrolled_listed_renamed_and_retired(env: dict[str, str]) -> None:
     hub = Served(env)
     code = done("enroll-code", "--uses", "2", "--expires", "30m", "--label", "team=core", env=env)["code"]

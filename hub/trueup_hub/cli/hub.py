@@ -88,7 +88,8 @@ def token_create(given: Globals, name: str, role: str, expires: timedelta | None
     """Make a token called NAME. It is shown once."""
 
     async def work(auth: Auth, settings: HubSettings) -> str:
-        return await auth.make_token("admin" if role == "admin" else "viewer", name, expires, _ACTOR)
+        clean = clean_label(name, "NAME")
+        return await auth.make_token("admin" if role == "admin" else "viewer", clean, expires, _ACTOR)
 
     made = run_with_auth(given, work)
     show({"name": name, "role": role, "token": made}, as_json, made)
