@@ -58,12 +58,13 @@ async def test_the_position_comes_with_the_credential_below_a_path_prefix() -> N
 @pytest.mark.parametrize(
     ("handler", "kind", "says"),
     [
-        (problem(401, "unauthorized", "Revoked."), errors.Unauthorized, "credential: Revoked."),
+        (problem(401, "unauthorized", "Revoked."), errors.Unauthorized, "credential: Revoked; .+ gets another"),
         (problem(403, "forbidden", "Not yours."), errors.Unauthorized, "Not yours."),
         (problem(409, "position_mismatch", "At 9."), errors.PositionMismatch, "At 9."),
         (problem(409, "code_used", "Used."), errors.Refused, "Used."),
         (problem(413, "too_large", "64 MB."), errors.TooLarge, "64 MB."),
         (problem(400, "malformed", "No."), errors.Refused, "No."),
+        (problem(400, "unsupported_protocol", "No."), errors.ProtocolMismatch, "upgrade the older"),
         (problem(500, "internal", "Internal error."), errors.HubFailed, "Internal error."),
         (plain(502), errors.HubUnreachable, "behind"),
         (plain(404), errors.NotAHub, "not as a trueup hub"),

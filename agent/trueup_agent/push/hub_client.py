@@ -161,8 +161,8 @@ class HubClient:
         if status // 100 == 3:
             return NotAHub(f"{self.address} redirects to {location}: enroll with that address")
         if status == 401:
-            again = f"`trueup agent enroll {self.address} --code CODE`"
-            return Unauthorized(f"{where} does not accept this machine's credential: enroll with {again}", problem.code)
+            said = f"{said.rstrip('.')}; `trueup agent enroll {self.address} --code CODE` gets another"
+            return Unauthorized(f"{where} does not accept this machine's credential: {said}", problem.code)
         if status == 403:
             return Unauthorized(f"{where} refuses: {said}", problem.code)
         if status == 409 and problem.code == "position_mismatch":
@@ -171,8 +171,8 @@ class HubClient:
             return TooLarge(f"{where} finds the batch too large: {said}")
         if status in (429, 503):
             return Busy(f"{where} is busy: {said}", _seconds(retry_after))
-        if status == 426:
-            return ProtocolMismatch(f"{where}: {said}")
+        if problem.code == "unsupported_protocol":
+            return ProtocolMismatch(f"{where} speaks another protocol: upgrade the older of the two")
         if status in (502, 504):
             return HubUnreachable(f"the hub behind {self.address} cannot be reached: {said}")
         if status >= 500:
