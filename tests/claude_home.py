@@ -4,7 +4,8 @@ import random
 from pathlib import Path
 
 from claude_lines import answer, prompt, tool_use, usage
-from trueup_agent.collect import PassMemory, ScanResult, scan
+from trueup_agent.collect import PassMemory, scan
+from trueup_agent.glance import ScanResult
 from trueup_agent.ledger import Head, Ledger
 from trueup_agent.policy import Policy
 from trueup_agent.settings import AgentSettings, Loaded, Places

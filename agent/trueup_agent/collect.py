@@ -13,8 +13,8 @@ import msgspec
 
 from trueup_agent import discover, workers
 from trueup_agent.discover import Discovery, Found, RootArg
-from trueup_agent.glance import ScanResult as ScanResult
-from trueup_agent.glance import harness_counts, has_changed, newly_gone, unreadable
+from trueup_agent.errors import first_of
+from trueup_agent.glance import ScanResult, harness_counts, has_changed, newly_gone, unreadable
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.ledger import Ledger, SourceInfo, SourceUpdate, WriteCounts
 from trueup_agent.ledger.sources import GONE, PRESENT
@@ -154,7 +154,7 @@ class _Collector:
                 await workers.parse(jobs, count, queue.put)
                 await queue.put(None)
         except BaseExceptionGroup as failed:
-            raise _first(failed) from None
+            raise first_of(failed) from None
 
     async def _deliver(self, update: SourceUpdate) -> None:
         source = update.source
@@ -191,14 +191,6 @@ class _Collector:
             known=self.known.get(found.key),
             policy=self._ledger.policy,
         )
-
-
-def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What went wrong first; what else ended with it follows from that."""
-    error: BaseException = failed
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def _mark_gone(ledger: Ledger, known: dict[bytes, SourceInfo], found: Discovery) -> None:

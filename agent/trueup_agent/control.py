@@ -21,6 +21,7 @@ import structlog
 from aiohttp import web
 
 from trueup_agent import errors
+from trueup_agent.errors import DaemonLost, NoDaemon
 from trueup_shared import logs
 
 T = TypeVar("T")
@@ -48,14 +49,6 @@ class Frame(msgspec.Struct, frozen=True):
 
 def _frame(what: Literal["progress", "result", "error"], body: Any) -> Frame:
     return Frame(what, msgspec.Raw(msgspec.json.encode(body)))
-
-
-class NoDaemon(errors.AgentError):
-    """Nobody listens on the socket."""
-
-
-class DaemonLost(errors.AgentError):
-    """The daemon went away in the middle of a command."""
 
 
 def socket_path(data_dir: Path) -> Path:

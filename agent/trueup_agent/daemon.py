@@ -1,7 +1,7 @@
 """The life of `trueup agent run` on one page: what starts in which order, what stops it, and what kills it.
 
 start   lock and open the ledger > listen on agent.sock > READY=1 > the tasks below
-tasks   watch, rescan, push, heartbeat, watchdog: each that fails ends the process with exit status 1
+tasks   watch, rescan, push, heartbeat, renew, watchdog: each that fails ends the process with exit status 1
 stop    the first SIGTERM or SIGINT: what is in flight is finished, at most DRAIN_SECONDS, exit status 0
         the second: the process leaves at once; the ledger and the hub are made for that, as for kill -9
 """
@@ -19,9 +19,10 @@ import structlog
 from msgspec import Struct
 
 from trueup_agent import control
-from trueup_agent.collect import PassMemory, ScanResult, collect_paths, scan
+from trueup_agent.collect import PassMemory, collect_paths, scan
 from trueup_agent.discover import RootArg, watched_folders
-from trueup_agent.errors import LedgerBusy, WorkerDied
+from trueup_agent.errors import DaemonLost, LedgerBusy, NoDaemon, WorkerDied
+from trueup_agent.glance import ScanResult
 from trueup_agent.ledger import Ledger
 from trueup_agent.memory import give_back_memory
 from trueup_agent.notify import Notifier
@@ -96,7 +97,7 @@ async def ask_status(data_dir: Path) -> DaemonStatus | None:
     """What the daemon of this data directory says of itself; None when there is none."""
     try:
         return await control.ask(data_dir, "status", None, DaemonStatus)
-    except (control.NoDaemon, control.DaemonLost):
+    except (NoDaemon, DaemonLost):
         return None
 
 

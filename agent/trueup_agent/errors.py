@@ -9,6 +9,8 @@ AgentError
   WorkerDied              a parser process ended before its work; nothing written is lost      retry
   RootNotFound            `--root` or a setting points at a place without logs                 stop
   BadHostFile             host.json cannot be used: only the user can mend it                  stop
+  NoDaemon                nobody listens on agent.sock                                         do it without
+  DaemonLost              the daemon went away in the middle of a command, or does not know it retry
   PushError               it did not get to the hub; `retry_after` = the least wait that makes sense
     HubUnreachable        no connection, or it broke; whether a request arrived is unknown     retry
     HubFailed             the hub answered 5xx                                                 retry
@@ -67,6 +69,14 @@ class RootNotFound(AgentError):
 
 class BadHostFile(AgentError):
     """host.json cannot be used."""
+
+
+class NoDaemon(AgentError):
+    """Nobody listens on the socket."""
+
+
+class DaemonLost(AgentError):
+    """The daemon went away in the middle of a command, or is of another release that does not know it."""
 
 
 class PushError(AgentError):
@@ -147,3 +157,11 @@ class Forked(PushError):
     """The hub has what this ledger never sent."""
 
     retry_after = SLOW_SECONDS
+
+
+def first_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first in a group of tasks; what else ended with it follows from that."""
+    error: BaseException = failed
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

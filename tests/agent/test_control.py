@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from trueup_agent import control, errors
-from trueup_agent.control import DaemonLost, NoDaemon, Tell
+from trueup_agent.control import Tell
+from trueup_agent.errors import DaemonLost, NoDaemon
 
 
 class Sum(msgspec.Struct):

@@ -1,10 +1,7 @@
 """What the hub hears between batches."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from agent_process import Home, daemon, until
 from hub_process import Hub

@@ -205,7 +205,7 @@ async def _enroll(loaded: Loaded, url: str, ephemeral: bool) -> tuple[Any, bool]
     )
     try:
         await control.ask(loaded.data_dir, "wake", None, type(None))
-    except (control.NoDaemon, control.DaemonLost):
+    except (errors.NoDaemon, errors.DaemonLost):
         pass
     return host, True
 

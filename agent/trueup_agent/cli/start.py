@@ -79,11 +79,9 @@ async def with_ledger(loaded: Loaded, here: Callable[[Any], Awaitable[T]], there
         try:
             ledger = await Ledger.open(loaded.data_dir, loaded.agent.policy)
         except errors.LedgerBusy as busy:
-            from trueup_agent.control import NoDaemon  # and with it HTTP, which a first scan has no memory for
-
             try:
                 return await there()
-            except NoDaemon:
+            except errors.NoDaemon:
                 if time.monotonic() > deadline:
                     raise busy from None
                 if not waiting:
@@ -105,9 +103,7 @@ def print_json(document: Any) -> None:
 def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
     """What brought the daemon down: its own words if it is ours, else a line, with the trace in the log."""
     ours, others = group.split(errors.AgentError)
-    error: BaseException | None = others or ours
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = errors.first_of(others or ours or group)
     if isinstance(error, errors.AgentError):
         return error
     import structlog

@@ -1,4 +1,4 @@
-"""The daemon's side of the push: `push_forever` and `heartbeat_forever`, and what they know of the hub."""
+"""The daemon's side of the push: `push_forever`, its back-off, and what it knows of the hub."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ class Backoff:
 class PushState(Struct):
     """What the daemon knows of the hub, for `agent status`."""
 
-    state: str = "starting"  # no_hub | in_step | behind | diverged | the class of the error
+    state: str = "starting"  # no_hub | a verdict | the class of the error
     error: str | None = None
     since: float = 0.0
     retry_at: float | None = None
