@@ -43,6 +43,7 @@ _UNREACHABLE = (
 _WRONG = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError)
 
 UniqueViolation = asyncpg.UniqueViolationError
+OutOfRange = asyncpg.DataError  # a value that its column cannot hold
 Conflict = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 

@@ -138,3 +138,15 @@ async def test_a_host_that_claims_more_than_sums_can_hold_leaves_the_page_readab
     ):
         response = await hub.http.get(f"{API}/{route}", headers=viewer)
         assert response.status == 200, (route, await response.text())
+
+
+@pytest.mark.parametrize(
+    "claim", [{"output_tokens": MOST}, {"reported_cost": "999999999", "reported_cost_unit": "usd"}]
+)
+async def test_rows_that_no_sum_can_hold_are_refused_by_themselves(ledger: Ledger, claim: dict[str, Any]) -> None:
+    """One by one each is storable; in one slot their sum is not, and the ledger must not be stuck for ever."""
+    ledger.put(event_key("sane"), event())
+    for n in range(1100):
+        ledger.put(event_key(n), event(**claim))
+    receipt = await ledger.push()
+    assert (receipt.inserted, len(receipt.rejected), receipt.verdict) == (1, 1100, "converged")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from trueup_hub.db import Connection, Database, Record, UniqueViolation, retried
+from trueup_hub.db import Connection, Database, OutOfRange, Record, UniqueViolation, retried
 from trueup_hub.errors import PositionMismatch
 from trueup_hub.ingest.decode import Decoded, Refused, decode_batch
 from trueup_hub.ingest.events import apply_events
@@ -63,6 +63,10 @@ async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, 
     except UniqueViolation:
         # A row that is here under another owner key than it has now: look every row up.
         careful = True
+        return await retried(attempt)
+    except OutOfRange:
+        # A sum does not fit. The rows that claim too much are refused by themselves, or the ledger would be stuck.
+        decoded = decode_batch(batch, modest=True)
         return await retried(attempt)
 
 

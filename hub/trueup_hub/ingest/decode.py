@@ -8,11 +8,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from trueup_shared import keys, wire
+from trueup_shared.metrics import COUNTERS
 
 BAD_ROW = "bad_row"  # not a row, or not one of this batch
 BAD_VALUE = "bad_value"  # a field that cannot be stored
 
 _MAX_REASON = 200
+_MODEST = 1 << 30  # of any counter: a hundred times the largest prompt that a model takes
 
 Row = TypeVar("Row", wire.SessionRow, wire.MessageRow, wire.EventRow)
 
@@ -54,7 +56,8 @@ _event = msgspec.msgpack.Decoder(wire.EventRow)
 _tombstone = msgspec.msgpack.Decoder(wire.Tombstone)
 
 
-def decode_batch(batch: wire.Batch) -> Decoded:
+def decode_batch(batch: wire.Batch, *, modest: bool = False) -> Decoded:
+    """`modest`: refuse events of which a batch could overflow a sum."""
     reader = _Reader(batch)
     clean: set[tuple[str | None, ...]] = set()
     dimensions: list[tuple[str | None, ...]] = []
@@ -66,6 +69,8 @@ def decode_batch(batch: wire.Batch) -> Decoded:
         names = (b.harness, b.provider, b.model, b.project, b.service_tier, b.speed,
                  b.reported_cost_unit, b.reported_cost_status)
         # fmt: on
+        if modest and not _is_modest(b):
+            return "it claims more than any request can use, and the sums cannot hold it"
         if names not in clean:  # they repeat: looked at once
             if (fault := _nul(*names)) is not None:
                 return fault
@@ -81,6 +86,11 @@ def decode_batch(batch: wire.Batch) -> Decoded:
         refused=reader.refused,
         event_dimensions=dimensions,
     )
+
+
+def _is_modest(b: wire.EventBody) -> bool:
+    counters = (getattr(b, name) or 0 for name in COUNTERS)
+    return max(*counters, b.web_searches or 0) <= _MODEST and len((b.reported_cost or "").partition(".")[0]) <= 5
 
 
 class _Reader:
