@@ -164,13 +164,16 @@ class EmbeddedPg:
         self._uid, self._gid = user.pw_uid, user.pw_gid
         self._as_user = {"user": self._uid, "group": self._gid, "extra_groups": []}
         self.root.parent.mkdir(parents=True, exist_ok=True)
-        elsewhere = _ROOTS_HOME / hashlib.blake2b(os.fsencode(self.root), digest_size=8).hexdigest()
+        # Names the cluster's directory, and goes with the data directory: one that is made anew starts anew.
+        elsewhere = self.root.with_name(f"{self.root.name}.elsewhere")
         here = (self.data / "PG_VERSION").exists()
         if not here and (elsewhere.exists() or not _reachable(self.root)):
             if not _ROOTS_HOME.exists():
                 _ROOTS_HOME.mkdir()
                 _ROOTS_HOME.chmod(0o711)  # ours, made just now: mkdir obeys the umask
-            self.root = elsewhere
+            if not elsewhere.exists():
+                elsewhere.write_text(secrets.token_hex(8))
+            self.root = _ROOTS_HOME / elsewhere.read_text()
         if not _reachable(self.root):
             raise EmbeddedPgError(f"user {user.pw_name} cannot reach {self.root}: let others pass its directories")
         self.root.mkdir(mode=0o700, exist_ok=True)

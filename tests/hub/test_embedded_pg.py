@@ -248,6 +248,12 @@ async def test_root_keeps_a_cluster_elsewhere_when_the_servers_user_cannot_reach
     await again.start()
     await again.stop()
     assert again.root == where
+    shutil.rmtree(closed / "data")
+    anew = EmbeddedPg(closed / "data" / "pg", durable=False)
+    await anew.start()
+    await anew.stop()
+    assert anew.root.parent == where.parent
+    assert anew.root != where
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can become another user")
