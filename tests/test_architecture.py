@@ -107,3 +107,15 @@ def test_only_the_command_line_reads_argv_and_environment(path: Path) -> None:
 def test_a_parser_lists_folders_but_opens_no_file_database_or_socket(path: Path) -> None:
     assert not {name.split(".")[0] for name in imported(path)} & {"sqlite3", "aiosqlite", "socket", "subprocess", "io"}
     assert not re.search(r"\bopen\(|\.read_(?:bytes|text)\(", path.read_text())
+
+
+@pytest.mark.parametrize("package", ["trueup_agent", "trueup_hub"])
+def test_the_tree_of_a_packages_errors_is_drawn_whole_where_it_stands(package: str) -> None:
+    tree = ast.parse((PACKAGES[package] / "errors.py").read_text())
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    drawn = ast.get_docstring(tree) or ""
+    assert classes
+    assert not [name for name in classes if not re.search(rf"^[ │├└─]*{name}\b", drawn, flags=re.MULTILINE)]
+    elsewhere = [path for path in MODULES if package_of(path) == package and inside(path) != "errors.py"]
+    ours = re.compile(rf"^class \w+\((?:errors\.)?(?:{'|'.join(classes)})\):", flags=re.MULTILINE)
+    assert not [name_of(path) for path in elsewhere if ours.search(path.read_text())]

@@ -13,7 +13,7 @@ import msgspec
 
 from trueup_agent import discover, workers
 from trueup_agent.discover import Discovery, Found, RootArg
-from trueup_agent.errors import first_of
+from trueup_agent.errors import cause_of
 from trueup_agent.glance import ScanResult, harness_counts, has_changed, newly_gone, unreadable
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.ledger import Ledger, SourceInfo, SourceUpdate, WriteCounts
@@ -154,7 +154,7 @@ class _Collector:
                 await workers.parse(jobs, count, queue.put)
                 await queue.put(None)
         except BaseExceptionGroup as failed:
-            raise first_of(failed) from None
+            raise cause_of(failed) from None
 
     async def _deliver(self, update: SourceUpdate) -> None:
         source = update.source

@@ -159,7 +159,7 @@ class Forked(PushError):
     retry_after = SLOW_SECONDS
 
 
-def first_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+def cause_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:
     """What went wrong first in a group of tasks; what else ended with it follows from that."""
     error: BaseException = failed
     while isinstance(error, BaseExceptionGroup):

@@ -103,7 +103,7 @@ def print_json(document: Any) -> None:
 def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
     """What brought the daemon down: its own words if it is ours, else a line, with the trace in the log."""
     ours, others = group.split(errors.AgentError)
-    error = errors.first_of(others or ours or group)
+    error = errors.cause_of(others or ours or group)
     if isinstance(error, errors.AgentError):
         return error
     import structlog
