@@ -54,6 +54,19 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     assert not [target for target in targets if not (path.parent / target).exists()]
 
 
+def commands(command: click.Command, name: str) -> list[str]:
+    if not isinstance(command, click.Group):
+        return [name]
+    return [full for child in command.commands.values() for full in commands(child, f"{name} {child.name}")]
+
+
+def test_every_command_is_in_the_documents() -> None:
+    documents = "\n".join(path.read_text() for path in DOCS if path.name != "CHANGELOG.md")
+    known = [full for p in entry_points(group="trueup.commands") for full in commands(p.load(), f"trueup {p.name}")]
+    assert len(known) > 15
+    assert not [command for command in known if f"{command} " not in documents and f"{command}`" not in documents]
+
+
 def is_known(words: list[str]) -> bool:
     """Do these words of a command line name a command, and after it nothing but options that it has?"""
     [point] = entry_points(group="trueup.commands", name=words[0])
