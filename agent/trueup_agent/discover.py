@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -10,11 +10,10 @@ from msgspec import Struct
 from trueup_agent.errors import RootNotFound
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.harnesses.base import Harness, SourceFile
+from trueup_agent.harnesses.folders import CannotRead, walk
 from trueup_agent.ledger import SourceInfo
 from trueup_agent.settings import HarnessSettings, Places
 from trueup_shared import keys
-
-CannotRead = Callable[[OSError], None]
 
 HEAD_BYTES = 64 * 1024  # of a file found elsewhere, to see whose it is
 
@@ -194,16 +193,8 @@ def _recognised(harness: Harness, root: Path, cannot_read: CannotRead) -> Iterat
 
 
 def _files_below(root: Path, cannot_read: CannotRead) -> Iterator[Path]:
-    """Follows links, and enters no directory twice."""
     if not root.is_dir():
         yield root
         return
-    entered: set[tuple[int, int]] = set()
-    for directory, below, names in os.walk(root, onerror=cannot_read, followlinks=True):
-        status = Path(directory).stat()
-        if (status.st_dev, status.st_ino) in entered:
-            below.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        below.sort()
-        yield from (Path(directory, name) for name in sorted(names))
+    for directory, _, names in walk(root, cannot_read):
+        yield from (directory / name for name in names)

@@ -7,6 +7,7 @@ import pytest
 from claude_home import make_logs, write_logs
 from trueup_agent.discover import RootArg, discover, parse_root, watched_folders
 from trueup_agent.errors import RootNotFound
+from trueup_agent.harnesses.folders import walk
 from trueup_agent.settings import HarnessSettings, Places
 
 LOGS = make_logs(2)
@@ -67,3 +68,24 @@ def test_a_log_below_a_linked_home_is_one_source(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     both = Places(homes=[tmp_path / "real", tmp_path / "link"], platform="linux")
     assert paths(both) == sorted(str(tmp_path / "real" / name) for name in LOGS)
+
+
+def test_a_folder_that_goes_away_while_it_is_looked_through_is_told_and_no_more(tmp_path: Path) -> None:
+    for name in ("a", "b/c"):
+        (tmp_path / name).mkdir(parents=True)
+    told: list[OSError] = []
+    steps = walk(tmp_path, told.append)
+    assert next(steps)[0] == tmp_path
+    (tmp_path / "b" / "c").rmdir()
+    (tmp_path / "b").rmdir()
+    assert [folder.name for folder, _, _ in steps] == ["a"]
+    assert [error.filename for error in told] == [str(tmp_path / "b")]
+
+
+def test_links_are_followed_and_no_folder_is_entered_twice(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "log").touch()
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    found = [folder / name for folder, _, names in walk(tmp_path, print) for name in names]
+    assert found == [tmp_path / "a" / "log"]

@@ -3,7 +3,6 @@
 One JSONL file per session and per subagent, below a `projects` folder. What a file is, its path tells.
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from trueup_agent.harnesses.base import Parser, SourceFile
 from trueup_agent.harnesses.claude_parser import ClaudeParser
 from trueup_agent.harnesses.claude_records import UNREADABLE, Record, decode_record, is_given, salvage
 from trueup_agent.harnesses.claude_session import AGENT_FILE, SESSION_ID, origin_of
+from trueup_agent.harnesses.folders import walk
 
 _DESKTOP = "local-agent-mode-sessions"
 _DESKTOP_DEPTH = 8  # how far below it `projects` folders are looked for
@@ -97,26 +97,8 @@ def _holds_projects(root: Path) -> bool:
     )
 
 
-def _walk(top: Path, errors: list[OSError]) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """`os.walk` in name order that follows links, but enters no directory twice."""
-    entered: set[tuple[int, int]] = set()
-    for directory, below, names in os.walk(top, onerror=errors.append, followlinks=True):
-        try:
-            status = Path(directory).stat()
-        except OSError as error:
-            errors.append(error)
-            below.clear()
-            continue
-        if (status.st_dev, status.st_ino) in entered:
-            below.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        below.sort()
-        yield Path(directory), below, sorted(names)
-
-
 def _transcripts(projects: Path, errors: list[OSError]) -> Iterator[Path]:
-    for directory, below, names in _walk(projects, errors):
+    for directory, below, names in walk(projects, errors.append):
         below[:] = [name for name in below if name not in _NOT_ENTERED]
         for name in names:
             if name.endswith(".jsonl") and name not in _NOT_TRANSCRIPTS:
@@ -125,7 +107,7 @@ def _transcripts(projects: Path, errors: list[OSError]) -> Iterator[Path]:
 
 def _projects_below(desktop: Path, errors: list[OSError]) -> list[Path]:
     found: list[Path] = []
-    for directory, below, _ in _walk(desktop, errors):
+    for directory, below, _ in walk(desktop, errors.append):
         if "projects" in below:
             found.append(directory / "projects")
             below.remove("projects")

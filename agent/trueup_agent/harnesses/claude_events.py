@@ -41,7 +41,7 @@ _encode_text = msgspec.json.Encoder().encode
 class Line:
     """A line that holds an entry of a conversation, and what its file says of it."""
 
-    __slots__ = ("at", "copy", "message", "message_id", "quality", "record", "scope", "session", "text")
+    __slots__ = ("at", "copy", "quality", "record", "session", "text")
 
     def __init__(self, record: Record, text: bytes, session: Session, copy: int, at: int | None) -> None:
         self.record = record
