@@ -3,6 +3,7 @@
 import os
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ class Run(NamedTuple):
     cpu: float  # user + system of the command and all that it started and waited for
     rss: float  # MB, greatest sum over the process tree; shared pages count in each process
     output: bytes
+    errors: bytes
     status: int
 
 
@@ -67,9 +69,8 @@ def run(command: Sequence[str], env: Mapping[str, str], timeout: float = 900) ->
             peak = max(peak, tree_rss(pid))
 
     start = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-    )
+    errors = tempfile.TemporaryFile()
+    process = subprocess.Popen(command, env=dict(env), stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
     sampler = threading.Thread(target=sample, args=(process.pid,))
     sampler.start()
     assert process.stdout is not None
@@ -82,7 +83,15 @@ def run(command: Sequence[str], env: Mapping[str, str], timeout: float = 900) ->
     done.set()
     sampler.join()
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Run(wall, usage.ru_utime + usage.ru_stime, max(peak, usage.ru_maxrss / 1024), output, process.returncode)
+    errors.seek(0)
+    return Run(
+        wall,
+        usage.ru_utime + usage.ru_stime,
+        max(peak, usage.ru_maxrss / 1024),
+        output,
+        errors.read(),
+        process.returncode,
+    )
 
 
 def series(n: int, command: Sequence[str], env: Mapping[str, str], before: Callable[[], None] | None = None) -> Series:

@@ -27,7 +27,7 @@ def measure(folder: Path, home: Path, n: int, commands: dict[str, list[str]]) ->
     scan = [TRUEUP, "agent", "scan", "--json"]
     first = series(n, scan, env, before=emptied)
     if not first.ok:
-        raise SystemExit(f"{' '.join(scan)} failed")
+        raise SystemExit(f"{' '.join(scan)} failed: {first.runs[-1].errors.decode()}")
     again = series(n, scan, env)
     agentsview, ccusage = find(commands, "agentsview"), find(commands, "ccusage")
     sync: Series | None = None
