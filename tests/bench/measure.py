@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 
 class Run(NamedTuple):
@@ -60,6 +60,11 @@ def tree_rss(root: int) -> float:
 
 
 def run(command: Sequence[str], env: Mapping[str, str], timeout: float = 900) -> Run:
+    with tempfile.TemporaryFile() as errors:
+        return _run(command, env, timeout, errors)
+
+
+def _run(command: Sequence[str], env: Mapping[str, str], timeout: float, errors: IO[bytes]) -> Run:
     peak = 0.0
     done = threading.Event()
 
@@ -69,7 +74,6 @@ def run(command: Sequence[str], env: Mapping[str, str], timeout: float = 900) ->
             peak = max(peak, tree_rss(pid))
 
     start = time.perf_counter()
-    errors = tempfile.TemporaryFile()
     process = subprocess.Popen(command, env=dict(env), stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
     sampler = threading.Thread(target=sample, args=(process.pid,))
     sampler.start()
