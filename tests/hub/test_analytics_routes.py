@@ -241,3 +241,14 @@ async def test_a_question_needs_one_connection_so_that_many_at_once_cannot_starv
     asked = [summary(narrow, common), heatmap(narrow, common, "cost"), top_sessions(narrow, common, "cost", 5)]
     assert len(await asyncio.wait_for(asyncio.gather(*asked, trust_report(narrow, common)), 20)) == 4
     await narrow.close()
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_session_that_reported_zero_ranks_before_those_that_reported_nothing(
+    hub: HubClient, ask: Asker, order: str
+) -> None:
+    ana = await machine(hub.db, "ana")
+    quiet = [event(f"q{n}", f"quiet{n}", "2026-11-03T10:00Z") for n in range(5)]
+    await ana.send(event("z", "zero", "2026-11-03T10:00Z", input_tokens=0), *quiet)
+    found = await ask("sessions", sort="total_tokens", order=order)
+    assert [one["totals"]["total_tokens"] for one in found["sessions"]] == [0, None, None, None, None, None]

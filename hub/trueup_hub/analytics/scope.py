@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from trueup_hub import sqlfiles
 from trueup_hub.analytics.buckets import Buckets, whole
-from trueup_hub.analytics.totals import Row, sums_sql
+from trueup_hub.analytics.totals import TOTAL_REPORTED, Row, sums_sql
 from trueup_hub.errors import BadRequest
 from trueup_hub.ingest.measures import MEASURES
 from trueup_hub.params import DIMENSIONS, Common
@@ -27,8 +27,8 @@ ALL_SLOTS = (0, 2**31 - 1)
 
 
 def sql(module: str, name: str, columns: Sequence[str] = MEASURES) -> str:
-    """A block of `sql/<module>.sql`, with {sums} filled in for columns of a usage rollup."""
-    return sqlfiles.load(module)[name].replace("{sums}", sums_sql(columns))
+    """A block of `sql/<module>.sql`, with what stands in braces filled in; {sums} for `columns` of a usage rollup."""
+    return sqlfiles.load(module)[name].replace("{sums}", sums_sql(columns)).replace("{total_reported}", TOTAL_REPORTED)
 
 
 class Range(Struct, frozen=True, kw_only=True):

@@ -52,6 +52,7 @@ class Totals(Struct, frozen=True, kw_only=True, gc=False):
 COUNTS = ("messages", "user_messages", "tool_calls", "sessions")
 _COLUMNS = tuple((name, f"s_{name}", f"r_{name}") for name in ADDITIVE_COUNTERS)
 _PARTS = tuple(f"r_{name}" for name in TOTAL_PARTS)
+TOTAL_REPORTED = f"({' + '.join(_PARTS)})"  # in SQL: above 0 where a total is not null
 _COVERED = tuple((name, f"r_{name}", f"l_{name}", f"d_{name}") for name in (*COUNTERS, "total_tokens"))
 _NO_COUNTS: dict[str, Any] = dict.fromkeys(COUNTS, 0)
 _UNKNOWN: dict[str, Any] = dict.fromkeys(Totals.__struct_fields__) | _NO_COUNTS | {"unpriced_tokens": 0}

@@ -1,4 +1,5 @@
--- Aggregates over the rollups. {sums} stands for the sum of every column of a usage rollup (analytics/totals.py).
+-- Aggregates over the rollups. {sums} stands for the sum of every column of a usage rollup, {total_reported} for how many
+-- parts of a total were reported (analytics/totals.py).
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
 -- Sums end at 2^63-1: what one host claims must not make an answer fail for everybody.
 
@@ -87,9 +88,7 @@ GROUP BY 1
 WITH used AS (
   SELECT session_key,
          CASE WHEN sum(r_output_tokens) > 0 THEN sum(s_output_tokens) END::float8 AS output_tokens,
-         CASE WHEN sum(r_input_tokens + r_cache_read_tokens + r_cache_write_tokens + r_output_tokens
-                       + r_input_undivided_tokens + r_undivided_tokens) > 0
-              THEN sum(s_total_tokens) END::float8 AS total_tokens,
+         CASE WHEN sum({total_reported}) > 0 THEN sum(s_total_tokens) END::float8 AS total_tokens,
          CASE WHEN sum(r_cost) > 0 THEN sum(s_cost) END::float8 AS cost
   FROM session_slots
   WHERE slot >= $1 AND slot < $2
@@ -132,8 +131,7 @@ WITH used AS (
                WHEN 'input_tokens' THEN r_input_tokens WHEN 'cache_read_tokens' THEN r_cache_read_tokens
                WHEN 'cache_write_tokens' THEN r_cache_write_tokens WHEN 'output_tokens' THEN r_output_tokens
                WHEN 'reasoning_tokens' THEN r_reasoning_tokens
-               WHEN 'total_tokens' THEN r_input_tokens + r_cache_read_tokens + r_cache_write_tokens + r_output_tokens
-                                        + r_input_undivided_tokens + r_undivided_tokens
+               WHEN 'total_tokens' THEN {total_reported}
                WHEN 'cost' THEN r_cost ELSE r_context_tokens END) AS reported,
          max(max_context_tokens) AS peak
   FROM session_slots

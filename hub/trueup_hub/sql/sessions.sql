@@ -4,7 +4,7 @@
 -- list_sessions: what started or used anything in the range, by sort key $8 (times $9, 1 or -1), after ($10, $11)
 WITH used AS (
   SELECT session_key, max(slot) AS last_slot, max(max_context_tokens) AS peak_context_tokens,
-         sum(s_total_tokens) FILTER (WHERE s_total_tokens > 0 OR r_total_tokens > 0) AS total_tokens,
+         sum(s_total_tokens) FILTER (WHERE {total_reported} > 0) AS total_tokens,
          sum(s_output_tokens) FILTER (WHERE r_output_tokens > 0) AS output_tokens,
          sum(s_cost) FILTER (WHERE r_cost > 0) AS cost
   FROM session_slots
