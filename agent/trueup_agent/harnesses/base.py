@@ -9,7 +9,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from trueup_agent.harnesses.values import text
 from trueup_agent.records import Parsed
+
+MAX_UNKNOWN = 64  # distinct types of records that a piece of a log can name
 
 
 class SourceFile(Struct, frozen=True, kw_only=True):
@@ -51,3 +54,16 @@ class Harness(Protocol):
         """Does a file found elsewhere fit, by its name and its first records (up to 64 KiB)?"""
 
     def parser(self, source: SourceFile, state: bytes | None) -> Parser: ...
+
+
+def skip(parsed: Parsed, reason: str) -> None:
+    """A line that could not be read, or whose usage could not be taken."""
+    parsed.skipped[reason] = parsed.skipped.get(reason, 0) + 1
+
+
+def count_unknown(parsed: Parsed, record_type: object) -> None:
+    """A record of a type that this release does not know: so a change of the format becomes visible."""
+    name = text(record_type, 64) or "(none)"
+    if name not in parsed.unknown and len(parsed.unknown) >= MAX_UNKNOWN:
+        name = "(others)"
+    parsed.unknown[name] = parsed.unknown.get(name, 0) + 1

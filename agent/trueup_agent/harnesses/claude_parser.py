@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses import claude_messages as talk
+from trueup_agent.harnesses.base import count_unknown, skip
 from trueup_agent.harnesses.claude_events import Events, Identity, Line, identity_of_message, is_unique
 from trueup_agent.harnesses.claude_messages import Group
 from trueup_agent.harnesses.claude_records import (
@@ -29,9 +30,8 @@ from trueup_agent.records import MessageRecord, Parsed
 from trueup_shared import keys
 
 MAX_GROUPS = 64  # open messages: foreign lines between two lines of one message are few
-MAX_UNKNOWN_TYPES = 64
 
-# Record types that bear nothing which is counted. Any other is unknown: so a change of the format becomes visible.
+# Record types that bear nothing which is counted. Any other is unknown.
 SILENT_TYPES = {
     *("agent-name", "agent-setting", "atis-latch", "bridge-session", "file-history-delta", "file-history-snapshot"),
     *("frame-link", "last-prompt", "mode", "permission-mode", "pr-link", "queue-operation", "relocated", "result"),
@@ -71,18 +71,16 @@ class ClaudeParser:
         self._begin_batch()
 
     def _begin_batch(self) -> None:
-        self._lines = 0
-        self._skipped: dict[str, int] = {}
-        self._unknown: dict[str, int] = {}
+        self._parsed = Parsed()
+        self._messages = self._parsed.messages
         self._events = Events()
-        self._messages: list[MessageRecord] = []
         self._open: dict[str, tuple[MessageRecord, Group]] = {}
 
     def feed(self, chunk: bytes) -> None:
         lines = chunk.split(b"\n")
         if not lines[-1]:
             lines.pop()
-        self._lines += len(lines)
+        self._parsed.lines += len(lines)
         for line in lines:
             try:
                 record = decode_record(line)
@@ -91,21 +89,15 @@ class ClaudeParser:
                 for record, part in records:
                     self._read(record, part)
                 if reason is not None:
-                    self._skip(reason)
+                    skip(self._parsed, reason)
             else:
                 self._read(record, line)
 
     def take(self) -> Parsed:
         for message, group in self._open.values():
             self._finish(message, group)
-        parsed = Parsed(
-            sessions=self._sessions.take(),
-            messages=self._messages,
-            events=self._events.take(),
-            lines=self._lines,
-            skipped=self._skipped,
-            unknown=self._unknown,
-        )
+        parsed = self._parsed
+        parsed.sessions, parsed.events = self._sessions.take(), self._events.take()
         self._begin_batch()
         return parsed
 
@@ -118,16 +110,7 @@ class ClaudeParser:
         if handler is not None:
             handler(record, line)
         elif record.type not in SILENT_TYPES:
-            self._count_unknown(record.type)
-
-    def _skip(self, reason: str) -> None:
-        self._skipped[reason] = self._skipped.get(reason, 0) + 1
-
-    def _count_unknown(self, record_type: str | None) -> None:
-        name = text(record_type, 64) or "(none)"
-        if name not in self._unknown and len(self._unknown) >= MAX_UNKNOWN_TYPES:
-            name = "(others)"
-        self._unknown[name] = self._unknown.get(name, 0) + 1
+            count_unknown(self._parsed, record.type)
 
     def _place(self, record: Record) -> tuple[Session, int, int | None]:
         """Session, precedence and time of a conversation record."""
@@ -145,7 +128,7 @@ class ClaudeParser:
         if record.message is not None and is_given(record.message.usage):
             self._assistant(record, line)
         else:
-            self._count_unknown(None)
+            count_unknown(self._parsed, None)
 
     def _answer(self, line: Line) -> None:
         """A message of the model, or one block of it."""
@@ -178,7 +161,7 @@ class ClaudeParser:
     def _event(self, line: Line, message: Message, of_message: Identity | None, message_key: bytes) -> bytes | None:
         key, reason = self._events.read(line, message, of_message, message_key)
         if reason is not None:
-            self._skip(reason)
+            skip(self._parsed, reason)
         return key
 
     def _group(self, line: Line, message: Message, identity: Identity) -> tuple[str, Group]:

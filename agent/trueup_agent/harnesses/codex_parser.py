@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from trueup_agent.harnesses import codex_bare, codex_requests, codex_shapes, codex_usage, values
+from trueup_agent.harnesses.base import count_unknown, skip
 from trueup_agent.harnesses.codex_replay import Replay
 from trueup_agent.harnesses.codex_requests import Identity
 from trueup_agent.harnesses.codex_shapes import DECODE, HEAD, PAYLOAD, decode_any
@@ -20,7 +21,6 @@ from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionReco
 from trueup_shared.keys import event_key, message_key, session_key
 
 MAX_PATH = 1024
-MAX_UNKNOWN = 100  # distinct names kept
 
 _HEADS = codex_shapes.actions_by_head()
 _BRACE, _RETURN = ord("}"), ord("\r")
@@ -34,7 +34,7 @@ class CodexParser:
     def __init__(self, path: PurePath, state: bytes | None) -> None:
         self.s = decode_state(state) if state is not None else State(thread_of(path))
         self._session = session_key("codex", self.s.thread_id)
-        self.out = Parsed(sessions=[], messages=[], events=[], skipped={}, unknown={})
+        self.out = Parsed()
         self._day = b""  # the date last read: most lines share it
         self._midnight: int | None = None
 
@@ -42,7 +42,7 @@ class CodexParser:
         return encode_state(self.s)
 
     def take(self) -> Parsed:
-        out, self.out = self.out, Parsed(sessions=[], messages=[], events=[], skipped={}, unknown={})
+        out, self.out = self.out, Parsed()
         return out
 
     def feed(self, chunk: bytes) -> None:
@@ -92,26 +92,17 @@ class CodexParser:
             if len(memoryview(decoded.payload)) and isinstance(decoded.type, str):
                 self._payload_line(decoded.type, decoded.payload, at)
             elif not codex_bare.read(self, decoded, at):
-                self.unknown(decoded.type)
+                count_unknown(self.out, decoded.type)
         except _BAD_JSON:
-            self.skip("malformed")
+            skip(self.out, "malformed")
 
     def _payload_line(self, line_type: str, payload: Raw, at: int | None) -> None:
         kind = DECODE[codex_shapes.Typed](payload).type
         act = codex_shapes.action(line_type, kind if isinstance(kind, str) else None)
         if act is None:
-            self.unknown(f"{line_type}/{kind}" if isinstance(kind, str) else line_type)
+            count_unknown(self.out, f"{line_type}/{kind}" if isinstance(kind, str) else line_type)
         elif act:
             getattr(self, "_" + act)(memoryview(payload), at)
-
-    def skip(self, reason: str) -> None:
-        self.out.skipped[reason] = self.out.skipped.get(reason, 0) + 1
-
-    def unknown(self, kind: Any) -> None:
-        name = values.text(kind, 64) or "untyped"
-        if name not in self.out.unknown and len(self.out.unknown) >= MAX_UNKNOWN:
-            name = "other"
-        self.out.unknown[name] = self.out.unknown.get(name, 0) + 1
 
     # -- Identity of the thread
 
@@ -231,7 +222,7 @@ class CodexParser:
         name = values.text(thread_id)
         foreign = name is not None and name != self.s.thread_id and not self.s.replay.active
         if foreign:
-            self.skip("other_thread")
+            skip(self.out, "other_thread")
         return foreign
 
     def _turn_completed(self, payload: memoryview, at: int | None) -> None:
@@ -260,7 +251,7 @@ class CodexParser:
         self.ensure_session(at)
         when = at if at is not None else s.started_at
         if when is None:
-            self.skip("undated_usage")
+            skip(self.out, "undated_usage")
             return
         counters = codex_usage.counters(request)
         copied = s.replay.active
