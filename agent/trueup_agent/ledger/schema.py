@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from trueup_agent.errors import LedgerTooNew, LedgerUnusable
@@ -25,6 +26,11 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA busy_timeout = 5000",
 )
+
+# sqlite3 looks for an adapter of every bytes and None that it binds, and raises and swallows an exception when there is
+# none: longer than the binding takes. These two hand the value back at once.
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(NoneType, lambda none: none)
 
 
 def ledger_path(data_dir: Path) -> Path:

@@ -28,9 +28,17 @@ class Table(Struct, Generic[S], frozen=True, dict=True):
         return ", ".join(self.kind.__struct_fields__)
 
     @property
+    def insert(self) -> str:
+        return f"INSERT INTO {self._values}"
+
+    @property
     def upsert(self) -> str:
         """Replaces the row of that key, wherever its seq was."""
-        return f"INSERT OR REPLACE INTO {self.name} ({self.columns}) VALUES ({_marks(self.kind.__struct_fields__)})"
+        return f"INSERT OR REPLACE INTO {self._values}"
+
+    @property
+    def _values(self) -> str:
+        return f"{self.name} ({self.columns}) VALUES ({_marks(self.kind.__struct_fields__)})"
 
 
 def _marks(fields: tuple[str, ...]) -> str:

@@ -156,7 +156,8 @@ class Writer:
         self._count(table, fresh, 1)
         self.counts.inserted += len(fresh)
         changed: list[S] = [row for row in again if self._restate(row, stored[row.key])]
-        await self.execute(table.upsert, [msgspec.structs.astuple(row) for row in (*fresh, *changed)])
+        await self.execute(table.insert, [msgspec.structs.astuple(row) for row in fresh])
+        await self.execute(table.upsert, [msgspec.structs.astuple(row) for row in changed])
         if self._has_tombstones and fresh:
             await self.execute(
                 "DELETE FROM tombstones WHERE key = ? AND table_no = ?", [(row.key, table.number) for row in fresh]
