@@ -1,5 +1,7 @@
 """Keys and digests: 128-bit BLAKE2b values that are the same on every machine. Bytes are specified in docs/wire.md."""
 
+from collections.abc import Iterable
+from functools import cache
 from hashlib import blake2b
 from struct import Struct
 
@@ -16,6 +18,10 @@ _length = Struct(">I").pack
 
 def key(*parts: str | int | None) -> bytes:
     """BLAKE2b-128 over length-prefixed UTF-8 parts; an int is its decimal text, None is told from ''."""
+    return blake2b(_encoded(parts), digest_size=KEY_BYTES).digest()
+
+
+def _encoded(parts: Iterable[str | int | None]) -> bytes:
     encoded = bytearray()
     for part in parts:
         if part is None:
@@ -24,7 +30,13 @@ def key(*parts: str | int | None) -> bytes:
             text = str(part).encode("utf-8", "surrogatepass")
             encoded += _length(len(text))
             encoded += text
-    return blake2b(encoded, digest_size=KEY_BYTES).digest()
+    return bytes(encoded)
+
+
+@cache
+def _opening(kind: str, harness: str) -> bytes:
+    """Encoded first parts, which most keys share."""
+    return _encoded((kind, harness))
 
 
 def session_key(harness: str, session_id: str) -> bytes:
@@ -34,12 +46,12 @@ def session_key(harness: str, session_id: str) -> bytes:
 
 def event_key(harness: str, *identity: str | int | None) -> bytes:
     """`identity` is what the producer calls that request (each format's Dedup section). Frozen per harness."""
-    return key("event", harness, *identity)
+    return blake2b(_opening("event", harness) + _encoded(identity), digest_size=KEY_BYTES).digest()
 
 
 def message_key(harness: str, *identity: str | int | None) -> bytes:
     """`identity` is the producer's id of the message, else (session id, ordinal of the record)."""
-    return key("message", harness, *identity)
+    return blake2b(_opening("message", harness) + _encoded(identity), digest_size=KEY_BYTES).digest()
 
 
 def series_key(harness: str, session_id: str) -> bytes:

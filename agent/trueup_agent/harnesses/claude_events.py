@@ -43,7 +43,7 @@ class Line:
 
     __slots__ = ("at", "copy", "quality", "record", "session", "text")
 
-    def __init__(self, record: Record, text: bytes, session: Session, copy: int, at: int | None) -> None:
+    def __init__(self, record: Record, text: memoryview, session: Session, copy: int, at: int | None) -> None:
         self.record = record
         self.text = text
         self.session = session
@@ -68,7 +68,7 @@ def identity_of_line(line: Line) -> Identity:
     """For a message without an id."""
     uuid = text(line.record.uuid)
     if uuid is None:
-        return ("line", blake2b(line.text.strip(), digest_size=16).hexdigest())
+        return ("line", blake2b(bytes(line.text).strip(), digest_size=16).hexdigest())
     return ("uuid", uuid) if is_unique(uuid) else ("uuid", line.record.session_id or line.session.id, uuid)
 
 
@@ -113,12 +113,13 @@ class Events:
                 event.reported_cost, event.reported_cost_unit, event.reported_cost_status = cost, "usd", "reported"
             event.raw_usage = raw
             self._add(event)
-        advisors = [entry for entry in usage.iterations or () if entry.type == ADVISOR]
-        for number, entry in enumerate(advisors):  # calls to another model: events of their own
-            suffix = (ADVISOR, str(number))
-            counters = read_counters(entry, message.stop_reason is not None)
-            of_family = keys.key("family", HARNESS, *identity[:1], *suffix) if family is not None else None
-            self._add(_event(line, identity + suffix, of_family, rank, entry, counters, entry.model))
+        if usage.iterations:
+            advisors = [entry for entry in usage.iterations if entry.type == ADVISOR]
+            for number, entry in enumerate(advisors):  # calls to another model: events of their own
+                suffix = (ADVISOR, str(number))
+                counters = read_counters(entry, message.stop_reason is not None)
+                of_family = keys.key("family", HARNESS, *identity[:1], *suffix) if family is not None else None
+                self._add(_event(line, identity + suffix, of_family, rank, entry, counters, entry.model))
         return key, None
 
     def _add(self, event: EventRecord) -> None:

@@ -57,7 +57,7 @@ class ClaudeParser:
         self._records = known.records
         self._sessions = Sessions(origin, known.sessions)
         self._groups = known.groups
-        self._handlers: dict[str | None, Callable[[Record, bytes], None]] = {
+        self._handlers: dict[str | None, Callable[[Record, memoryview], None]] = {
             "assistant": self._assistant,
             "user": self._user,
             "system": self._system,
@@ -77,17 +77,17 @@ class ClaudeParser:
         self._open: dict[str, tuple[MessageRecord, Group]] = {}
 
     def feed(self, chunk: bytes) -> None:
-        lines = chunk.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        self._parsed.lines += len(lines)
-        for line in lines:
+        view, start = memoryview(chunk), 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            line = view[start:end]
+            start = end + 1
+            self._parsed.lines += 1
             try:
                 record = decode_record(line)
             except UNREADABLE:
-                records, reason = salvage(line)
+                records, reason = salvage(bytes(line))
                 for record, part in records:
-                    self._read(record, part)
+                    self._read(record, memoryview(part))
                 if reason is not None:
                     skip(self._parsed, reason)
             else:
@@ -104,7 +104,7 @@ class ClaudeParser:
     def state(self) -> bytes:
         return _encode(State(self._records, self._sessions.known(), self._groups))
 
-    def _read(self, record: Record, line: bytes) -> None:
+    def _read(self, record: Record, line: memoryview) -> None:
         self._records += 1
         handler = self._handlers.get(record.type)
         if handler is not None:
@@ -119,11 +119,11 @@ class ClaudeParser:
         self._sessions.saw(session, record, at, copy)
         return session, copy, at
 
-    def _assistant(self, record: Record, line: bytes) -> None:
+    def _assistant(self, record: Record, line: memoryview) -> None:
         session, copy, at = self._place(record)
         self._answer(Line(record, line, session, copy, at))
 
-    def _untyped(self, record: Record, line: bytes) -> None:
+    def _untyped(self, record: Record, line: memoryview) -> None:
         """Some third-party exports omit `type`."""
         if record.message is not None and is_given(record.message.usage):
             self._assistant(record, line)
@@ -185,7 +185,7 @@ class ClaudeParser:
         row.tool_names = list(group.tool_names) or None
         self._messages.append(row)
 
-    def _user(self, record: Record, line: bytes) -> None:
+    def _user(self, record: Record, line: memoryview) -> None:
         session, copy, at = self._place(record)
         role, kind = talk.user_role_and_kind(record)
         row = self._entry(Line(record, line, session, copy, at), role, kind)
@@ -194,13 +194,13 @@ class ClaudeParser:
         if kind == "prompt":
             session.prompt = text(record.uuid) or f"#{self._records}"
 
-    def _system(self, record: Record, line: bytes) -> None:
+    def _system(self, record: Record, line: memoryview) -> None:
         session, copy, at = self._place(record)
         row = self._entry(Line(record, line, session, copy, at), "system", talk.system_kind(record))
         row.size_chars = talk.system_size(record)
         self._messages.append(row)
 
-    def _attachment(self, record: Record, line: bytes) -> None:
+    def _attachment(self, record: Record, line: memoryview) -> None:
         session, copy, at = self._place(record)
         prompt = talk.queued_prompt(record)
         if prompt is not None:
@@ -208,10 +208,10 @@ class ClaudeParser:
             row.size_chars = len(prompt)
             self._messages.append(row)
 
-    def _progress(self, record: Record, line: bytes) -> None:
+    def _progress(self, record: Record, line: memoryview) -> None:
         """A subagent's answer as its parent heard of it: the only trace of it where the subagent's file is gone."""
         session, _, at = self._place(record)
-        if b'"usage"' not in line:
+        if b'"usage"' not in bytes(record.data):
             return
         progress = read_part(record.data, Progress)
         inner = progress.message if progress is not None else None
@@ -225,7 +225,7 @@ class ClaudeParser:
             session = self._sessions.of_agent(agent_id, session, record, at)
         self._answer(Line(inner, line, session, COPIED, at))
 
-    def _title(self, record: Record, line: bytes) -> None:
+    def _title(self, record: Record, line: memoryview) -> None:
         self._sessions.name(record)
 
     def _entry(self, line: Line, role: str, kind: str) -> MessageRecord:

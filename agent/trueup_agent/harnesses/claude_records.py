@@ -116,7 +116,7 @@ class ForkedFrom(Struct, gc=False, rename="camel"):
     session_id: str | None = None
 
 
-decode_record: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode
+decode_record: Callable[[bytes | memoryview], Record] = msgspec.json.Decoder(Record).decode
 
 # What decoders raise for a line that they cannot read; all of msgspec's and UnicodeDecodeError are ValueErrors.
 UNREADABLE = (ValueError, RecursionError)
