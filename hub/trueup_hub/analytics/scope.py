@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from trueup_hub.db import Connection, Database
 
 ALL_SLOTS = (0, 2**31 - 1)
+_FILTERS = " AND ".join(
+    f"(${n}::int4[] IS NULL OR {column} = ANY (${n}))"
+    for n, column in enumerate(("host_no", "harness", "project", "model", "provider"), 3)  # as DIMENSIONS
+)
 
 
 def sql(module: str, name: str, columns: Sequence[str] = MEASURES) -> str:
     """A block of `sql/<module>.sql`, with what stands in braces filled in; {sums} for `columns` of a usage rollup."""
-    return sqlfiles.load(module)[name].replace("{sums}", sums_sql(columns)).replace("{total_reported}", TOTAL_REPORTED)
+    block = sqlfiles.load(module)[name].replace("{filters}", _FILTERS).replace("{total_reported}", TOTAL_REPORTED)
+    return block.replace("{sums}", sums_sql(columns))
 
 
 class Range(Struct, frozen=True, kw_only=True):

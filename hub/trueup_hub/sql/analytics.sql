@@ -1,17 +1,14 @@
 -- Aggregates over the rollups. {sums} stands for the sum of every column of a usage rollup, {total_reported} for how many
 -- parts of a total were reported (analytics/totals.py).
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
+-- {filters} stands for all five (analytics/scope.py).
 -- Sums end at 2^63-1: what one host claims must not make an answer fail for everybody.
 
 -- extent: first and last slot in which anything happened
 SELECT min(first), max(last)
 FROM (SELECT min(slot) AS first, max(slot) AS last FROM usage_slots
       WHERE slot >= $1 AND slot < $2
-        AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-        AND ($4::int4[] IS NULL OR harness = ANY ($4))
-        AND ($5::int4[] IS NULL OR project = ANY ($5))
-        AND ($6::int4[] IS NULL OR model = ANY ($6))
-        AND ($7::int4[] IS NULL OR provider = ANY ($7))
+        AND {filters}
       UNION ALL
       SELECT min(slot), max(slot) FROM activity_slots
       WHERE slot >= $1 AND slot < $2
@@ -25,11 +22,7 @@ FROM (SELECT min(slot) AS first, max(slot) AS last FROM usage_slots
 SELECT floor(extract(epoch FROM min(at)) / 900)::int4, floor(extract(epoch FROM max(at)) / 900)::int4
 FROM events
 WHERE NOT counted AND NOT stale AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR project = ANY ($5))
-  AND ($6::int4[] IS NULL OR model = ANY ($6))
-  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  AND {filters}
 
 -- usage_by_slot: usage of each bucket ($8: bounds in slots, one more than buckets) and value of dimension $9
 SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket,
@@ -38,11 +31,7 @@ SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket,
        {sums}
 FROM usage_slots
 WHERE slot >= $1 AND slot < $2
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR project = ANY ($5))
-  AND ($6::int4[] IS NULL OR model = ANY ($6))
-  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  AND {filters}
 GROUP BY 1, 2
 
 -- usage_by_day: the same out of the days of zone $7, which know no project; $1 and $2 are days, $8 bounds in days
@@ -77,11 +66,7 @@ GROUP BY 1, 2
 SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, count(DISTINCT session_key) AS active_sessions
 FROM session_slots
 WHERE slot >= $1 AND slot < $2
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR project = ANY ($5))
-  AND ($6::int4[] IS NULL OR model = ANY ($6))
-  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  AND {filters}
 GROUP BY 1
 
 -- sessions_figures: averages and medians over the sessions that used anything, of what they used inside the range
@@ -92,11 +77,7 @@ WITH used AS (
          CASE WHEN sum(r_cost) > 0 THEN sum(s_cost) END::float8 AS cost
   FROM session_slots
   WHERE slot >= $1 AND slot < $2
-    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-    AND ($4::int4[] IS NULL OR harness = ANY ($4))
-    AND ($5::int4[] IS NULL OR project = ANY ($5))
-    AND ($6::int4[] IS NULL OR model = ANY ($6))
-    AND ($7::int4[] IS NULL OR provider = ANY ($7))
+    AND {filters}
   GROUP BY session_key
 )
 SELECT count(*) AS active_sessions, count(output_tokens) AS token_reporting_sessions,
@@ -136,11 +117,7 @@ WITH used AS (
          max(max_context_tokens) AS peak
   FROM session_slots
   WHERE slot >= $1 AND slot < $2
-    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-    AND ($4::int4[] IS NULL OR harness = ANY ($4))
-    AND ($5::int4[] IS NULL OR project = ANY ($5))
-    AND ($6::int4[] IS NULL OR model = ANY ($6))
-    AND ($7::int4[] IS NULL OR provider = ANY ($7))
+    AND {filters}
   GROUP BY session_key
 )
 SELECT counted.not_reported, top.session_key, top.value
@@ -155,11 +132,7 @@ WITH used AS (
   SELECT host_no, harness, project, model, sum(s_total_tokens) AS total_tokens
   FROM usage_slots
   WHERE slot >= $1 AND slot < $2 AND s_total_tokens > 0
-    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-    AND ($4::int4[] IS NULL OR harness = ANY ($4))
-    AND ($5::int4[] IS NULL OR project = ANY ($5))
-    AND ($6::int4[] IS NULL OR model = ANY ($6))
-    AND ($7::int4[] IS NULL OR provider = ANY ($7))
+    AND {filters}
   GROUP BY host_no, harness, project, model
 )
 SELECT DISTINCT ON (dimension) dimension, key, least(total_tokens, 9223372036854775807)::int8 AS total_tokens

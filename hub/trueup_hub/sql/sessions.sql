@@ -1,5 +1,6 @@
 -- Sessions. The chosen copy supplies project, times and messages; usage is the sum of counted events, whoever has them.
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
+-- {filters} stands for all five (analytics/scope.py).
 
 -- list_sessions: what started or used anything in the range, by sort key $8 (times $9, 1 or -1), after ($10, $11)
 WITH used AS (
@@ -9,11 +10,7 @@ WITH used AS (
          sum(s_cost) FILTER (WHERE r_cost > 0) AS cost
   FROM session_slots
   WHERE slot >= $1 AND slot < $2
-    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-    AND ($4::int4[] IS NULL OR harness = ANY ($4))
-    AND ($5::int4[] IS NULL OR project = ANY ($5))
-    AND ($6::int4[] IS NULL OR model = ANY ($6))
-    AND ($7::int4[] IS NULL OR provider = ANY ($7))
+    AND {filters}
   GROUP BY session_key
 ), keys AS (
   SELECT session_key FROM used

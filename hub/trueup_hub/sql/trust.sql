@@ -1,15 +1,12 @@
 -- What stands beside a number: copies set aside, conflicts, tokens without a price.
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
+-- {filters} stands for all five (analytics/scope.py).
 
 -- set_aside: events of the range that are another copy's to count
 SELECT count(*)
 FROM events
 WHERE NOT counted AND NOT stale AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR project = ANY ($5))
-  AND ($6::int4[] IS NULL OR model = ANY ($6))
-  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  AND {filters}
 
 -- conflicts: requests that two hosts have exactly and yet with other numbers
 SELECT count(DISTINCT c.owner_key)
@@ -35,8 +32,4 @@ WHERE zone_no = $7 AND day >= $1 AND day <= $2 AND unpriced_tokens > 0
 SELECT least(coalesce(sum(unpriced_tokens), 0), 9223372036854775807)::int8
 FROM usage_slots
 WHERE slot >= $1 AND slot < $2 AND unpriced_tokens > 0
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR project = ANY ($5))
-  AND ($6::int4[] IS NULL OR model = ANY ($6))
-  AND ($7::int4[] IS NULL OR provider = ANY ($7))
+  AND {filters}
