@@ -58,7 +58,7 @@ class Ledger:
         try:
             with schema.translated(path):
                 schema.make_file(path)
-                # The statements of large lookups take up to a megabyte each: a few are enough (128 by default).
+                # The statements of lookups by many paths take up to a megabyte each: a few are enough (128 by default).
                 db = await aiosqlite.connect(path, isolation_level=None, cached_statements=16)
                 ledger = cls(path, db, lock, policy)
                 await schema.migrate(ledger._db, path)
