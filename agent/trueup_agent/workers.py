@@ -19,6 +19,8 @@ from trueup_agent.reading import Job
 
 # The ledger is written by one process: more parsers than this only wait for it.
 MOST_WORKERS = 4
+# Jobs that wait in the pipe of a worker, lest it has nothing to do while the ledger is busy with what it sent.
+JOBS_AHEAD = 32
 
 _STREAM_BYTES = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
@@ -52,12 +54,15 @@ async def _run_worker(waiting: deque[Job], deliver: Deliver) -> None:
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    ahead = 0
     try:
-        while waiting:
-            process.stdin.write(framed(_encode(waiting.popleft())))
-            await process.stdin.drain()
+        while waiting or ahead:
+            while waiting and ahead < JOBS_AHEAD:
+                process.stdin.write(framed(_encode(waiting.popleft())))
+                ahead += 1
             while update := await _read_message(process.stdout):
                 await deliver(_decode_update(update))
+            ahead -= 1
         process.stdin.close()
         await process.wait()
     except (asyncio.IncompleteReadError, ConnectionError):
