@@ -51,7 +51,7 @@ def _run_daemon(loaded: Loaded) -> None:
     with start.one_line():
         try:
             renew = asyncio.run(daemon.run(loaded, notifier))
-        except* Exception as group:
+        except ExceptionGroup as group:  # not except*, which would wrap what is raised here into another group
             raise start.first_error(group) from None
     if renew:
         start_anew([sys.executable, *sys.orig_argv[1:]])
