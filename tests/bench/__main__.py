@@ -58,7 +58,10 @@ def main() -> None:
     lines: list[table.Line] = []
     for part in options.only or PARTS:
         print(f"… {part}", file=sys.stderr, flush=True)
-        lines += importlib.import_module(f"part_{part}").measure(folder, home, options.n, commands)
+        measured = importlib.import_module(f"part_{part}").measure(folder, home, options.n, commands)
+        for line in measured:
+            print(*line, sep=" | ", file=sys.stderr, flush=True)  # minutes of work are not lost to a later failure
+        lines += measured
     table.show(lines, commands, {})
 
 
