@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from trueup_agent.files import DiskFiles
 from trueup_agent.harnesses.base import SourceFile
 from trueup_agent.harnesses.claude import Claude
 from trueup_agent.ledger import merge, rows
@@ -135,16 +136,16 @@ class Read:
         """Feeds the lines, in a new parser after each line number of `cuts`."""
         source = source_of(PROJECT / f"{path}.jsonl" if isinstance(path, str) else path)
         harness, whole, done = Claude(), list(lines), 0
-        parser = harness.parser(source, None)
+        parser = harness.parser(source, None, DiskFiles(source))
         for cut in (*sorted(set(cuts)), len(whole)):
             parser.feed(b"".join(one + b"\n" for one in whole[done:cut]))
             self._add(parser.take())
-            parser, done = harness.parser(source, parser.state()), max(done, cut)
+            parser, done = harness.parser(source, parser.state(), DiskFiles(source)), max(done, cut)
         return self
 
     def real(self, *paths: Path) -> "Read":
         for path in paths:
-            parser = Claude().parser(source_of(path), None)
+            parser = Claude().parser(source_of(path), None, DiskFiles(source_of(path)))
             parser.feed(path.read_bytes())
             self._add(parser.take())
         return self
@@ -154,7 +155,7 @@ class Read:
         harness = Claude()
         folders = harness.folders_of_root(root)
         if not folders:
-            return self.real(*(p for p in root.rglob("*.jsonl") if harness.recognises(p, p.read_bytes()[:65536])))
+            return self.real(*(p for p in root.rglob("*.jsonl") if harness.recognise(p, p.read_bytes()[:65536])))
         return self.real(*(source.path for folder in folders for source in harness.sources(folder, [])))
 
     def counted(self) -> list[StoredEvent]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup_agent.harnesses.codex import Codex
-from trueup_agent.harnesses.codex_parser import CodexParser
+from trueup_agent.harnesses.codex.parser import CodexParser
 from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
 from trueup_shared.metrics import COUNTERS
 

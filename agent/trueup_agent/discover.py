@@ -188,8 +188,8 @@ def _recognised(harness: Harness, root: Path, cannot_read: CannotRead) -> Iterat
         except OSError as error:
             cannot_read(error)
             continue
-        if harness.recognises(path, head):
-            yield SourceFile(harness=harness.id, path=path, identity=str(path), compressed=path.suffix == ".zst")
+        if (source := harness.recognise(path, head)) is not None:
+            yield source
 
 
 def _files_below(root: Path, cannot_read: CannotRead) -> Iterator[Path]:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from time import time_ns
+from typing import cast
 
 import msgspec
 from msgspec import Struct
 
+from trueup_agent.files import DiskFiles
 from trueup_agent.harnesses import HARNESSES
-from trueup_agent.harnesses.base import Parser, SourceFile
+from trueup_agent.harnesses.base import LineParser, SourceFile
 from trueup_agent.ledger.rows import Origin, event_row, message_row, session_row
 from trueup_agent.ledger.sources import GONE, PRESENT, REWRITTEN, TRUNCATED, SourceInfo, SourceUpdate
 from trueup_agent.policy import Policy
@@ -87,7 +89,7 @@ class Reading:
             if tail.verdict != CONTINUED:
                 state = tail.verdict if tail.verdict in (TRUNCATED, REWRITTEN) else self._info.state
                 self._info = msgspec.structs.replace(self._info, **_START, state=state)
-            parser = self._harness.parser(self._source, self._info.parser_state)
+            parser = self._line_parser(self._info.parser_state)
             fed = 0
             for lines in tail.chunks():
                 parser.feed(lines)
@@ -95,6 +97,7 @@ class Reading:
                 if fed >= PIECE_BYTES:
                     yield self._piece(parser, tail.mark(), tail.bytes_read)
                     fed = 0
+            parser.close()
             self._skip(LINE_TOO_LONG, tail.too_long)
             self.held = tail.held()
             yield self._piece(parser, tail.mark(), tail.bytes_read)
@@ -104,7 +107,7 @@ class Reading:
         from backports import zstd
 
         self._info = msgspec.structs.replace(self._info, **_START)
-        parser = self._harness.parser(self._source, None)
+        parser = self._line_parser(None)
         splitter = LineSplitter()
         status = self._source.path.stat()
         fed = 0
@@ -122,6 +125,7 @@ class Reading:
                 self._info.error = str(error)
         if rest := splitter.held():
             parser.feed(rest + b"\n")
+        parser.close()
         self._skip(LINE_TOO_LONG, splitter.too_long)
         mark = Mark(
             file_id=file_id(status),
@@ -132,12 +136,15 @@ class Reading:
         )
         yield self._piece(parser, mark, status.st_size)
 
+    def _line_parser(self, state: bytes | None) -> LineParser:
+        return cast(LineParser, self._harness.parser(self._source, state, DiskFiles(self._source)))
+
     def _skip(self, reason: str, lines: int) -> None:
         if lines:
             self._info.lines += lines
             self._info.skipped = self._info.skipped | {reason: self._info.skipped.get(reason, 0) + lines}
 
-    def _piece(self, parser: Parser, mark: Mark, bytes_read: int) -> SourceUpdate:
+    def _piece(self, parser: LineParser, mark: Mark, bytes_read: int) -> SourceUpdate:
         """What was parsed since the last piece. `bytes_read` counts from the beginning of this reading."""
         self._bytes_reported, newly_read = bytes_read, bytes_read - self._bytes_reported
         parsed = parser.take()

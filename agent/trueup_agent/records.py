@@ -70,18 +70,33 @@ class EventRecord(Struct, kw_only=True, gc=False):
     reported_cost_unit: str | None = None
     reported_cost_status: str | None = None
     owner_key: bytes | None = None  # None = its own key
-    # Requests that may be copies of one another under different keys share a family. All of rank 0 count; where there
-    # is none, only the best by (rank, at, key); the others are set aside.
+    # Events of which not each counts as it stands share a family, and a rule decides (ledger/rules.py). Without a name
+    # it is `alternatives`: all of rank 0 count; where there is none, only the best; the others are set aside.
     family: bytes | None = None
+    rule: str | None = None  # SERIES | LEGS | DELETIONS
     rank: int = 0
+    since: int | None = None  # LEGS, rank 1: the time after which this total counts, microseconds UTC
+    after: bytes | None = None  # SERIES: the family that may have handed its running total on to this one
     copy: int = 0
     session_started: int = 0
     identity: str = ""  # JSON array: the preimage of the key, so that a later release can re-derive it
     raw_usage: bytes | None = None  # JSON as logged
 
 
+# The counters of each event are a session's running totals as they were seen then: what counts is the difference to the
+# observation before, by (at, total). Any counter that shrank: the source began anew. `family` is keys.series_key,
+# `owner_key` too; the key holds the counters seen, so that seeing them again changes nothing.
+SERIES = "series"
+# Requests (rank 0), totals over the time from `since` to `at` of one model (rank 1), outputs of answers (rank 2).
+# Of a total counts what requests of its model and time do not cover, an answer only where neither covers it.
+LEGS = "legs"
+# Requests (rank 0) and sums of requests that were deleted from their log (rank 1): of the sums counts what the family's
+# requests that are gone do not cover.
+DELETIONS = "deletions"
+
+
 class Parsed(Struct, kw_only=True):
-    """What was parsed since the last `take`. `lines` counts whole lines read, skipped ones included."""
+    """What was parsed since the last `take`. `lines` counts whole lines (records) read, skipped ones included."""
 
     sessions: list[SessionRecord] = []
     messages: list[MessageRecord] = []
@@ -89,3 +104,13 @@ class Parsed(Struct, kw_only=True):
     lines: int = 0
     skipped: dict[str, int] = {}  # reason -> lines
     unknown: dict[str, int] = {}  # record type -> records
+    # For the drift canary: answers without any usage since the last that had some, and whether there was one.
+    unmetered: int = 0
+    metered: bool = False
+
+    def answer(self, metered: bool) -> None:
+        """A finished answer of the model of a kind that bears usage in this format; not one that was aborted."""
+        if metered:
+            self.unmetered, self.metered = 0, True
+        else:
+            self.unmetered += 1

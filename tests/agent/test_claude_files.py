@@ -126,10 +126,10 @@ def test_files_elsewhere_are_recognised_by_their_first_records() -> None:
     title = encode({"type": "summary", "summary": "Cart", "leafUuid": "x"})
     untyped = encode({"timestamp": "2026-01-09T10:00:00.000Z", "message": {"id": "a", "usage": {"input_tokens": 1}}})
     for lines in ([prompt(1, 1)], [title, b"not json", answer(1, 2)], [untyped], [prompt(1, 1, "x" * 100_000)]):
-        assert harness.recognises(Path("/x/2026-03-02T0905_8e.jsonl"), b"\n".join(lines)[:65536])
-    assert not harness.recognises(Path("/x/journal.jsonl"), prompt(1, 1))
-    assert not harness.recognises(Path("/x/tool-results/a.jsonl"), prompt(1, 1))
-    assert not harness.recognises(Path("/x/a.json"), prompt(1, 1))
+        assert harness.recognise(Path("/x/2026-03-02T0905_8e.jsonl"), b"\n".join(lines)[:65536])
+    assert not harness.recognise(Path("/x/journal.jsonl"), prompt(1, 1))
+    assert not harness.recognise(Path("/x/tool-results/a.jsonl"), prompt(1, 1))
+    assert not harness.recognise(Path("/x/a.json"), prompt(1, 1))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_files_elsewhere_are_recognised_by_their_first_records() -> None:
     ],
 )
 def test_other_harnesses_logs_are_not_taken_for_ours(record: object) -> None:
-    assert not Claude().recognises(Path("/x/session.jsonl"), encode(record) + b"\n")
+    assert not Claude().recognise(Path("/x/session.jsonl"), encode(record) + b"\n")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_every_given_conversation_is_recognised_and_read() -> None:
     assert len(paths) > 80
     for path in paths:
         is_conversation = bool(Read().real(path).messages)
-        assert Claude().recognises(path, path.read_bytes()[:65536]) == is_conversation, path
+        assert (Claude().recognise(path, path.read_bytes()[:65536]) is not None) == is_conversation, path
     read = Read().real(*paths)
     assert (read.skipped, read.unknown) == ({"not_an_object": 3}, {"(none)": 1})
 

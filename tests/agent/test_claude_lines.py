@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_lines import MAIN, PROJECT, Read, answer, encode, prompt, source_of, usage, uuid
-from trueup_agent.harnesses.claude import Claude
-from trueup_agent.harnesses.claude_records import decode_record, salvage
+from claude_lines import MAIN, PROJECT, Read, answer, encode, prompt, usage, uuid
+from trueup_agent.harnesses.claude.parser import ClaudeParser
+from trueup_agent.harnesses.claude.records import decode_record, salvage
+from trueup_agent.harnesses.claude.session import origin_of
 from trueup_shared import keys
 from trueup_shared.metrics import COUNTERS, MAX_COUNTER
 
@@ -18,14 +19,14 @@ from trueup_shared.metrics import COUNTERS, MAX_COUNTER
 @pytest.mark.parametrize(
     ("junk", "reason"),
     [
-        (b"not json at all", "not_json"),
-        (b'{"type":"assistant","message":{"usage":{"input_tok', "not_json"),
+        (b"not json at all", "malformed"),
+        (b'{"type":"assistant","message":{"usage":{"input_tok', "malformed"),
         (b'"massive error"', "not_an_object"),
         (b"42", "not_an_object"),
         (b"[1]", "not_an_object"),
         (b"null", "not_an_object"),
         (b'{"a":' * 5000, "too_deep"),
-        (b"1" * 5000, "not_json"),
+        (b"1" * 5000, "malformed"),
         (b"", None),
         (b"  \r", None),
         (b"\x00" * 100, None),
@@ -42,7 +43,7 @@ def test_two_objects_glued_together_are_two_records() -> None:
     read = Read().file([prompt(1, 1), answer(2, 2) + title, answer(3, 3, 2, 2) + b" " + answer(4, 4, 3, 3)])
     assert (len(read.counted()), read.session().title, read.skipped) == (3, "Cart", {})
     torn = Read().file([answer(2, 2) + answer(3, 3, 2, 2)[:50]])
-    assert (len(torn.counted()), torn.skipped) == (1, {"not_json": 1})
+    assert (len(torn.counted()), torn.skipped) == (1, {"malformed": 1})
 
 
 def test_spaces_other_orders_and_line_ends_change_nothing() -> None:
@@ -107,7 +108,7 @@ def test_the_state_stays_small() -> None:
         answer(n, 1000 + n, n, n, content=[{"type": "tool_use", "id": f"toolu_{n}", "name": "Read"}])
         for n in range(900)
     ]
-    parser = Claude().parser(source_of(PROJECT / f"{MAIN}.jsonl"), None)
+    parser = ClaudeParser(origin_of(PROJECT / f"{MAIN}.jsonl"), None)
     parser.feed(b"\n".join(parser_input) + b"\n")
     assert len(parser.state()) < 16_000
 

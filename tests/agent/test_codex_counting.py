@@ -141,7 +141,7 @@ def test_a_turn_that_was_rolled_back_stays_billed() -> None:
 
 def test_threads_that_are_read_in_turns_do_not_disturb_each_other() -> None:
     from codex_lines import CHILD, name_of
-    from trueup_agent.harnesses.codex_parser import CodexParser
+    from trueup_agent.harnesses.codex.parser import CodexParser
 
     one, other = CodexParser(name_of(PARENT), None), CodexParser(name_of(CHILD), None)
     one.feed(b"\n".join([*begin(), count(9, BOTH, SECOND), b""]))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codex_lines import CHILD, PARENT, TURN, Read, count, line, meta, name_of, spent, turn, vector
-from trueup_agent.harnesses.codex_parser import CodexParser
+from trueup_agent.harnesses.codex.parser import CodexParser
 
 
 def story(seed: int, turn_ids: bool = True) -> list[bytes]:

@@ -111,8 +111,8 @@ def test_files_elsewhere_are_recognised_by_their_first_records() -> None:
         ("other.jsonl", b"\x00\xff"),
         (f"{ROLLOUT}.jsonl.zst", b"plain"),
     )
-    assert all(harness.recognises(Path(name), head) for name, head in fits)
-    assert not any(harness.recognises(Path(name), head) for name, head in does_not_fit)
+    assert all(harness.recognise(Path(name), head) for name, head in fits)
+    assert not any(harness.recognise(Path(name), head) for name, head in does_not_fit)
 
 
 def test_two_copies_of_a_thread_under_two_roots_count_once() -> None:

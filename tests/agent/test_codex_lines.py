@@ -5,7 +5,7 @@ import json
 import pytest
 
 from codex_lines import PARENT, TURN, Read, at, count, line, meta, name_of, spent, turn, vector
-from trueup_agent.harnesses.codex_parser import CodexParser
+from trueup_agent.harnesses.codex.parser import CodexParser
 from trueup_agent.harnesses.values import micros
 from trueup_shared.keys import session_key
 
@@ -111,7 +111,7 @@ def test_an_exec_stream_of_a_thread_without_a_date_says_that_it_could_not_be_dat
     read = Read().file(
         [bare(type="thread.started", thread_id="t"), bare(type="turn.completed", usage={"input_tokens": 1})]
     )
-    assert (len(read.events), read.skipped) == (0, {"undated_usage": 1})
+    assert (len(read.events), read.skipped) == (0, {"usage_without_time": 1})
 
 
 def test_usage_per_turn_does_not_count_beside_the_counter() -> None:

@@ -8,8 +8,8 @@ import msgspec
 
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.policy import Policy
-from trueup_hub.ingest.transaction import DATA_VERSIONS
 from trueup_shared import wire
+from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import BIT, COUNTERS, METRICS, TOTAL_PARTS
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "contract.json").read_text())
@@ -41,8 +41,8 @@ def test_metrics_keep_their_names_and_kinds() -> None:
     assert [msgspec.structs.asdict(metric) for metric in METRICS] == GOLDEN["metrics"]
 
 
-def test_the_hub_knows_the_data_versions_of_its_own_releases_parsers() -> None:
-    assert {name: harness.data_version for name, harness in HARNESSES.items()} == DATA_VERSIONS
+def test_every_harness_of_the_table_has_its_package_under_its_id() -> None:
+    assert [harness.id for harness in HARNESSES.values()] == [*DATA_VERSIONS]
 
 
 def test_what_is_sent_by_default_stays_what_it_is() -> None:

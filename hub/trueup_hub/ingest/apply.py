@@ -16,10 +16,11 @@ from trueup_hub.ingest.messages import plan_messages
 from trueup_hub.ingest.rollups import Rollup, write_rollups
 from trueup_hub.ingest.sessions import Activity, apply_sessions
 from trueup_hub.ingest.terms import Terms
-from trueup_hub.ingest.transaction import DATA_VERSIONS, Transaction
+from trueup_hub.ingest.transaction import Transaction
 from trueup_hub.ingest.zones import zones_for_ingest
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, prices, wire
+from trueup_shared.harnesses import DATA_VERSIONS
 
 _SQL = load("ingest")
 CHANNEL = "trueup_update"  # live.py listens

@@ -9,13 +9,10 @@ from trueup_hub.db import Connection, Database, Record
 from trueup_hub.ingest.rollups import Rollup
 from trueup_hub.ingest.terms import Terms
 from trueup_hub.sqlfiles import load
+from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.wire import ParserVersion
 
 _SQL = load("ingest")
-
-# The newest data version of each harness that this release knows: a copy cannot win by claiming a higher one. As in the
-# agent's parsers (tests/shared/test_contract.py).
-DATA_VERSIONS = {"claude": 1, "codex": 1}
 
 # Between equal copies the host enrolled first decides, then the ledger: (enrolled_at, host_id, ledger_id).
 Precedence = tuple[datetime, bytes, bytes]
@@ -85,5 +82,5 @@ class Transaction(Struct):
         return known
 
     def data_version_caps(self) -> dict[int, int]:
-        """By the harness's term."""
+        """By the harness's term: a copy cannot win by claiming a version that this release does not know."""
         return {self.terms[harness]: version for harness, version in DATA_VERSIONS.items()}

@@ -4,9 +4,9 @@ from typing import Any
 
 from trueup_hub.db import Connection, Database
 from trueup_hub.ingest.measures import MEASURES
-from trueup_hub.ingest.transaction import DATA_VERSIONS
 from trueup_hub.ingest.zones import Zone
 from trueup_hub.sqlfiles import load
+from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, GAUGE, TOTAL_BITS
 
 _SQL = load("verify")

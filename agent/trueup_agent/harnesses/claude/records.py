@@ -14,6 +14,8 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct
 
+from trueup_agent.harnesses.base import MALFORMED
+
 Part = TypeVar("Part", bound=Struct)
 
 
@@ -139,7 +141,7 @@ def salvage(line: bytes) -> tuple[list[tuple[Record, bytes]], str | None]:
         except RecursionError:
             return found, "too_deep"
         except ValueError:
-            return found, "not_json"
+            return found, MALFORMED
         position = end
         while position < len(text) and text[position].isspace():
             position += 1

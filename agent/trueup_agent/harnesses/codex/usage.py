@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.codex_shapes import Usage
+from trueup_agent.harnesses.codex.shapes import Usage
 from trueup_shared.metrics import BIT, MAX_COUNTER
 
 

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from trueup_agent.harnesses.claude_records import Usage
+from trueup_agent.harnesses.claude.records import Usage
 from trueup_agent.harnesses.values import counter, text
 from trueup_shared.metrics import BIT, MAX_COUNTER
 

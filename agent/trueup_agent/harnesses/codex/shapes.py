@@ -144,7 +144,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNTER)] | None
 
 
 class Usage(Struct, gc=False):
-    """The usage object of every current build. What does not fit is read field by field (codex_usage.vector)."""
+    """The usage object of every current build. What does not fit is read field by field (usages.vector)."""
 
     input_tokens: _Count = None
     cached_input_tokens: _Count = None

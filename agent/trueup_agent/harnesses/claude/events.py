@@ -6,9 +6,10 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Raw
 
-from trueup_agent.harnesses.claude_records import Message, Record, Usage, read_part
-from trueup_agent.harnesses.claude_session import HARNESS, SIDECHAIN, Session
-from trueup_agent.harnesses.claude_usage import (
+from trueup_agent.harnesses.base import NO_TIME
+from trueup_agent.harnesses.claude.records import Message, Record, Usage, read_part
+from trueup_agent.harnesses.claude.session import HARNESS, SIDECHAIN, Session
+from trueup_agent.harnesses.claude.usage import (
     ADVISOR,
     SYNTHETIC,
     Counters,
@@ -99,7 +100,7 @@ class Events:
         if message.model == SYNTHETIC and not (line.record.is_api_error_message and counters.any()):
             return None, None
         if line.at is None:
-            return None, "usage_without_time"
+            return None, NO_TIME
         identity = identity_of_line(line) if of_message is None else (*of_message, text(line.record.request_id))
         # Requests of one message are a family, if a provider made its id: a gateway's may name another message too.
         family = message_key if of_message is not None and len(of_message) == 1 else None

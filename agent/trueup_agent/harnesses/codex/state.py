@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.codex_replay import Replay
-from trueup_agent.harnesses.codex_usage import Vector
+from trueup_agent.harnesses.codex.replay import Replay
+from trueup_agent.harnesses.codex.usage import Vector
 
 UNIQUE_ID_CHARS = 16  # "t-1" names a turn of one thread; a UUID names it everywhere
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from msgspec import Struct
 
-from trueup_agent.harnesses.claude_records import ForkedFrom, Record, is_given, read_part
+from trueup_agent.harnesses.claude.records import ForkedFrom, Record, is_given, read_part
 from trueup_agent.harnesses.values import LATEST, text
 from trueup_agent.records import SessionRecord
 from trueup_shared import keys

@@ -3,8 +3,8 @@
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.harnesses.claude_records import Attachment, Block, Content, Record, read_part
-from trueup_agent.harnesses.claude_usage import SYNTHETIC
+from trueup_agent.harnesses.claude.records import Attachment, Block, Content, Record, read_part
+from trueup_agent.harnesses.claude.usage import SYNTHETIC
 from trueup_agent.harnesses.values import text
 
 _TOOL_USES = {"tool_use", "server_tool_use", "mcp_tool_use"}

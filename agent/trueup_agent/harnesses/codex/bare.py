@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from trueup_agent.harnesses import codex_shapes, values
-from trueup_agent.harnesses.codex_shapes import DECODE, Line, decode_any
+from trueup_agent.harnesses import values
+from trueup_agent.harnesses.codex import shapes
+from trueup_agent.harnesses.codex.shapes import DECODE, Line, decode_any
 
 if TYPE_CHECKING:
-    from trueup_agent.harnesses.codex_parser import CodexParser
+    from trueup_agent.harnesses.codex.parser import CodexParser
 
 _TOOL_CALLS = ("function_call", "tool_call", "local_shell_call", "custom_tool_call", "web_search_call")
 _NOTHING_TO_COUNT = (
@@ -44,9 +45,9 @@ def _start_thread(parser: "CodexParser", thread_id: str | None, at: int | None) 
 
 
 def _item(parser: "CodexParser", line: Line, at: int | None) -> None:
-    item: codex_shapes.Item = DECODE[codex_shapes.Item](line.item)
+    item: shapes.Item = DECODE[shapes.Item](line.item)
     if item.type == "agent_message":
-        parser.emit_message(at, "assistant", "answer", codex_shapes.text_size(item.text))
+        parser.emit_message(at, "assistant", "answer", shapes.text_size(item.text))
     elif item.type in ("command_execution", "file_change", "mcp_tool_call", "web_search"):
         parser.emit_message(at, "assistant", "answer", tool=values.text(item.tool, 128) or item.type)
     elif item.type == "error":
@@ -63,7 +64,7 @@ def _message(parser: "CodexParser", line: Line, at: int | None) -> bool:
     if values.text(line.model):
         parser.s.model = values.text(line.model)
     if line.role == "assistant":
-        parser.emit_message(at, "assistant", "answer", codex_shapes.text_size(content))
-    elif line.role == "user" and not codex_shapes.is_injected(content):
-        parser.emit_message(at, "user", "prompt", codex_shapes.text_size(content))
+        parser.emit_message(at, "assistant", "answer", shapes.text_size(content))
+    elif line.role == "user" and not shapes.is_injected(content):
+        parser.emit_message(at, "user", "prompt", shapes.text_size(content))
     return True

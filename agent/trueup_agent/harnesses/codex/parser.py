@@ -10,26 +10,28 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from trueup_agent.harnesses import codex_bare, codex_requests, codex_shapes, codex_usage, values
-from trueup_agent.harnesses.base import count_unknown, skip
-from trueup_agent.harnesses.codex_replay import Replay
-from trueup_agent.harnesses.codex_requests import Identity
-from trueup_agent.harnesses.codex_shapes import DECODE, HEAD, PAYLOAD, decode_any
-from trueup_agent.harnesses.codex_state import State, decode_state, encode_state, thread_of, uuid7_micros
-from trueup_agent.harnesses.codex_usage import Request
+from trueup_agent.harnesses import values
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, count_unknown, skip
+from trueup_agent.harnesses.codex import bare, requests, shapes
+from trueup_agent.harnesses.codex import usage as usages
+from trueup_agent.harnesses.codex.replay import Replay
+from trueup_agent.harnesses.codex.requests import Identity
+from trueup_agent.harnesses.codex.shapes import DECODE, HEAD, PAYLOAD, decode_any
+from trueup_agent.harnesses.codex.state import State, decode_state, encode_state, thread_of, uuid7_micros
+from trueup_agent.harnesses.codex.usage import Request
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
 
 MAX_PATH = 1024
 
-_HEADS = codex_shapes.actions_by_head()
+_HEADS = shapes.actions_by_head()
 _BRACE, _RETURN = ord("}"), ord("\r")
 _encode_json = msgspec.json.Encoder().encode
 _BAD_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 
 
 class CodexParser:
-    """`base.Parser` for one rollout or `codex exec --json` stream."""
+    """`base.LineParser` for one rollout or `codex exec --json` stream."""
 
     def __init__(self, path: PurePath, state: bytes | None) -> None:
         self.s = decode_state(state) if state is not None else State(thread_of(path))
@@ -40,6 +42,9 @@ class CodexParser:
 
     def state(self) -> bytes:
         return encode_state(self.s)
+
+    def close(self) -> None:
+        pass
 
     def take(self) -> Parsed:
         out, self.out = self.out, Parsed()
@@ -85,20 +90,20 @@ class CodexParser:
         if not bytes(line[:64]).strip():
             return
         try:
-            decoded: codex_shapes.Line = DECODE[codex_shapes.Line](line)
+            decoded: shapes.Line = DECODE[shapes.Line](line)
             at = values.micros(decoded.timestamp) or values.micros(decoded.created_at)
             if self.s.replay.active:
                 self.s.replay.see(at, values.counter(decoded.ordinal))
             if len(memoryview(decoded.payload)) and isinstance(decoded.type, str):
                 self._payload_line(decoded.type, decoded.payload, at)
-            elif not codex_bare.read(self, decoded, at):
+            elif not bare.read(self, decoded, at):
                 count_unknown(self.out, decoded.type)
         except _BAD_JSON:
-            skip(self.out, "malformed")
+            skip(self.out, MALFORMED)
 
     def _payload_line(self, line_type: str, payload: Raw, at: int | None) -> None:
-        kind = DECODE[codex_shapes.Typed](payload).type
-        act = codex_shapes.action(line_type, kind if isinstance(kind, str) else None)
+        kind = DECODE[shapes.Typed](payload).type
+        act = shapes.action(line_type, kind if isinstance(kind, str) else None)
         if act is None:
             count_unknown(self.out, f"{line_type}/{kind}" if isinstance(kind, str) else line_type)
         elif act:
@@ -145,7 +150,7 @@ class CodexParser:
 
     def _session_meta(self, payload: memoryview, at: int | None) -> None:
         s = self.s
-        meta: codex_shapes.Meta = DECODE[codex_shapes.Meta](payload)
+        meta: shapes.Meta = DECODE[shapes.Meta](payload)
         thread_id = values.text(meta.id)
         if s.header:
             self._copied_meta(thread_id, at)
@@ -155,7 +160,7 @@ class CodexParser:
         s.project = values.text(meta.cwd, MAX_PATH) or s.project
         s.provider = values.text(meta.model_provider)
         s.paginated = meta.history_mode == "paginated"
-        parent, relationship = codex_shapes.linkage(meta)
+        parent, relationship = shapes.linkage(meta)
         s.is_child = relationship is not None
         s.replay = Replay.of_thread(s.started_at, at, relationship, values.counter(meta.subagent_history_start_ordinal))
         self._emit_session(
@@ -177,7 +182,7 @@ class CodexParser:
 
     def _turn_context(self, payload: memoryview, at: int | None) -> None:
         s = self.s
-        turn: codex_shapes.TurnContext = DECODE[codex_shapes.TurnContext](payload)
+        turn: shapes.TurnContext = DECODE[shapes.TurnContext](payload)
         self._enter_turn(turn.turn_id)
         s.model = values.text(turn.model) or s.model
         s.service_tier = values.text(turn.service_tier)
@@ -188,7 +193,7 @@ class CodexParser:
         self.ensure_session(at)
 
     def _turn_started(self, payload: memoryview, at: int | None) -> None:
-        self._enter_turn(DECODE[codex_shapes.TurnContext](payload).turn_id)
+        self._enter_turn(DECODE[shapes.TurnContext](payload).turn_id)
 
     def _enter_turn(self, turn_id: Any) -> None:
         name = values.text(turn_id)
@@ -202,18 +207,18 @@ class CodexParser:
     # -- Usage
 
     def _token_count(self, payload: memoryview, at: int | None) -> None:
-        count = codex_requests.read_token_count(payload)
+        count = requests.read_token_count(payload)
         if count is not None and not self._is_foreign(count.thread_id):
-            found = codex_requests.observe(self.s, count.total, count.last)
+            found = requests.observe(self.s, count.total, count.last)
             if found is not None:
                 self.emit_event(*found, at, count.raw, count.model)
 
     def _usage_record(self, payload: memoryview, at: int | None) -> None:
-        record: codex_shapes.UsageRecord = DECODE[codex_shapes.UsageRecord](payload)
+        record: shapes.UsageRecord = DECODE[shapes.UsageRecord](payload)
         if self._is_foreign(record.thread_id):
             return
         self._enter_turn(record.turn_id)
-        found = codex_requests.record(self.s, record)
+        found = requests.record(self.s, record)
         if found is not None:
             self.emit_event(*found, at, bytes(record.usage), None)
 
@@ -226,11 +231,11 @@ class CodexParser:
         return foreign
 
     def _turn_completed(self, payload: memoryview, at: int | None) -> None:
-        self.turn_usage(DECODE[codex_shapes.TurnCompleted](payload).usage, at)
+        self.turn_usage(DECODE[shapes.TurnCompleted](payload).usage, at)
 
     def turn_usage(self, logged: Any, at: int | None) -> None:
         """Saved streams have usage per turn. Where the counter is logged as well, the counter counts."""
-        usage = codex_usage.vector(logged)
+        usage = usages.vector(logged)
         if usage is None or not usage.has_tokens() or self.s.prev is not None:
             return
         self.ensure_session(at)
@@ -251,9 +256,9 @@ class CodexParser:
         self.ensure_session(at)
         when = at if at is not None else s.started_at
         if when is None:
-            skip(self.out, "undated_usage")
+            skip(self.out, NO_TIME)
             return
-        counters = codex_usage.counters(request)
+        counters = usages.counters(request)
         copied = s.replay.active
         if copied and counters["cache_write_tokens"] == 0:
             counters["cache_write_tokens"] = None  # the copying release writes 0 where the original had no field
@@ -307,27 +312,25 @@ class CodexParser:
         )
 
     def _user_message(self, payload: memoryview, at: int | None) -> None:
-        self.emit_message(
-            at, "user", "prompt", codex_shapes.text_size(DECODE[codex_shapes.UserMessage](payload).message)
-        )
+        self.emit_message(at, "user", "prompt", shapes.text_size(DECODE[shapes.UserMessage](payload).message))
 
     def _message(self, payload: memoryview, at: int | None) -> None:
-        message: codex_shapes.Message = DECODE[codex_shapes.Message](payload)
+        message: shapes.Message = DECODE[shapes.Message](payload)
         if message.role == "assistant":
             content = decode_any(message.content) if len(memoryview(message.content)) else None
-            self.emit_message(at, "assistant", "answer", codex_shapes.text_size(content))
+            self.emit_message(at, "assistant", "answer", shapes.text_size(content))
 
     def _tool_call(self, payload: memoryview, at: int | None) -> None:
-        call: codex_shapes.ToolCall = DECODE[codex_shapes.ToolCall](payload)
+        call: shapes.ToolCall = DECODE[shapes.ToolCall](payload)
         name = values.text(call.name, 128) or (values.text(call.type, 128) or "tool").removesuffix("_call")
         self.emit_message(at, "assistant", "answer", tool=name)
 
     def _item_completed(self, payload: memoryview, at: int | None) -> None:
         """The newest history mode has no user_message events."""
         if self.s.paginated:
-            item: codex_shapes.Item = DECODE[codex_shapes.Item](DECODE[codex_shapes.ItemCompleted](payload).item)
+            item: shapes.Item = DECODE[shapes.Item](DECODE[shapes.ItemCompleted](payload).item)
             if item.type == "UserMessage":
-                self.emit_message(at, "user", "prompt", codex_shapes.text_size(item.content))
+                self.emit_message(at, "user", "prompt", shapes.text_size(item.content))
 
     def _compacted(self, payload: memoryview, at: int | None) -> None:
         self.emit_message(at, "system", "summary")
@@ -336,7 +339,7 @@ class CodexParser:
         self.emit_message(at, "system", "error")
 
     def _thread_name(self, payload: memoryview, at: int | None) -> None:
-        named: codex_shapes.ThreadName = DECODE[codex_shapes.ThreadName](payload)
+        named: shapes.ThreadName = DECODE[shapes.ThreadName](payload)
         title = values.text(named.thread_name) or values.text(named.name)
         if title and self.s.begun:
             self._emit_session(title=title)

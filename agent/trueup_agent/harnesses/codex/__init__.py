@@ -6,8 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from trueup_agent.harnesses.base import Parser, SourceFile
-from trueup_agent.harnesses.codex_parser import CodexParser
+from trueup_agent.harnesses.base import About, Files, Harness, LineParser, SourceFile
 
 PLAIN, COMPRESSED = ".jsonl", ".jsonl.zst"
 _FOLDERS = ("sessions", "archived_sessions")
@@ -19,11 +18,25 @@ _HEAD_RECORDS = 5
 _decode = msgspec.json.Decoder().decode
 
 
-class Codex:
-    """`base.Harness`. A thread is one file wherever it lies: live, archived or compressed."""
+class Codex(Harness):
+    """A thread is one file wherever it lies: live, archived or compressed."""
 
     id = "codex"
-    data_version = 1
+    about = About(
+        name="OpenAI Codex",
+        sources="JSONL, appended; archived and compressed (.zst) as well",
+        counters={
+            "input_tokens": "exact; derived where only the running total moved",
+            "cache_read_tokens": "exact; derived like input",
+            "cache_write_tokens": "exact, where it is logged",
+            "output_tokens": "exact; derived like input",
+            "reasoning_tokens": "exact; derived like input",
+            "context_tokens": "exact",
+        },
+        undercounts=("requests for automatic review, titles and web search are not logged",),
+        verified=True,
+        variables=("CODEX_HOME",),
+    )
 
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
         root = Path(environ["CODEX_HOME"]).expanduser() if environ.get("CODEX_HOME") else home / ".codex"
@@ -49,16 +62,22 @@ class Codex:
             compressed = path.name.endswith(COMPRESSED)
             yield SourceFile(harness=self.id, path=path, identity=identity, compressed=compressed)
 
-    def recognises(self, path: Path, head: bytes) -> bool:
-        if path.name.endswith(COMPRESSED):
-            return path.name.startswith("rollout-") and head[:4] == _ZSTD_MAGIC
-        if path.suffix != PLAIN:
-            return False
-        lines = [line for line in head.split(b"\n")[:_HEAD_RECORDS] if line.strip()]
-        return any(_fits(line, path.name.startswith("rollout-")) for line in lines)
+    def recognise(self, path: Path, head: bytes) -> SourceFile | None:
+        compressed = path.name.endswith(COMPRESSED)
+        if compressed:
+            fits = path.name.startswith("rollout-") and head[:4] == _ZSTD_MAGIC
+        else:
+            lines = [line for line in head.split(b"\n")[:_HEAD_RECORDS] if line.strip()]
+            fits = path.suffix == PLAIN and any(_fits(line, path.name.startswith("rollout-")) for line in lines)
+        return SourceFile(harness=self.id, path=path, identity=str(path), compressed=compressed) if fits else None
 
-    def parser(self, source: SourceFile, state: bytes | None) -> Parser:
+    def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser:
+        from trueup_agent.harnesses.codex.parser import CodexParser
+
         return CodexParser(source.path, state)
+
+
+HARNESS = Codex()
 
 
 def _files_below(directory: Path, errors: list[OSError]) -> Iterator[Path]:

@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from trueup_agent.harnesses.base import Parser, SourceFile
-from trueup_agent.harnesses.claude_parser import ClaudeParser
-from trueup_agent.harnesses.claude_records import UNREADABLE, Record, decode_record, is_given, salvage
-from trueup_agent.harnesses.claude_session import AGENT_FILE, SESSION_ID, origin_of
+from trueup_agent.harnesses.base import About, Files, Harness, LineParser, SourceFile
+from trueup_agent.harnesses.claude.records import UNREADABLE, Record, decode_record, is_given, salvage
+from trueup_agent.harnesses.claude.session import AGENT_FILE, SESSION_ID, origin_of
 from trueup_agent.harnesses.folders import walk
 
 _DESKTOP = "local-agent-mode-sessions"
@@ -25,11 +24,26 @@ _CUT_RECORD = re.compile(
 )
 
 
-class Claude:
-    """`base.Harness`."""
-
+class Claude(Harness):
     id = "claude"
-    data_version = 1
+    about = About(
+        name="Claude Code",
+        sources="JSONL, appended; a file per session and per subagent",
+        counters={
+            "input_tokens": "exact",
+            "cache_read_tokens": "exact",
+            "cache_write_tokens": "exact",
+            "cache_write_1h_tokens": "exact, where the split by lifetime is logged",
+            "output_tokens": "exact; lower bound where no line of the request has a stop reason",
+            "context_tokens": "exact",
+        },
+        undercounts=(
+            "requests for titles and summaries are not logged",
+            "usage of web search results is part of the request, searches are counted apart",
+        ),
+        verified=True,
+        variables=("CLAUDE_CONFIG_DIR", "CLAUDE_CONFIG_DIRS"),
+    )
 
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
         config = _path(environ.get("XDG_CONFIG_HOME"), home) or home / ".config"
@@ -57,16 +71,21 @@ class Claude:
             for path in _transcripts(root, errors):
                 yield SourceFile(harness=self.id, path=path, identity=str(path))
 
-    def recognises(self, path: Path, head: bytes) -> bool:
+    def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if path.suffix != ".jsonl" or path.name in _NOT_TRANSCRIPTS or not _NOT_ENTERED.isdisjoint(path.parts):
-            return False
+            return None
         lines = head.split(b"\n")
-        if len(lines) == 1 and _CUT_RECORD.match(head):
-            return True
-        return any(_fits(line) for line in lines[:_HEAD_RECORDS])
+        if (len(lines) == 1 and _CUT_RECORD.match(head)) or any(_fits(line) for line in lines[:_HEAD_RECORDS]):
+            return SourceFile(harness=self.id, path=path, identity=str(path))
+        return None
 
-    def parser(self, source: SourceFile, state: bytes | None) -> Parser:
+    def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser:
+        from trueup_agent.harnesses.claude.parser import ClaudeParser
+
         return ClaudeParser(origin_of(source.path), state)
+
+
+HARNESS = Claude()
 
 
 def _path(value: str | None, home: Path) -> Path | None:

@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from trueup_agent.harnesses import codex_usage, values
-from trueup_agent.harnesses.codex_shapes import DECODE, Info, TokenCount, UsageRecord, decode_any
-from trueup_agent.harnesses.codex_state import State
-from trueup_agent.harnesses.codex_usage import Request, Vector
+from trueup_agent.harnesses import values
+from trueup_agent.harnesses.codex import usage as usages
+from trueup_agent.harnesses.codex.shapes import DECODE, Info, TokenCount, UsageRecord, decode_any
+from trueup_agent.harnesses.codex.state import State
+from trueup_agent.harnesses.codex.usage import Request, Vector
 
 Identity = tuple[str | int | None, ...]
 
@@ -37,8 +38,8 @@ def read_token_count(payload: memoryview) -> Count | None:
         return _read_odd(count, decode_any(raw), raw)
     last = info.last_token_usage
     return Count(
-        codex_usage.of_usage(info.total_token_usage),
-        None if last is None else codex_usage.of_usage(last),
+        usages.of_usage(info.total_token_usage),
+        None if last is None else usages.of_usage(last),
         _first_text(info.model, info.model_name, count.model, count.model_name),
         count.thread_id,
         raw,
@@ -49,10 +50,10 @@ def _read_odd(count: TokenCount, info: Any, raw: bytes) -> Count | None:
     """Shapes of other builds; in the oldest the object itself is the usage of one request."""
     if not isinstance(info, dict):
         return None
-    total = codex_usage.vector(info.get("total_token_usage"))
-    last = codex_usage.vector(info.get("last_token_usage"))
+    total = usages.vector(info.get("total_token_usage"))
+    last = usages.vector(info.get("last_token_usage"))
     if total is None and last is None:
-        last = codex_usage.vector(info)
+        last = usages.vector(info)
     model = _first_text(info.get("model"), info.get("model_name"), count.model, count.model_name)
     return Count(total, last, model, count.thread_id, raw)
 
@@ -66,13 +67,13 @@ def observe(s: State, total: Vector | None, last: Vector | None) -> tuple[Identi
     if total is None:
         if last is None or last == s.prev_last or not last.has_tokens():
             return None
-        s.prev_last, total = last, codex_usage.plus(s.prev or codex_usage.ZERO, last)
+        s.prev_last, total = last, usages.plus(s.prev or usages.ZERO, last)
     if total == s.prev:
         return None  # the same again, for a rate limit that was refreshed
-    if s.prev is not None and codex_usage.is_reset(s.prev, total):
+    if s.prev is not None and usages.is_reset(s.prev, total):
         s.epoch += 1
-    request = codex_usage.advance(s.prev, total, last, is_child=s.is_child)
-    s.prev = total if total.has_tokens() else codex_usage.ZERO
+    request = usages.advance(s.prev, total, last, is_child=s.is_child)
+    s.prev = total if total.has_tokens() else usages.ZERO
     if request is None:
         return None
     told = request.usage.identity()[:4]
@@ -90,12 +91,12 @@ def observe(s: State, total: Vector | None, last: Vector | None) -> tuple[Identi
 def record(s: State, line: UsageRecord) -> tuple[Identity, Request] | None:
     """A newer line per response, beside the token_count that repeats it: one of the two counts."""
     response_id = values.text(line.response_id)
-    usage = codex_usage.vector(decode_any(line.usage)) if bytes(line.usage) else None
+    usage = usages.vector(decode_any(line.usage)) if bytes(line.usage) else None
     if usage is None or not usage.has_tokens() or response_id is None:
         return None
-    total, told = codex_usage.vector(line.thread_token_usage), usage.identity()[:4]
+    total, told = usages.vector(line.thread_token_usage), usage.identity()[:4]
     if total is not None and total.has_tokens():
-        if s.prev is not None and codex_usage.advance(s.prev, total, usage, is_child=s.is_child) is None:
+        if s.prev is not None and usages.advance(s.prev, total, usage, is_child=s.is_child) is None:
             return None  # its token_count came first
         s.prev = total
     elif told in s.told_by_counts:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.harnesses import claude_messages as talk
 from trueup_agent.harnesses.base import count_unknown, skip
-from trueup_agent.harnesses.claude_events import Events, Identity, Line, identity_of_message, is_unique
-from trueup_agent.harnesses.claude_messages import Group
-from trueup_agent.harnesses.claude_records import (
+from trueup_agent.harnesses.claude import messages as talk
+from trueup_agent.harnesses.claude.events import Events, Identity, Line, identity_of_message, is_unique
+from trueup_agent.harnesses.claude.messages import Group
+from trueup_agent.harnesses.claude.records import (
     UNREADABLE,
     Message,
     Progress,
@@ -23,8 +23,8 @@ from trueup_agent.harnesses.claude_records import (
     read_part,
     salvage,
 )
-from trueup_agent.harnesses.claude_session import COPIED, HARNESS, Origin, Session, Sessions
-from trueup_agent.harnesses.claude_usage import model_and_provider
+from trueup_agent.harnesses.claude.session import COPIED, HARNESS, Origin, Session, Sessions
+from trueup_agent.harnesses.claude.usage import model_and_provider
 from trueup_agent.harnesses.values import micros, text
 from trueup_agent.records import MessageRecord, Parsed
 from trueup_shared import keys
@@ -50,7 +50,7 @@ _decode = msgspec.msgpack.Decoder(State).decode
 
 
 class ClaudeParser:
-    """`base.Parser` of one transcript."""
+    """`base.LineParser` of one transcript."""
 
     def __init__(self, origin: Origin, state: bytes | None) -> None:
         known = _decode(state) if state else State(0, [], {})
@@ -92,6 +92,9 @@ class ClaudeParser:
                     skip(self._parsed, reason)
             else:
                 self._read(record, line)
+
+    def close(self) -> None:
+        pass
 
     def take(self) -> Parsed:
         for message, group in self._open.values():

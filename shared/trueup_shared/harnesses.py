@@ -1,0 +1,11 @@
+"""The one table of harnesses: id -> data version of our parser. Adding a harness is one line here.
+
+The id names the package `trueup_agent.harnesses.<id>`. The hub needs the versions as well: a copy of a row counts by
+its data version only up to what the hub's release knows (design section 7). Raise a version when a change of the parser
+alters numbers; the agent then derives the harness's rows again (design section 4).
+"""
+
+DATA_VERSIONS = {
+    "claude": 1,
+    "codex": 1,
+}
