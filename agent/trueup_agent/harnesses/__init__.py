@@ -15,7 +15,7 @@ class _Harnesses(Mapping[str, Harness]):
         if id_ not in self._loaded:
             if id_ not in DATA_VERSIONS:
                 raise KeyError(id_)
-            self._loaded[id_] = import_module(f"trueup_agent.harnesses.{id_}").HARNESS
+            self._loaded[id_] = import_module(f"trueup_agent.harnesses.{id_.replace('-', '_')}").HARNESS
         return self._loaded[id_]
 
     def __contains__(self, id_: object) -> bool:
