@@ -55,25 +55,27 @@ def source_key(source: SourceFile) -> bytes:
 
 def watched_folders(places: Places) -> list[Path]:
     """Data folders of all harnesses, whether or not they exist yet."""
-    return list(dict.fromkeys(folder for name in _enabled(places) for folder in _folders(HARNESSES[name], places)))
+    return list(dict.fromkeys(folder for name in _enabled(places) for folder in data_folders(HARNESSES[name], places)))
 
 
-def discover(places: Places, roots: Sequence[RootArg] | None = None) -> Discovery:
-    """Look for logs in the usual places, or only in `roots`. Raises RootNotFound when one of those does not exist."""
+def discover(places: Places, roots: Sequence[RootArg] | None = None, only: str | None = None) -> Discovery:
+    """Look for logs in the usual places (of the harness `only`), or only in `roots`. Raises RootNotFound when one of
+    those does not exist."""
     look = _Look()
+    names = [name for name in _enabled(places) if only in (None, name)]
     if roots is None:
-        for name in _enabled(places):
+        for name in names:
             configured = places.harnesses.get(name, HarnessSettings()).roots
             if configured:
                 for root in configured:
                     look.at_root(HARNESSES[name], Path(root).expanduser().absolute())
             else:
-                look.at_folders(HARNESSES[name], _folders(HARNESSES[name], places))
+                look.at_folders(HARNESSES[name], data_folders(HARNESSES[name], places))
     for named in roots or ():
         if not os.path.lexists(named.path):
             raise RootNotFound(f"root {named.harness}={named.path}: it does not exist")
         look.at_root(HARNESSES[named.harness], named.path)
-    return Discovery(look.one_per_source(), look.unreadable, set(_enabled(places)) if roots is None else set())
+    return Discovery(look.one_per_source(), look.unreadable, set(names) if roots is None else set())
 
 
 def known_sources(known: Iterable[SourceInfo]) -> list[Found]:
@@ -94,7 +96,7 @@ def _enabled(places: Places) -> list[str]:
     return [name for name in HARNESSES if places.harnesses.get(name, HarnessSettings()).enabled]
 
 
-def _folders(harness: Harness, places: Places) -> list[Path]:
+def data_folders(harness: Harness, places: Places) -> list[Path]:
     """Where a harness keeps its logs. Its environment variables speak of the own home only."""
     configured = places.harnesses.get(harness.id, HarnessSettings()).roots
     if configured:
