@@ -84,7 +84,8 @@ def join_events(a: StoredEvent, b: StoredEvent) -> StoredEvent:
     values |= _owner(a, b, ("project_path",))
     values["web_searches"] = _greatest(a.web_searches, b.web_searches)
     values["owner_key"] = _least(a.owner_key, b.owner_key)
-    values["family"] = _least(a.family, b.family)
+    for name in ("family", "rule", "since", "after"):
+        values[name] = _least(getattr(a, name), getattr(b, name))
     values["rank"] = min(a.rank, b.rank)
     values["identity"] = max(a.identity, b.identity)
     values["old_data"] = min(a.old_data, b.old_data)

@@ -101,6 +101,11 @@ class StoredEvent(Struct, array_like=True, gc=False):
     fills: bytes | None
     identity: str
     raw_usage: bytes | None
+    rule: str | None
+    since: int | None
+    after: bytes | None
+    observed: bytes | None  # as the parser read it, where the counters above are computed by a rule
+    gone: int
 
 
 Stored = StoredSession | StoredMessage | StoredEvent
@@ -207,6 +212,11 @@ def event_row(record: EventRecord, origin: Origin, policy: Policy, now: int | No
         None,
         record.identity,
         record.raw_usage,
+        record.rule,
+        record.since,
+        record.after,
+        None,
+        0,
     )
     return finish_event(row, policy)
 

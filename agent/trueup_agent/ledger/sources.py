@@ -31,6 +31,12 @@ class SourceInfo(Mark, kw_only=True, gc=False):
     unknown: dict[str, int] = field(default_factory=dict)  # record type -> records
     events: int = 0  # snapshots of usage that it gave
     error: str | None = None  # why it could not be read
+    # What was read since the last answer with usage, and the time of that one (drift.py).
+    unmetered: int = 0  # answers
+    unmetered_bytes: int = 0
+    unmetered_lines: int = 0
+    unmetered_unknown: int = 0  # records of unknown types
+    metered_at: int | None = None
 
     @property
     def skipped_lines(self) -> int:

@@ -1,0 +1,30 @@
+-- Rules over families of events, events that their log no longer shows, the drift canary, sources of more kinds.
+BEGIN;
+
+-- `observed`: what the parser read, where a rule computed the counters that count from it and its family (rules.py).
+-- `gone`: the source is there, but no longer shows this event.
+ALTER TABLE events ADD COLUMN rule TEXT;
+ALTER TABLE events ADD COLUMN since INTEGER;
+ALTER TABLE events ADD COLUMN after BLOB;
+ALTER TABLE events ADD COLUMN observed BLOB;
+ALTER TABLE events ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE set_aside_events ADD COLUMN rule TEXT;
+ALTER TABLE set_aside_events ADD COLUMN since INTEGER;
+ALTER TABLE set_aside_events ADD COLUMN after BLOB;
+ALTER TABLE set_aside_events ADD COLUMN observed BLOB;
+ALTER TABLE set_aside_events ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX events_source ON events (source_key);
+CREATE INDEX set_aside_events_source ON set_aside_events (source_key);
+CREATE INDEX events_gone ON events (source_key) WHERE gone = 1;
+CREATE INDEX events_after ON events (after) WHERE after IS NOT NULL;
+CREATE INDEX set_aside_events_after ON set_aside_events (after) WHERE after IS NOT NULL;
+
+-- What was read since the last answer with usage, and the time of that one (drift.py).
+ALTER TABLE sources ADD COLUMN unmetered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sources ADD COLUMN unmetered_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sources ADD COLUMN unmetered_lines INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sources ADD COLUMN unmetered_unknown INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sources ADD COLUMN metered_at INTEGER;
+
+PRAGMA user_version = 2;
+COMMIT;
