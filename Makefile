@@ -1,6 +1,6 @@
 # Needed: Python 3.11 or newer with pip or venv, make, and a package registry. Nothing else.
 .POSIX:
-.PHONY: help up venv dev dashboard test test-nobrowser lint bench soak prices lock clean
+.PHONY: help up venv dev dashboard test test-nobrowser lint bench soak prices harnesses lock clean
 
 PY = .venv/bin/python
 
@@ -48,6 +48,10 @@ soak: dev dashboard
 # Writes shared/trueup_shared/prices.json anew from genai-prices, in an environment of its own.
 prices:
 	@deploy/checkout/prices.sh
+
+# Writes docs/harnesses.md anew from what the harnesses say of themselves.
+harnesses: dev
+	@$(PY) deploy/make_harnesses.py
 
 # Resolve the lock files anew (needs uv).
 lock:

@@ -1,6 +1,7 @@
 """What the documents name exists, and what exists is named: settings, commands, links."""
 
 import re
+import runpy
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.settings import AgentSettings, HarnessSettings
 from trueup_hub.settings import HubSettings
+from trueup_shared.metrics import COUNTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -44,8 +46,16 @@ def test_every_setting_is_documented_and_every_documented_one_exists(section: st
     assert documented(section) == fields
 
 
-def test_every_harness_is_named_in_the_settings_page() -> None:
-    assert all(f"`{name}`" in SETTINGS for name in HARNESSES)
+def test_the_page_of_harnesses_is_what_make_harnesses_writes() -> None:
+    make_harnesses = runpy.run_path(str(ROOT / "deploy" / "make_harnesses.py"))
+    assert make_harnesses["document"]() == (ROOT / "docs" / "harnesses.md").read_text()
+
+
+def test_every_harness_says_what_it_reports_and_names_counters_that_exist() -> None:
+    for harness in HARNESSES.values():
+        assert set(harness.about.counters) <= set(COUNTERS), harness.id
+        assert harness.about.sources, harness.id
+        assert all(re.fullmatch(r"[A-Z_]+", name) for name in harness.about.variables), harness.id
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)

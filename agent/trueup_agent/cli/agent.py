@@ -11,7 +11,7 @@ import msgspec
 from trueup_agent import glance
 from trueup_agent.cli import start
 from trueup_agent.cli.progress import bar
-from trueup_agent.discover import RootArg, parse_root, watched_folders
+from trueup_agent.discover import RootArg, parse_root
 from trueup_agent.glance import ScanResult
 from trueup_agent.settings import Loaded
 from trueup_shared.cli import Globals, WrongUsage, set_up_logs
@@ -123,15 +123,20 @@ async def _scan(loaded: Loaded, roots: list[RootArg] | None) -> ScanResult:
 
 def _print_scan(result: ScanResult, loaded: Loaded, roots: list[RootArg] | None) -> None:
     if not result.harnesses:
-        places = watched_folders(loaded.places) if roots is None else [root.path for root in roots]
-        click.echo(f"no logs found in {', '.join(map(str, places))}")
+        places = "the usual places" if roots is None else ", ".join(str(root.path) for root in roots)
+        click.echo(
+            printable(f"no logs found in {places}: `trueup agent doctor` says where each harness was looked for")
+        )
+    width = max((len(name) for name in result.harnesses), default=0)
     for name, counts in sorted(result.harnesses.items()):
         click.echo(
-            f"{name:<8} {counts.sources:,} sources, {counts.sessions:,} sessions, {counts.messages:,} messages, "
+            f"{name:<{width}} {counts.sources:,} sources, {counts.sessions:,} sessions, {counts.messages:,} messages, "
             f"{counts.events:,} events"
         )
         if counts.skipped_lines or counts.unknown_records:
-            click.echo(f"         {counts.skipped_lines:,} lines skipped, {counts.unknown_records:,} unknown records")
+            click.echo(
+                f"{'':<{width}} {counts.skipped_lines:,} lines skipped, {counts.unknown_records:,} unknown records"
+            )
     for path, reason in sorted(result.unreadable.items()):
         click.echo(printable(f"not read {path}: {reason}"))
     click.echo(
@@ -226,3 +231,24 @@ def status(given: Globals, as_json: bool) -> None:
         start.print_json(found)
     else:
         page.show(found)
+
+
+@agent.command()
+@click.argument("harnesses", nargs=-1, metavar="[HARNESS]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def doctor(given: Globals, harnesses: tuple[str, ...], as_json: bool) -> None:
+    """For every harness: where its logs were looked for, what was found, what could not be read, what to do."""
+    from trueup_agent.cli import doctor as page
+    from trueup_agent.doctor import examine
+    from trueup_agent.harnesses import HARNESSES
+
+    for name in harnesses:
+        if name not in HARNESSES:
+            raise WrongUsage(f"there is no harness '{name}'; there are {', '.join(sorted(HARNESSES))}")
+    with start.one_line():
+        found = examine(start.load(given), harnesses)
+    if as_json:
+        start.print_json({"harnesses": found})
+    else:
+        page.show(found, at_length=bool(harnesses))

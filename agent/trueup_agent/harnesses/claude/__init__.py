@@ -38,8 +38,7 @@ class Claude(Harness):
             "context_tokens": "exact",
         },
         undercounts=(
-            "requests for titles and summaries are not logged",
-            "usage of web search results is part of the request, searches are counted apart",
+            "requests for titles and summaries",
         ),
         verified=True,
         variables=("CLAUDE_CONFIG_DIR", "CLAUDE_CONFIG_DIRS"),

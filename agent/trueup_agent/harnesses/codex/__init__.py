@@ -33,7 +33,7 @@ class Codex(Harness):
             "reasoning_tokens": "exact; derived like input",
             "context_tokens": "exact",
         },
-        undercounts=("requests for automatic review, titles and web search are not logged",),
+        undercounts=("requests for automatic review, titles and web search",),
         verified=True,
         variables=("CODEX_HOME",),
     )
