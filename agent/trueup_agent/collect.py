@@ -16,6 +16,7 @@ from trueup_agent.discover import Discovery, Found, RootArg
 from trueup_agent.errors import cause_of
 from trueup_agent.glance import ScanResult, harness_counts, has_changed, newly_gone, unreadable
 from trueup_agent.harnesses import HARNESSES
+from trueup_agent.harnesses.base import LINES
 from trueup_agent.ledger import Ledger, SourceInfo, SourceUpdate, WriteCounts
 from trueup_agent.ledger.sources import GONE, PRESENT
 from trueup_agent.reading import Job, Reading
@@ -114,7 +115,6 @@ class _Collector:
         self._memory = memory or PassMemory()
         self._group: list[SourceUpdate] = []
         self._rows = 0
-        self._sizes: dict[bytes, int] = {}
         self._remaining: dict[bytes, int] = {}
         self._total = 0
 
@@ -125,7 +125,6 @@ class _Collector:
             key=lambda f: f.status.st_mtime_ns,
             reverse=True,
         )
-        self._sizes = {f.key: f.status.st_size for f in changed}
         self._remaining = {f.key: self._pending(f) for f in changed}
         self._total = sum(self._remaining.values())
         jobs = [self._job(f) for f in changed]
@@ -160,11 +159,11 @@ class _Collector:
         source = update.source
         self.bytes_read += update.bytes_read
         old = self.known.get(source.source_key)
-        if update.rows or old != source:
+        if update.rows or old != source or update.seen is not None:
             self.known[source.source_key] = source
             self._group.append(update)
             self._rows += update.rows
-        self._remaining[source.source_key] = max(0, self._sizes[source.source_key] - source.position)
+        self._remaining[source.source_key] = max(0, self._remaining[source.source_key] - update.bytes_read)
         if self._rows >= GROUP_ROWS:
             await self._write()
 
@@ -178,7 +177,8 @@ class _Collector:
     def _pending(self, found: Found) -> int:
         known = self.known.get(found.key)
         size = found.status.st_size
-        return size - known.position if known is not None and not known.compressed and known.position <= size else size
+        tailed = known is not None and known.kind == LINES and not known.compressed
+        return size - known.position if known is not None and tailed and known.position <= size else size
 
     def _job(self, found: Found) -> Job:
         source = found.source
@@ -188,6 +188,8 @@ class _Collector:
             path=str(source.path),
             identity=source.identity,
             compressed=source.compressed,
+            kind=source.kind,
+            companions=tuple(map(str, source.companions)),
             known=self.known.get(found.key),
             policy=self._ledger.policy,
         )
@@ -197,7 +199,7 @@ async def _mark_gone(ledger: Ledger, known: dict[bytes, SourceInfo], found: Disc
     """A log that vanished stays in the ledger with all its rows."""
     gone = [msgspec.structs.replace(source, state=GONE, error=None) for source in newly_gone(found, known)]
     if gone:
-        await ledger.save_sources(gone)
+        await ledger.write([SourceUpdate(source=source, seen=b"") for source in gone])
         known.update((source.source_key, source) for source in gone)
 
 

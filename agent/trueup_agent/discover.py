@@ -4,12 +4,14 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from msgspec import Struct
 
 from trueup_agent.errors import RootNotFound
+from trueup_agent.fingerprints import Fingerprints
 from trueup_agent.harnesses import HARNESSES
-from trueup_agent.harnesses.base import Harness, SourceFile
+from trueup_agent.harnesses.base import WHOLE, Harness, Kind, SourceFile
 from trueup_agent.harnesses.folders import CannotRead, walk
 from trueup_agent.ledger import SourceInfo
 from trueup_agent.settings import HarnessSettings, Places
@@ -29,6 +31,7 @@ class Found(Struct, frozen=True):
     key: bytes
     source: SourceFile
     status: os.stat_result
+    fingerprint: bytes  # of what lies beside it (fingerprints.py)
 
 
 class Discovery(Struct):
@@ -81,15 +84,26 @@ def discover(places: Places, roots: Sequence[RootArg] | None = None, only: str |
 def known_sources(known: Iterable[SourceInfo]) -> list[Found]:
     """Sources that the ledger has, without looking around."""
     found = []
+    fingerprints = Fingerprints()
     for info in known:
         if info.harness in HARNESSES:
-            path = Path(info.path)
-            source = SourceFile(harness=info.harness, path=path, identity=info.identity, compressed=info.compressed)
+            source = source_of(info)
             try:
-                found.append(Found(info.source_key, source, path.stat()))
+                found.append(Found(info.source_key, source, source.path.stat(), fingerprints.of(source)))
             except OSError:
                 continue  # the next rescan sees what became of it
     return found
+
+
+def source_of(info: SourceInfo) -> SourceFile:
+    return SourceFile(
+        harness=info.harness,
+        path=Path(info.path),
+        identity=info.identity,
+        kind=cast(Kind, info.kind),
+        compressed=info.compressed,
+        companions=tuple(map(Path, info.companions)),
+    )
 
 
 def _enabled(places: Places) -> list[str]:
@@ -113,6 +127,7 @@ class _Look:
     def __init__(self) -> None:
         self.unreadable: dict[str, str] = {}
         self._found: list[Found] = []
+        self._fingerprints = Fingerprints()
 
     def at_root(self, harness: Harness, root: Path) -> None:
         """A home, a harness's home, a data folder, or anything else that holds files of that harness."""
@@ -159,8 +174,8 @@ class _Look:
             except OSError as error:
                 self._cannot_read(error)
                 continue
-            if stat.S_ISREG(status.st_mode):
-                self._found.append(Found(source_key(source), source, status))
+            if stat.S_ISREG(status.st_mode) or (source.kind == WHOLE and stat.S_ISDIR(status.st_mode)):
+                self._found.append(Found(source_key(source), source, status, self._fingerprints.of(source)))
 
     def _cannot_read(self, error: OSError) -> None:
         self.unreadable[_legible(str(error.filename))] = error.strerror or str(error)

@@ -5,7 +5,7 @@ Also what a pass and a look have in common: which sources changed, and what is r
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 
 from msgspec import Struct, field
 
@@ -75,7 +75,8 @@ def has_changed(found: Found, known: SourceInfo | None) -> bool:
         or known.data_version != HARNESSES[known.harness].data_version
         or known.path != str(found.source.path)
         or known.state == GONE
-        or known.error is not None
+        or known.fingerprint != found.fingerprint
+        or 0 < known.full_due_at <= time_ns() // 1000
     )
 
 

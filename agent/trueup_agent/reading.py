@@ -1,20 +1,23 @@
-"""From a log to rows: tail > parser > prepared rows. Runs in the agent's own process or in a parser process."""
+"""From a source to rows: tail or files > parser > prepared rows. Runs in the agent's process or in a parser process."""
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from time import time_ns
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
 from trueup_agent.files import DiskFiles
+from trueup_agent.fingerprints import Fingerprints
 from trueup_agent.harnesses import HARNESSES
-from trueup_agent.harnesses.base import LineParser, SourceFile
+from trueup_agent.harnesses.base import LINES, WHOLE, Kind, LineParser, SourceFile, TooLarge, Unfinished, WholeParser
 from trueup_agent.ledger.rows import Origin, event_row, message_row, session_row
 from trueup_agent.ledger.sources import GONE, PRESENT, REWRITTEN, TRUNCATED, SourceInfo, SourceUpdate
 from trueup_agent.policy import Policy
+from trueup_agent.records import Parsed
 from trueup_agent.tail import CHUNK_BYTES, CONTINUED, LineSplitter, Mark, Tail, file_id
 
 try:
@@ -24,6 +27,12 @@ except ImportError:  # Windows
 
 # What is parsed between two hand-overs: bounds memory, and what is parsed again after a crash.
 PIECE_BYTES = 2 << 20
+
+# Rows of a document that are held back until all of it was read, lest half of one that turns out damaged is kept. A
+# document with more is handed over in pieces.
+HELD_ROWS = 20_000
+# A watermark does not see which rows were deleted: all of them are read this long after the first that was left unread.
+FULL_READING_MICROS = 24 * 3600 * 1_000_000
 
 LINE_TOO_LONG = "line_too_long"
 BAD_COMPRESSION = "bad_compression"
@@ -37,6 +46,8 @@ class Job(Struct, frozen=True):
     path: str
     identity: str
     compressed: bool
+    kind: Kind
+    companions: tuple[str, ...]
     known: SourceInfo | None
     policy: Policy
 
@@ -50,46 +61,61 @@ class Reading:
         self._job = job
         self._harness = HARNESSES[job.harness]
         self._source = SourceFile(
-            harness=job.harness, path=Path(job.path), identity=job.identity, compressed=job.compressed
+            harness=job.harness,
+            path=Path(job.path),
+            identity=job.identity,
+            kind=job.kind,
+            compressed=job.compressed,
+            companions=tuple(Path(path) for path in job.companions),
         )
         known = job.known
-        if known is not None and known.data_version != self._harness.data_version:
-            # The numbers mean something else now: everything that is still there is parsed again.
+        if known is not None and (
+            # The numbers mean something else now, or it is back: everything that is there is parsed again.
+            known.data_version != self._harness.data_version or known.state == GONE or known.kind != job.kind
+        ):
             known = msgspec.structs.replace(known, **_START)
         self._info = known or SourceInfo(source_key=job.source_key, harness=job.harness, identity="", path="")
         self._info = msgspec.structs.replace(
             self._info,
             identity=job.identity,
             path=job.path,
+            kind=job.kind,
             compressed=job.compressed,
+            companions=job.companions,
             state=PRESENT if self._info.state == GONE else self._info.state,
             error=None,
         )
+        # Keys of the events of a reading from beginning to end; None where nothing can be missing from it.
+        self._seen: set[bytes] | None = None
 
     def updates(self) -> Iterator[SourceUpdate]:
-        """Rows in pieces, each with the position that covers it. A file that cannot be read gives one without rows."""
+        """Rows in pieces, each with the position that covers it. What cannot be read gives one without rows."""
+        files = DiskFiles(self._source)
         try:
-            yield from self._compressed() if self._job.compressed else self._plain()
+            if self._source.kind != LINES:
+                yield from self._document(files)
+            elif self._source.compressed:
+                yield from self._compressed(files)
+            else:
+                yield from self._plain(files)
+        except FileNotFoundError:
+            yield self._failed(None)
         except OSError as error:
-            gone = isinstance(error, FileNotFoundError)
-            state = GONE if gone else self._info.state
-            reason = None if gone else error.strerror or str(error)
-            # Without the marks of this pass: it is tried again until it can be read.
-            known = self._job.known or SourceInfo(
-                source_key=self._job.source_key,
-                harness=self._job.harness,
-                identity=self._job.identity,
-                path=self._job.path,
-                data_version=self._harness.data_version,
-            )
-            yield SourceUpdate(source=msgspec.structs.replace(known, state=state, error=reason))
+            yield self._failed(error.strerror or str(error))
+        except TooLarge as error:
+            yield self._failed(str(error), until_it_changes=True)
+        except Unfinished as error:
+            yield self._failed(str(error))
+        finally:
+            files.close()
 
-    def _plain(self) -> Iterator[SourceUpdate]:
+    def _plain(self, files: DiskFiles) -> Iterator[SourceUpdate]:
+        fingerprint = self._fingerprint()
         with Tail(self._source.path, self._info, self.held) as tail:
             if tail.verdict != CONTINUED:
                 state = tail.verdict if tail.verdict in (TRUNCATED, REWRITTEN) else self._info.state
-                self._info = msgspec.structs.replace(self._info, **_START, state=state)
-            parser = self._line_parser(self._info.parser_state)
+                self._start_again(state)
+            parser = cast(LineParser, self._parser(files))
             fed = 0
             for lines in tail.chunks():
                 parser.feed(lines)
@@ -97,20 +123,21 @@ class Reading:
                 if fed >= PIECE_BYTES:
                     yield self._piece(parser, tail.mark(), tail.bytes_read)
                     fed = 0
-            parser.close()
+            error = _closed(parser)
             self._skip(LINE_TOO_LONG, tail.too_long)
             self.held = tail.held()
-            yield self._piece(parser, tail.mark(), tail.bytes_read)
+            yield self._piece(parser, tail.mark(), tail.bytes_read, fingerprint, error)
 
-    def _compressed(self) -> Iterator[SourceUpdate]:
+    def _compressed(self, files: DiskFiles) -> Iterator[SourceUpdate]:
         """Whole, from its beginning: what is compressed no longer grows."""
         from backports import zstd
 
-        self._info = msgspec.structs.replace(self._info, **_START)
-        parser = self._line_parser(None)
+        self._start_again(self._info.state)
+        fingerprint = self._fingerprint()
+        parser = cast(LineParser, self._parser(files))
         splitter = LineSplitter()
         status = self._source.path.stat()
-        fed = 0
+        fed, error = 0, None
         with zstd.open(self._source.path, "rb") as stream:
             try:
                 while chunk := stream.read1(CHUNK_BYTES):  # not read(): what comes before the damage counts
@@ -120,53 +147,128 @@ class Reading:
                     if fed >= PIECE_BYTES:
                         yield self._piece(parser, Mark(position=splitter.position), 0)
                         fed = 0
-            except (zstd.ZstdError, EOFError) as error:
+            except (zstd.ZstdError, EOFError) as damage:
                 self._skip(BAD_COMPRESSION, 1)
-                self._info.error = str(error)
+                error = str(damage)
         if rest := splitter.held():
             parser.feed(rest + b"\n")
-        parser.close()
+        error = _closed(parser) or error
         self._skip(LINE_TOO_LONG, splitter.too_long)
-        mark = Mark(
-            file_id=file_id(status),
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            ctime_ns=status.st_ctime_ns,
-            position=splitter.position,
-        )
-        yield self._piece(parser, mark, status.st_size)
+        mark = msgspec.structs.replace(_mark(status), position=splitter.position)
+        yield self._piece(parser, mark, status.st_size, fingerprint, error)
 
-    def _line_parser(self, state: bytes | None) -> LineParser:
-        return cast(LineParser, self._harness.parser(self._source, state, DiskFiles(self._source)))
+    def _document(self, files: DiskFiles) -> Iterator[SourceUpdate]:
+        """Files and databases that a parser reads by itself."""
+        fingerprint, status, now = self._fingerprint(), self._source.path.stat(), time_ns() // 1000
+        info = self._info
+        # A database in the place of another, or one that was compacted: the watermark says nothing.
+        replaced = info.file_id != file_id(status) or status.st_size < info.size
+        everything = self._source.kind == WHOLE or replaced or 0 < info.full_due_at <= now
+        if everything:
+            self._start_again(info.state, None if replaced else info.parser_state)
+        parser = cast(WholeParser, self._parser(files))
+        held: list[SourceUpdate] = []
+        rows = 0
+        for parsed in parser.read(everything):
+            # It looks changed until all of it was read.
+            held.append(self._update(parsed, msgspec.structs.replace(self._info, mtime_ns=0)))
+            rows += held[-1].rows
+            if rows > HELD_ROWS:
+                yield from held
+                held.clear()
+        yield from held
+        due = 0 if everything else info.full_due_at or now + FULL_READING_MICROS
+        self._info = msgspec.structs.replace(
+            self._info, **msgspec.structs.asdict(_mark(status)), parser_state=parser.state(), full_due_at=due
+        )
+        yield self._update(Parsed(), self._info, files.bytes_read, fingerprint)
+
+    def _start_again(self, state: str, parser_state: bytes | None = None) -> None:
+        self._info = msgspec.structs.replace(self._info, **_START, state=state)
+        self._info.parser_state = parser_state
+        if self._job.known is not None:
+            self._seen = set()
+
+    def _failed(self, reason: str | None, until_it_changes: bool = False) -> SourceUpdate:
+        """Nothing of this reading; it is tried again. `reason` None: the source is gone."""
+        known = self._job.known or SourceInfo(
+            source_key=self._job.source_key,
+            harness=self._job.harness,
+            identity=self._job.identity,
+            path=self._job.path,
+            kind=self._job.kind,
+            companions=self._job.companions,
+            data_version=self._harness.data_version,
+        )
+        marks: dict[str, Any] = {"mtime_ns": 0}
+        if until_it_changes:
+            marks = msgspec.structs.asdict(_mark(self._source.path.stat())) | {"fingerprint": self._fingerprint()}
+        state = GONE if reason is None else known.state
+        source = msgspec.structs.replace(known, **marks, state=state, error=reason)
+        return SourceUpdate(source=source, seen=b"" if reason is None else None)
+
+    def _parser(self, files: DiskFiles) -> LineParser | WholeParser:
+        return self._harness.parser(self._source, self._info.parser_state, files)
+
+    def _fingerprint(self) -> bytes:
+        """Of before reading: what changes in the meantime is another change."""
+        return Fingerprints().of(self._source)
 
     def _skip(self, reason: str, lines: int) -> None:
         if lines:
             self._info.lines += lines
             self._info.skipped = self._info.skipped | {reason: self._info.skipped.get(reason, 0) + lines}
 
-    def _piece(self, parser: LineParser, mark: Mark, bytes_read: int) -> SourceUpdate:
-        """What was parsed since the last piece. `bytes_read` counts from the beginning of this reading."""
+    def _piece(
+        self,
+        parser: LineParser,
+        mark: Mark,
+        bytes_read: int,
+        fingerprint: bytes | None = None,
+        error: str | None = None,
+    ) -> SourceUpdate:
+        """What was parsed since the last piece. `bytes_read` counts from the beginning of this reading.
+
+        `fingerprint` is given with the last piece. Before it a source that is read again has no marks: whoever is
+        interrupted must not miss what is no longer there.
+        """
         self._bytes_reported, newly_read = bytes_read, bytes_read - self._bytes_reported
-        parsed = parser.take()
-        info = self._info
-        origin = Origin(info.source_key, self._harness.data_version, _owner(self._source.path), mark.position)
-        policy, now = self._job.policy, time_ns() // 1000
-        self._info = info = msgspec.structs.replace(
-            info,
-            **msgspec.structs.asdict(mark),
-            parser_state=parser.state(),
-            data_version=self._harness.data_version,
-            lines=info.lines + parsed.lines,
-            skipped=_sum(info.skipped, parsed.skipped),
-            unknown=_sum(info.unknown, parsed.unknown),
-            events=info.events + len(parsed.events),
+        if fingerprint is None and self._seen is not None:
+            mark = Mark(position=mark.position)
+        self._info = msgspec.structs.replace(
+            self._info, **msgspec.structs.asdict(mark), parser_state=parser.state(), error=error
         )
+        return self._update(parser.take(), self._info, newly_read, fingerprint)
+
+    def _update(
+        self, parsed: Parsed, stands: SourceInfo, bytes_read: int = 0, fingerprint: bytes | None = None
+    ) -> SourceUpdate:
+        """Records as rows, and where the source stands after them."""
+        info, now = self._info, time_ns() // 1000
+        version = self._harness.data_version
+        counted: dict[str, Any] = {
+            "data_version": version,
+            "lines": info.lines + parsed.lines,
+            "skipped": _sum(info.skipped, parsed.skipped),
+            "unknown": _sum(info.unknown, parsed.unknown),
+            "events": info.events + len(parsed.events),
+            **_canary(info, parsed, bytes_read, now),
+        }
+        self._info = msgspec.structs.replace(info, **counted)
+        origin = Origin(info.source_key, version, _owner(self._source.path), stands.position)
+        policy = self._job.policy
+        if self._seen is not None:
+            self._seen.update(record.key for record in parsed.events)
+        last = fingerprint is not None
+        if last:
+            counted["fingerprint"] = fingerprint if stands.error is None else b""
         return SourceUpdate(
-            source=info,
+            source=msgspec.structs.replace(stands, **counted),
             sessions=[session_row(record, origin, policy) for record in parsed.sessions],
             messages=[message_row(record, origin, policy) for record in parsed.messages],
             events=[event_row(record, origin, policy, now) for record in parsed.events],
-            bytes_read=newly_read,
+            bytes_read=bytes_read,
+            seen=b"".join(sorted(self._seen)) if last and self._seen is not None else None,
         )
 
 
@@ -178,7 +280,39 @@ _START = {
     "skipped": {},
     "unknown": {},
     "events": 0,
+    "unmetered": 0,
+    "unmetered_bytes": 0,
+    "unmetered_lines": 0,
+    "unmetered_unknown": 0,
 }
+
+
+def _canary(info: SourceInfo, parsed: Parsed, bytes_read: int, now: int) -> dict[str, Any]:
+    """What was read since the last answer with usage (drift.py)."""
+    since = _NOTHING if parsed.metered else info
+    return {
+        "unmetered": since.unmetered + parsed.unmetered,
+        "unmetered_bytes": since.unmetered_bytes + (0 if parsed.metered else bytes_read),
+        "unmetered_lines": since.unmetered_lines + (0 if parsed.metered else parsed.lines),
+        "unmetered_unknown": since.unmetered_unknown + (0 if parsed.metered else sum(parsed.unknown.values())),
+        "metered_at": now if parsed.metered else info.metered_at,
+    }
+
+
+_NOTHING = SourceInfo(source_key=b"", harness="", identity="", path="")
+
+
+def _closed(parser: LineParser) -> str | None:
+    """Why its companions could not be read, if so: the lines that were fed count, and those are tried again."""
+    try:
+        parser.close()
+    except (Unfinished, OSError) as error:
+        return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return None
+
+
+def _mark(status: os.stat_result) -> Mark:
+    return Mark(file_id=file_id(status), size=status.st_size, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns)
 
 
 def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:

@@ -51,6 +51,10 @@ class Unfinished(Exception):
     """
 
 
+class TooLarge(Unfinished):
+    """Beyond a limit of ours: tried again only when it changed."""
+
+
 class Database(Protocol):
     """A SQLite database of another program, open as a guest. Every call raises Unfinished when it is busy."""
 

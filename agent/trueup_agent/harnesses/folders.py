@@ -4,6 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from trueup_agent.harnesses.base import TooLarge
+
+SMALL_BYTES = 8 << 20
+
 CannotRead = Callable[[OSError], object]
 
 
@@ -23,3 +27,13 @@ def walk(top: Path, cannot_read: CannotRead) -> Iterator[tuple[Path, list[str], 
         entered.add((status.st_dev, status.st_ino))
         below.sort()
         yield Path(directory), below, sorted(names)
+
+
+def read_small(path: Path, limit: int = SMALL_BYTES) -> bytes | None:
+    """A small file that discovery needs: a registry, a setting. None where it is missing, closed to us or too large."""
+    from trueup_agent.files import read_regular
+
+    try:
+        return read_regular(path, limit)
+    except (OSError, TooLarge):
+        return None

@@ -23,6 +23,10 @@ class SourceInfo(Mark, kw_only=True, gc=False):
     identity: str  # names it across runs, even when it is moved
     path: str
     compressed: bool = False
+    kind: str = "lines"  # harnesses.base.Kind
+    companions: tuple[str, ...] = ()  # paths of what is read beside it
+    fingerprint: bytes = b""  # of the companions, when they were last read
+    full_due_at: int = 0  # microseconds UTC: when rows that were deleted are looked for; 0 nothing was left unread
     state: str = PRESENT
     parser_state: bytes | None = None
     data_version: int = 0
@@ -55,6 +59,9 @@ class SourceUpdate(Struct, kw_only=True, gc=False):
     messages: list[StoredMessage] = []
     events: list[StoredEvent] = []
     bytes_read: int = 0  # of the log, since the update before
+    # Only at the end of a reading from beginning to end of a source that was known before: the keys of all events that
+    # it gave, in a row. Events of this source that are not among them are gone from it; b"": the source vanished.
+    seen: bytes | None = None
 
     @property
     def rows(self) -> int:
@@ -65,6 +72,7 @@ _PATHS_PER_QUERY = 5_000
 COLUMNS = ", ".join(SourceInfo.__struct_fields__)
 _MARKS = ", ".join("?" * len(SourceInfo.__struct_fields__))
 _COUNTS = msgspec.json.Decoder(dict[str, int])
+_PATHS = msgspec.json.Decoder(tuple[str, ...])
 _FIELDS = SourceInfo.__struct_fields__
 
 
@@ -74,12 +82,13 @@ def from_columns(columns: Iterable[Any]) -> SourceInfo:
         values[name] = bool(values[name])
     for name in ("skipped", "unknown"):
         values[name] = _COUNTS.decode(values[name]) if values[name] != "{}" else {}
+    values["companions"] = _PATHS.decode(values["companions"]) if values["companions"] != "[]" else ()
     return SourceInfo(**values)
 
 
 def _to_columns(source: SourceInfo) -> list[Any]:
     encode = msgspec.json.encode
-    return [encode(v).decode() if isinstance(v, dict) else v for v in msgspec.structs.astuple(source)]
+    return [encode(v).decode() if isinstance(v, dict | tuple) else v for v in msgspec.structs.astuple(source)]
 
 
 async def save(db: "aiosqlite.Connection", sources: Iterable[SourceInfo]) -> None:

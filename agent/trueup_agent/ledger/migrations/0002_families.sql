@@ -26,5 +26,12 @@ ALTER TABLE sources ADD COLUMN unmetered_lines INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sources ADD COLUMN unmetered_unknown INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sources ADD COLUMN metered_at INTEGER;
 
+-- How a source is read, what lies beside it (JSON array of paths), what that looked like when it was last read, and when
+-- a database of which only the new rows were read is due to be read whole (0: nothing is due).
+ALTER TABLE sources ADD COLUMN kind TEXT NOT NULL DEFAULT 'lines';
+ALTER TABLE sources ADD COLUMN companions TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE sources ADD COLUMN fingerprint BLOB NOT NULL DEFAULT x'';
+ALTER TABLE sources ADD COLUMN full_due_at INTEGER NOT NULL DEFAULT 0;
+
 PRAGMA user_version = 2;
 COMMIT;

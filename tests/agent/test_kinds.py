@@ -1,0 +1,123 @@
+"""Sources of every kind through whole passes: documents, trees, databases, and what lies beside a log."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from kinds_harness import kinds
+from scanned import Scanned, scanned
+
+pytestmark = pytest.mark.usefixtures("kinds")
+__all__ = ["kinds"]
+
+
+def document(path: Path, *requests: tuple[int, int]) -> None:
+    path.write_text(json.dumps({"requests": [{"id": id_, "tokens": tokens} for id_, tokens in requests]}))
+
+
+def lines(path: Path, *requests: tuple[int, int]) -> None:
+    with path.open("a") as file:
+        file.writelines(json.dumps({"id": id_, "tokens": tokens}) + "\n" for id_, tokens in requests)
+
+
+def rows(path: Path, *requests: tuple[int, int]) -> None:
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("CREATE TABLE IF NOT EXISTS requests (n INTEGER PRIMARY KEY, id, tokens)")
+        db.executemany("INSERT INTO requests (id, tokens) VALUES (?, ?)", requests)
+    db.close()
+
+
+async def pass_over(tmp_path: Path) -> Scanned:
+    return await scanned(tmp_path, "kinds", tmp_path, home=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "kinds").mkdir()
+    return tmp_path / "kinds"
+
+
+def counted(seen: Scanned) -> dict[str, int | None]:
+    """Identity -> tokens."""
+    return {event.identity: event.output_tokens for event in seen.events()}
+
+
+async def test_each_kind_is_read_whole_and_then_not_again(tmp_path: Path, home: Path) -> None:
+    lines(home / "a.lines", (1, 10), (2, 20))
+    document(home / "b.doc", *((id_, id_) for id_ in range(11, 18)))
+    (home / "c.tree" / "deep").mkdir(parents=True)
+    (home / "c.tree" / "deep" / "1.json").write_text('{"id": 21, "tokens": 5}')
+    (home / "c.tree" / "2.json").write_text('{"id": 22, "tokens": 6}')
+    rows(home / "d.rows", *((id_, id_) for id_ in range(31, 38)))
+    seen = await pass_over(tmp_path)
+    assert seen.totals()["events"] == 2 + 7 + 2 + 7
+    assert seen.totals()["output_tokens"] == 30 + sum(range(11, 18)) + 11 + sum(range(31, 38))
+    assert [source.kind for source in seen.sources()] == ["lines", "whole", "whole", "rows"]
+    again = await seen.scan()
+    assert (again.bytes_read, again.unchanged) == (0, 0)
+
+
+async def test_half_a_document_changes_nothing_and_is_told_and_tried_again(tmp_path: Path, home: Path) -> None:
+    document(home / "b.doc", (1, 10))
+    seen = await pass_over(tmp_path)
+    whole = (home / "b.doc").read_bytes()
+    (home / "b.doc").write_bytes(whole[:-4])
+    assert (await seen.scan()).unreadable == {str(home / "b.doc"): "half-written JSON"}
+    assert counted(seen) == {"[1]": 10}
+    (home / "b.doc").write_bytes(whole)
+    document(home / "b.doc", (1, 10), (2, 20))
+    assert (await seen.scan()).unreadable == {}
+    assert counted(seen) == {"[1]": 10, "[2]": 20}
+    assert [(source.events, source.error) for source in seen.sources()] == [(2, None)]
+
+
+async def test_of_a_tree_that_turns_out_damaged_nothing_is_kept(tmp_path: Path, home: Path) -> None:
+    (home / "c.tree").mkdir()
+    for number in range(8):
+        (home / "c.tree" / f"{number}.json").write_text(f'{{"id": {number}, "tokens": 5}}')
+    (home / "c.tree" / "9.json").write_text('{"id": 22, "tok')
+    seen = await pass_over(tmp_path)
+    assert counted(seen) == {}
+    (home / "c.tree" / "9.json").write_text('{"id": 9, "tokens": 5}')
+    await seen.scan()
+    assert len(counted(seen)) == 9
+    # A file deep in a tree that changes alone.
+    (home / "c.tree" / "9.json").write_text('{"id": 9, "tokens": 7}')
+    await seen.scan()
+    assert counted(seen)["[9]"] == 7
+
+
+async def test_of_a_database_only_new_rows_are_read(tmp_path: Path, home: Path) -> None:
+    rows(home / "d.rows", (1, 10), (2, 20))
+    seen = await pass_over(tmp_path)
+    rows(home / "d.rows", (3, 30))
+    result = await seen.scan()
+    assert (result.inserted, result.unchanged) == (1, 0)
+    assert counted(seen) == {"[1]": 10, "[2]": 20, "[3]": 30}
+    full = await seen.scan(full=True)
+    assert (full.inserted, full.unchanged) == (0, 3)
+
+
+async def test_a_companion_that_changes_alone_is_read(tmp_path: Path, home: Path) -> None:
+    lines(home / "a.lines", (1, 10))
+    seen = await pass_over(tmp_path)
+    assert [event.model for event in seen.events()] == [None]
+    (home / "a.model").write_text("large.")
+    await seen.scan()
+    assert [event.model for event in seen.events()] == ["large"]
+    assert (await seen.scan()).bytes_read == 0
+
+
+async def test_lines_count_though_a_companion_is_half_written(tmp_path: Path, home: Path) -> None:
+    lines(home / "a.lines", (1, 10))
+    (home / "a.model").write_text("lar")
+    seen = await pass_over(tmp_path)
+    assert [(event.output_tokens, event.model) for event in seen.events()] == [(10, None)]
+    assert seen.result.unreadable == {str(home / "a.lines"): "half-written model"}
+    (home / "a.model").write_text("large.")
+    await seen.scan()
+    assert [(event.output_tokens, event.model) for event in seen.events()] == [(10, "large")]
+    assert seen.result.unreadable == {}
