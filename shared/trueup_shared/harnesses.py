@@ -8,4 +8,5 @@ alters numbers; the agent then derives the harness's rows again (design section 
 DATA_VERSIONS = {
     "claude": 1,
     "codex": 1,
+    "gemini": 1,
 }
