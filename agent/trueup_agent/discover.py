@@ -146,6 +146,8 @@ class _Look:
             errors: list[OSError] = []
             if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a parent is closed to us
                 self._take(harness.sources(folder, errors))
+            elif os.path.isfile(folder):  # noqa: PTH113 - likewise
+                self._take(_recognised(harness, folder, self._cannot_read))
             for error in errors:
                 self._cannot_read(error)
 

@@ -74,7 +74,7 @@ def _finding(loaded: Loaded, name: str, known: list[SourceInfo], ledger: Harness
         name=harness.about.name,
         enabled=settings.enabled,
         verified=harness.about.verified,
-        places=[_place(folder) for folder in discover.data_folders(harness, loaded.places)],
+        places=[_place(folder, found) for folder in discover.data_folders(harness, loaded.places)],
         sources=len(found.found),
         bytes=sum(f.status.st_size for f in found.found),
         gone=sum(source.state == GONE for source in known),
@@ -91,9 +91,10 @@ def _finding(loaded: Loaded, name: str, known: list[SourceInfo], ledger: Harness
     return finding
 
 
-def _place(folder: Path) -> Place:
+def _place(folder: Path, found: discover.Discovery) -> Place:
     try:
-        return Place(str(folder), "found" if _lists(folder) else "not a folder")
+        is_log = any(log.source.path == folder for log in found.found)
+        return Place(str(folder), "found" if is_log or _lists(folder) else "not a folder")
     except (FileNotFoundError, NotADirectoryError):
         return Place(str(folder), "absent")
     except OSError:

@@ -167,7 +167,8 @@ class Harness:
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
         """Where this harness keeps its logs for that user, whether or not the folders exist.
 
-        `environ` is empty for the homes of others. `platform` as in sys.platform: linux, darwin, win32.
+        `environ` is empty for the homes of others. `platform` as in sys.platform: linux, darwin, win32. A log that a
+        variable names as a file stands here itself, and is recognised.
         """
         raise NotImplementedError
 
