@@ -9,4 +9,5 @@ DATA_VERSIONS = {
     "claude": 1,
     "codex": 1,
     "gemini": 1,
+    "goose": 1,
 }

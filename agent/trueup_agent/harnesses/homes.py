@@ -1,0 +1,32 @@
+"""Base folders of a user's data, as programs of each platform find them. Variables that are not absolute are ignored,
+as their specification says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def xdg_data(home: Path, environ: Mapping[str, str]) -> Path:
+    return _named(environ, "XDG_DATA_HOME") or home / ".local" / "share"
+
+
+def xdg_state(home: Path, environ: Mapping[str, str]) -> Path:
+    return _named(environ, "XDG_STATE_HOME") or home / ".local" / "state"
+
+
+def application_support(home: Path) -> Path:
+    return home / "Library" / "Application Support"
+
+
+def app_data(home: Path, environ: Mapping[str, str]) -> Path:
+    """Windows: what roams with the user."""
+    return _named(environ, "APPDATA") or home / "AppData" / "Roaming"
+
+
+def local_app_data(home: Path, environ: Mapping[str, str]) -> Path:
+    """Windows: what stays on the machine."""
+    return _named(environ, "LOCALAPPDATA") or home / "AppData" / "Local"
+
+
+def _named(environ: Mapping[str, str], variable: str) -> Path | None:
+    value = environ.get(variable)
+    return Path(value) if value and Path(value).is_absolute() else None
