@@ -9,5 +9,7 @@ DATA_VERSIONS = {
     "claude": 1,
     "codex": 1,
     "gemini": 1,
+    "pi": 1,
+    "openclaw": 1,
     "goose": 1,
 }

@@ -45,6 +45,11 @@ def amount(value: float | None) -> str | None:
     return format(Decimal(repr(value)).quantize(_LEAST_AMOUNT).normalize(), "f")
 
 
+def cost(value: Any) -> str | None:
+    """`amount` of a decoded value that should be a number."""
+    return amount(value) if type(value) in (int, float) else None
+
+
 def micros(value: Any) -> int | None:
     """RFC 3339 text to microseconds UTC between 2015 and 2100; without a zone it is taken as UTC."""
     if not isinstance(value, str):
