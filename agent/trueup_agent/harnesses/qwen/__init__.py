@@ -1,0 +1,126 @@
+"""Qwen Code, a fork of Gemini CLI with a recording of its own (formats/qwen.md)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from trueup_agent.harnesses.base import (
+    LINES,
+    WHOLE,
+    About,
+    Facts,
+    Files,
+    Harness,
+    LineParser,
+    SourceFile,
+    Usage,
+    WholeParser,
+)
+from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.gemini.places import chats_below, holds_chats, is_chat, source_of
+
+_PROJECTS, _TMP = "projects", "tmp"
+_TRANSCRIPTS = ("chats", "subagents")  # below a project's folder
+_RECORD = re.compile(rb'^\{[^{]{0,2000}"(?:parentUuid|sessionId)"\s*:')
+_OURS = re.compile(
+    rb'"usageMetadata"\s*:|"parts"\s*:\s*\[|"subtype"\s*:\s*"(?:ui_telemetry|attribution_snapshot|chat_compression)"'
+)
+_DOCUMENT = re.compile(rb'"type"\s*:\s*"qwen"')
+
+
+class Qwen(Harness):
+    """A session is one transcript, its subagents have theirs; first releases wrote Gemini's documents."""
+
+    id = "qwen"
+    about = About(
+        name="Qwen Code",
+        sources="JSONL, appended; a file per session and per subagent; JSON, rewritten, in first releases",
+        counters={
+            "input_tokens": "exact; derived where the backend reports only a total and 70 % of it is called prompt",
+            "cache_read_tokens": "exact, where the backend reports it",
+            "output_tokens": "exact; derived like input",
+            "reasoning_tokens": "exact; estimated by Qwen Code for some backends",
+            "context_tokens": "exact",
+        },
+        undercounts=(
+            "compression, titles and other side calls are only in its telemetry, which is not counted",
+            "rounds of a subagent in which it only called tools are not logged with usage",
+        ),
+        verified=True,
+        variables=("QWEN_RUNTIME_DIR", "QWEN_HOME"),
+    )
+
+    def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
+        named = environ.get("QWEN_RUNTIME_DIR") or environ.get("QWEN_HOME")
+        return _folders_of(_path(named, home) if named else home / ".qwen")
+
+    def folders_of_root(self, root: Path) -> list[Path]:
+        for base in (root / ".qwen", root):
+            found = [base / _PROJECTS] if _holds_transcripts(base / _PROJECTS) else []
+            found += [base / _TMP] if holds_chats(base / _TMP) else []
+            if found:
+                return found
+        return [root] if _holds_transcripts(root) else []
+
+    def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
+        if folder.name == _TMP:
+            yield from (source_of(self.id, path) for path in chats_below(folder, errors))
+            return
+        for project in _children(folder, errors):
+            for kind in _TRANSCRIPTS:
+                if (project / kind).is_dir():
+                    for directory, _, names in walk(project / kind, errors.append):
+                        yield from (_source(directory / name) for name in names if name.endswith(".jsonl"))
+
+    def recognise(self, path: Path, head: bytes) -> SourceFile | None:
+        if path.suffix == ".jsonl" and _RECORD.match(head.lstrip()) and b'"uuid"' in head and _OURS.search(head):
+            return _source(path)
+        if path.suffix == ".json" and is_chat(path.name):
+            ours = _DOCUMENT.search(head) or (".qwen" in path.parts and b'"projectHash"' in head)
+            return source_of(self.id, path) if ours else None
+        return None
+
+    def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser | WholeParser:
+        if source.kind == WHOLE:
+            from trueup_agent.harnesses.gemini.parser import Document
+
+            return Document(self.id, None, source, files)
+        from trueup_agent.harnesses.qwen.parser import QwenParser
+
+        return QwenParser(source, state, files)
+
+    def usage(self, raw: bytes, facts: Facts) -> Usage | None:
+        from trueup_agent.harnesses.qwen.usage import of_raw
+
+        return of_raw(raw)
+
+
+HARNESS = Qwen()
+
+
+def _source(path: Path) -> SourceFile:
+    return SourceFile(harness="qwen", path=path, identity=str(path), kind=LINES)
+
+
+def _folders_of(base: Path) -> list[Path]:
+    return [base / _PROJECTS, base / _TMP]
+
+
+def _path(named: str, home: Path) -> Path:
+    """As the producer reads it: `~` is the home."""
+    return home / named[1:].lstrip("/\\") if named[0] == "~" else Path(named)
+
+
+def _holds_transcripts(projects: Path) -> bool:
+    """Claude Code has a folder `projects` too, but its transcripts lie directly in a project's folder."""
+    if not projects.is_dir():
+        return False
+    return any((project / kind).is_dir() for project in _children(projects, []) for kind in _TRANSCRIPTS)
+
+
+def _children(folder: Path, errors: list[OSError]) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        errors.append(error)
+        return []
