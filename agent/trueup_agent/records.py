@@ -89,6 +89,7 @@ class EventRecord(Struct, kw_only=True, gc=False):
 SERIES = "series"
 # Requests (rank 0), totals over the time from `since` to `at` of one model (rank 1), outputs of answers (rank 2).
 # Of a total counts what requests of its model and time do not cover, an answer only where neither covers it.
+# Above rank 2: what is known of the same requests from other places, the surest kind first; only where nothing else is.
 LEGS = "legs"
 # Requests (rank 0) and sums of requests that were deleted from their log (rank 1): of the sums counts what the family's
 # requests that are gone do not cover.

@@ -17,4 +17,5 @@ DATA_VERSIONS = {
     "pi": 1,
     "openclaw": 1,
     "goose": 1,
+    "zed": 1,
 }
