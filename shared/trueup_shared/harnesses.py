@@ -18,4 +18,5 @@ DATA_VERSIONS = {
     "openclaw": 1,
     "goose": 1,
     "zed": 1,
+    "kimi": 1,
 }
