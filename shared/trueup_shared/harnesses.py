@@ -12,11 +12,13 @@ DATA_VERSIONS = {
     "copilot": 1,
     "opencode": 1,
     "qwen": 1,
+    "kilo": 1,
     "roocode": 1,
     "cline": 1,
     "pi": 1,
     "openclaw": 1,
     "goose": 1,
+    "crush": 1,
     "zed": 1,
     "kimi": 1,
 }

@@ -1,7 +1,7 @@
 """From a session, its messages and their parts to records, wherever they are stored (formats/opencode.md)."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ class Request(NamedTuple):
     at: int | None
     provider: str | None
     model: str | None
-    tokens: Any
+    tokens: Mapping[str, Any] | None  # of `tokens_of`
     cost: str | None
     raw_cost: Any
     is_step: bool
@@ -226,10 +226,8 @@ class Conversation:
         """Forks copy messages under new ids: all but these and, in Kilo, the cost is the same."""
         tokens = request.tokens or {}
         cache = _dict(tokens.get("cache"))
-        counts = [tokens.get(name) for name in ("input", "output", "reasoning")] + [
-            cache.get("read"),
-            cache.get("write"),
-        ]
+        counts = [tokens.get(name) for name in ("input", "output", "reasoning")]
+        counts += [cache.get("read"), cache.get("write")]
         about = (created, completed, request.provider, request.model, request.ordinal)
         return keys.key("family", self._harness, *about, *map(counter, counts))
 

@@ -60,25 +60,26 @@ def of_raw(raw: bytes, provider: str | None, model: str | None) -> Usage | None:
         tokens = msgspec.json.decode(raw, type=dict[str, Any]).get("tokens")
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    return of_tokens(tokens, provider, model) if isinstance(tokens, dict) else None
+    return of_tokens(tokens, provider, model) if isinstance(tokens, dict) else Usage()
 
 
-def raw_usage(tokens: Any, cost: Any) -> bytes:
-    """As logged, without what is no number or short text: nothing of a conversation hides in it."""
-    return msgspec.json.encode({"tokens": _plain(tokens, 2), "cost": _plain(cost, 0)})
+def raw_usage(tokens: Mapping[str, Any] | None, cost: Any) -> bytes:
+    """`tokens` as `tokens_of` gives them."""
+    return msgspec.json.encode({"tokens": tokens, "cost": _plain(cost, 0)})
 
 
 def tokens_of(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The `tokens` of a message or step; None where it has none of a shape that we know."""
+    """The `tokens` of a message or step, without what is no number or short text: nothing of a conversation hides in
+    it. None where it has none of a shape that we know."""
     tokens = record.get("tokens")
     if isinstance(tokens, dict):
-        return tokens
+        found: Mapping[str, Any] = _plain(tokens, 2)
+        return found
     usage = record.get("usage")
     if not isinstance(usage, dict):
         return None
-    named = {ours: usage.get(theirs) for ours, theirs in _USAGE_NAMES.items()}
-    cache = {name: named.pop(name) for name in ("read", "write")}
-    return named | {"cache": cache}
+    named = {ours: _plain(usage.get(theirs), 0) for ours, theirs in _USAGE_NAMES.items()}
+    return {"input": named["input"], "output": named["output"], "cache": {n: named[n] for n in ("read", "write")}}
 
 
 def names_counters(tokens: Mapping[str, Any] | None) -> bool:
