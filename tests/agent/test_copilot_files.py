@@ -65,12 +65,15 @@ def test_folders_that_early_builds_used_are_looked_at_too(home: Path, variable: 
     assert "xdg/.copilot/session-store.db" in found(home, {variable: str(home / "xdg")})
 
 
-def test_a_file_that_opentelemetry_is_exported_to_is_found_alone_in_its_folder(home: Path) -> None:
+async def test_a_file_that_opentelemetry_is_exported_to_is_found_alone_in_its_folder(
+    home: Path, tmp_path: Path
+) -> None:
     for name in ("mine.jsonl", "other.jsonl"):
-        (home / name).touch()
-    named = {"COPILOT_OTEL_FILE_EXPORTER_PATH": str(home / "mine.jsonl")}
-    assert {name for name in found(home, named) if "/" not in name} == {"mine.jsonl"}
-    assert "mine.jsonl" not in found(home, {"COPILOT_OTEL_FILE_EXPORTER_PATH": "mine.jsonl"})  # of whose folder?
+        (home / name).write_text('{"attributes":{"gen_ai.operation.name":"x","github.copilot.cost":1}}\n')
+    for value, expected in ((str(home / "mine.jsonl"), {"mine.jsonl"}), ("mine.jsonl", set())):  # of whose folder?
+        named = {"COPILOT_OTEL_FILE_EXPORTER_PATH": value}
+        seen = await scanned(tmp_path / str(len(value)), "copilot", home, home=True, environ=named)
+        assert {Path(source.path).name for source in seen.sources() if Path(source.path).parent == home} == expected
 
 
 @pytest.mark.parametrize("root", ["", ".copilot", ".copilot/session-state", f".copilot/session-state/{SESSION}"])
@@ -102,7 +105,8 @@ LINE = (
         ("store.db", b"SQLite format 3\0 CREATE TABLE assistant_usage_events", "rows"),
         ("session-store.db", b"SQLite format 3\0", "rows"),
         ("h.json", b'{"sessionId":"x","startTime":"","chatMessages":[]}', "whole"),
-        ("otel.jsonl", b'{"attributes":{"gen_ai.provider.name":"github","service.name":"github-copilot"}}\n', "lines"),
+        ("otel.jsonl", b'{"attributes":{"gen_ai.provider.name":"github","github.copilot.cost":1}}\n', "lines"),
+        ("vs.jsonl", b'{"resourceSpans":[{"resource":{"attributes":[{"key":"gen_ai.agent.name"}]}}]}\n', None),
         ("GitHub.copilot-chat/transcripts/x.jsonl", LINE + b"\n", None),  # the same shape, of VS Code
         ("claude.jsonl", b'{"type":"user","uuid":"u","sessionId":"s","timestamp":"2026-07-01T08:00:05.000Z"}\n', None),
         ("codex.jsonl", b'{"timestamp":"2026-07-01T08:00:05.000Z","type":"session_meta","payload":{"id":"x"}}\n', None),

@@ -48,10 +48,6 @@ class Copilot(Harness):
         variables=("COPILOT_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "COPILOT_OTEL_FILE_EXPORTER_PATH"),
     )
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._exports: dict[Path, Path] = {}  # folder -> the file in it that the user had OpenTelemetry written to
-
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
         """Builds before 1.0.5 kept what they wrote below the XDG folders; a later one moves only what it finds."""
         if named := environ.get("COPILOT_HOME"):
@@ -60,10 +56,7 @@ class Copilot(Harness):
             found = [home / ".copilot"]
             found += [Path(environ[name]) / ".copilot" for name in self.about.variables[1:3] if environ.get(name)]
         export = Path(environ.get("COPILOT_OTEL_FILE_EXPORTER_PATH") or ".").expanduser()
-        if export.is_absolute():
-            self._exports[export.parent] = export
-            found.append(export.parent)
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys([*found, export] if export.is_absolute() else found))
 
     def folders_of_root(self, root: Path) -> list[Path]:
         if (root / ".copilot").is_dir():
@@ -96,10 +89,7 @@ class Copilot(Harness):
     def _beside_logs(self, home: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         if (home / STORE).is_file():
             yield SourceFile(harness=self.id, path=home / STORE, identity=str(home / STORE), kind=ROWS)
-        exports = dict.fromkeys(_files(home / _EXPORTS, ".jsonl", errors))
-        if (named := self._exports.get(home)) is not None and named.is_file():
-            exports[named] = None
-        for path in exports:
+        for path in _files(home / _EXPORTS, ".jsonl", errors):
             yield SourceFile(harness=self.id, path=path, identity=str(path))
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
@@ -156,4 +146,4 @@ def _fits(line: bytes) -> bool:
     kind = record.get("type")
     if isinstance(kind, str) and isinstance(record.get("data"), dict):
         return "." in kind and isinstance(record.get("id"), str) and "parentId" in record
-    return b"gen_ai." in line and b"github" in line.lower() and b"copilot" in line.lower()
+    return b"gen_ai." in line and (b"github.copilot" in line or b"github-copilot" in line)

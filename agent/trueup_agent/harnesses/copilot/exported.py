@@ -16,6 +16,7 @@ from trueup_shared.keys import session_key
 
 _EVENT_NAME = "event.name"
 _CALL_LOG, _TURN_LOG = "gen_ai.client.inference.operation.details", "copilot_chat.agent.turn"
+_OTHERS = ("copilot-chat", "vs-copilot")  # VS Code writes to the same file where the user names one for all
 _RANKS = {"chat": EXPORTED_CALL, _CALL_LOG: EXPORTED_CALL, _TURN_LOG: EXPORTED_TURN, "invoke_agent": EXPORTED_RUN}
 
 
@@ -24,13 +25,19 @@ def read(record: Any, parsed: Parsed) -> None:
     if not isinstance(record, Mapping):
         count_unknown(parsed, None)
     elif "resourceSpans" in record:
-        for _, span in genai.spans_of_batch(record):
-            _read(span, parsed)
+        for about, span in genai.spans_of_batch(record):
+            _read(about, span, parsed)
     else:
-        _read(record, parsed)
+        resource = record.get("resource")
+        _read(
+            genai.attributes_of(resource.get("attributes") if isinstance(resource, Mapping) else None), record, parsed
+        )
 
 
-def _read(record: Mapping[str, Any], parsed: Parsed) -> None:
+def _read(resource: genai.Attributes, record: Mapping[str, Any], parsed: Parsed) -> None:
+    if resource.get("service.name") in _OTHERS:
+        skip(parsed, "of_another_program")
+        return
     attributes = genai.attributes_of(record.get("attributes"))
     kind = attributes.get(_EVENT_NAME) or attributes.get(genai.OPERATION)
     rank = _RANKS.get(kind) if isinstance(kind, str) else None

@@ -1,90 +1,50 @@
 """Reads `session-store.db`: a row per model request, subagents and summaries included (formats/copilot.md)."""
 
-from collections.abc import Iterator
-from hashlib import blake2b
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import msgspec
-from msgspec import Struct
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_IDENTITY, NO_TIME, Database, Files, skip
 from trueup_agent.harnesses.copilot.records import ROW, event
 from trueup_agent.harnesses.copilot.usage import contradictory
+from trueup_agent.harnesses.marked import MarkedRows, Row, digest_of, select
+from trueup_agent.harnesses.tables import Table
 from trueup_agent.records import Parsed, SessionRecord
 from trueup_shared.keys import session_key
 
 MAX_PATH = 1024
-_PAGE = 2000
 _TABLE = "assistant_usage_events"
 _COUNTERS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 # Columns were added over time: those that are missing are read as NULL.
-_COLUMNS = ("id", "session_id", "model", *_COUNTERS, "created_at", "total_nano_aiu")
+_COLUMNS = ("session_id", "model", *_COUNTERS, "created_at", "total_nano_aiu")
 _SESSION_COLUMNS = ("id", "cwd", "branch", "summary", "created_at")
-_encode = msgspec.json.Encoder().encode
-
-Row = dict[str, Any]
 
 
-class Mark(Struct):
-    """The last row read. The ids begin anew in a database that was made anew: the content tells one from the other."""
-
-    id: int = 0
-    digest: str = ""
-
-
-_encode_state = msgspec.msgpack.Encoder().encode
-_decode_state = msgspec.msgpack.Decoder(Mark).decode
-
-
-class StoreParser:
-    """`base.WholeParser` over the rows' ids."""
-
+class StoreParser(MarkedRows):
     def __init__(self, path: Path, state: bytes | None, files: Files) -> None:
+        super().__init__(state)
         self._path, self._files = path, files
-        self._mark = _decode_state(state) if state else Mark()
         self._sessions: dict[str, SessionRecord] = {}
 
-    def state(self) -> bytes:
-        return _encode_state(self._mark)
+    def open(self) -> bool:
+        self._database = self._files.database(self._path)
+        if "session_id" not in self._database.columns(_TABLE):
+            return False  # an older schema, or one still to be filled
+        self._sessions = {session.session_id: session for session in _sessions(self._database)}
+        return True
 
-    def read(self, everything: bool) -> Iterator[Parsed]:
-        database = self._files.database(self._path)
-        columns = database.columns(_TABLE)
-        if not {"id", "session_id"} <= columns:
-            return  # an older schema, or one still to be filled
-        self._read_sessions(database)
-        if everything or not self._mark_holds(database, columns):
-            self._mark = Mark()
-            yield Parsed(sessions=list(self._sessions.values()))
-        while rows := _rows(database, columns, "id > ? ORDER BY id", self._mark.id, _PAGE):
-            parsed = Parsed(lines=len(rows))
-            for row in rows:
-                self._row(row, parsed)
-            self._mark = Mark(rows[-1]["id"], _digest(rows[-1]))
-            yield parsed
+    def page(self, where: str, id_: int, limit: int) -> list[Row]:
+        return select(self._database, _TABLE, _COLUMNS, where, id_, limit)
 
-    def _mark_holds(self, database: Database, columns: frozenset[str]) -> bool:
-        rows = _rows(database, columns, "id = ?", self._mark.id, 1)
-        return bool(rows) and _digest(rows[0]) == self._mark.digest
+    def digest(self, row: Row) -> str:
+        """It names the row, too, beside the id."""
+        return digest_of(*(row[name] for name in ("created_at", "model", *_COUNTERS)))
 
-    def _read_sessions(self, database: Database) -> None:
-        columns = database.columns("sessions")
-        if "id" not in columns:
-            return
-        listed = ", ".join(name if name in columns else f"NULL AS {name}" for name in _SESSION_COLUMNS)
-        for id_, cwd, branch, summary, created_at in database.rows(f"SELECT {listed} FROM sessions"):
-            if (session_id := values.text(id_)) is not None:
-                self._sessions[session_id] = SessionRecord(
-                    key=session_key("copilot", session_id),
-                    harness="copilot",
-                    session_id=session_id,
-                    started_at=values.micros(created_at),
-                    project_path=values.text(cwd, MAX_PATH),
-                    git_branch=values.text(branch),
-                    title=values.text(summary),
-                )
+    def rows(self, rows: Sequence[Row], parsed: Parsed) -> None:
+        met = {row["session_id"] for row in rows if isinstance(row["session_id"], str)}
+        parsed.sessions += [self._sessions[session_id] for session_id in sorted(met & self._sessions.keys())]
+        for row in rows:
+            self._row(row, parsed)
 
     def _row(self, row: Row, parsed: Parsed) -> None:
         session_id = values.text(row["session_id"])
@@ -106,7 +66,7 @@ class StoreParser:
             skip(parsed, MALFORMED)
         nano_aiu = values.counter(row["total_nano_aiu"])
         record = event(
-            *(session_id, ("row", row["id"], _digest(row)), {"row": logged}, ROW),
+            *(session_id, ("row", row["rowid"], self.digest(row)), {"row": logged}, ROW),
             at=at,
             time_quality=quality,
             model=values.text(row["model"]),
@@ -122,19 +82,21 @@ class StoreParser:
             parsed.sessions.append(
                 SessionRecord(key=record.session_key, harness="copilot", session_id=session_id, started_at=at)
             )
-        elif at is not None:
-            parsed.sessions.append(session)
         parsed.answer(metered=record.output_tokens is not None or record.context_tokens is not None)
         parsed.events.append(record)
 
 
-def _rows(database: Database, columns: frozenset[str], where: str, after: int, limit: int) -> list[Row]:
-    listed = ", ".join(name if name in columns else f"NULL AS {name}" for name in _COLUMNS)
-    found = database.rows(f"SELECT {listed} FROM {_TABLE} WHERE {where} LIMIT ?", (after, limit))
-    return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
-
-
-def _digest(row: Row) -> str:
-    """Of what never changes in a row: it names it beside the id, which another database may have used."""
-    told = [str(row[name]) for name in ("created_at", "model", *_COUNTERS)]
-    return blake2b(_encode(told), digest_size=8).hexdigest()
+def _sessions(database: Database) -> list[SessionRecord]:
+    return [
+        SessionRecord(
+            key=session_key("copilot", session_id),
+            harness="copilot",
+            session_id=session_id,
+            started_at=values.micros(row["created_at"]),
+            project_path=values.text(row["cwd"], MAX_PATH),
+            git_branch=values.text(row["branch"]),
+            title=values.text(row["summary"]),
+        )
+        for row in Table(database, "sessions", _SESSION_COLUMNS).rows()
+        if (session_id := values.text(row["id"])) is not None
+    ]
