@@ -8,7 +8,7 @@ from typing import Any
 from trueup_agent.files import DiskFiles
 from trueup_agent.harnesses.base import SourceFile
 from trueup_agent.harnesses.claude import Claude
-from trueup_agent.ledger import merge, rows
+from trueup_agent.ledger import merge, rows, rules
 from trueup_agent.ledger.rows import Stored, StoredEvent, StoredMessage, StoredSession
 from trueup_agent.policy import Policy
 from trueup_agent.records import Parsed
@@ -165,8 +165,8 @@ class Read:
             families.setdefault(event.family or event.key, []).append(event)
         counted: list[StoredEvent] = []
         for members in families.values():
-            best = merge.best_of_family(members)
-            counted += [best] if best is not None else [event for event in members if event.rank == 0]
+            decided = rules.decide(members)
+            counted += [event for event in members if decided.get(event.key, event) is not None]
         return sorted(counted, key=lambda event: (event.at, event.key))
 
     def only(self) -> StoredEvent:

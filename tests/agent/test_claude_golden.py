@@ -9,7 +9,7 @@ import msgspec
 from claude_lines import Read
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "claude"
-_NOT_OURS = {"seq", "digest", "cost_nanousd", "raw_usage", "fills", "source_key", "position", "data_version"}
+_NOT_OURS = {"seq", "digest", "cost_nanousd", "raw_usage", "fills", "source_key", "position", "data_version", "gone"}
 
 
 def plain(row: msgspec.Struct) -> dict[str, Any]:

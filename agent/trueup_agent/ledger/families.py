@@ -1,59 +1,97 @@
-"""Which events of a family count (formats/claude.md, Dedup 4).
+"""Events of which not each counts as it was read: where each row of a family belongs, and with which numbers.
 
-Requests that may be copies of one another under different keys share a family. All of its events of rank 0 count; where
-there is none, only the best. The others wait in `set_aside_events` and come back when the choice changes. It depends on
-the family's rows alone, so not on the order in which they came.
+`rules.decide` says it from the family's rows alone, so not from the order in which they came. Rows that are set aside
+wait in `set_aside_events` and come back when the family changes.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from trueup_agent.ledger import merge
+from trueup_agent.ledger import rules
 from trueup_agent.ledger.rows import StoredEvent
 from trueup_agent.ledger.tables import EVENTS, SET_ASIDE, SET_ASIDE_INSERT
+from trueup_agent.records import SERIES
 
 if TYPE_CHECKING:
     from trueup_agent.ledger.writing import Writer
 
 Rows = dict[bytes, StoredEvent]
+Families = dict[bytes, list[StoredEvent]]
 
 
 async def settle(
-    writer: "Writer", changed: Rows, counted: Rows, aside: Rows, more_families: frozenset[bytes] = frozenset()
+    writer: "Writer", changed: Rows, counted: Rows, aside: Rows, more_families: Iterable[bytes] = ()
 ) -> None:
     """Put each changed event, and those of its family that it moves, where it belongs.
 
-    `counted` and `aside` hold what is stored under the keys that came in; `more_families` lost a row.
+    `changed` are as read. `counted` and `aside` hold what is stored under the keys that came in; `more_families` lost a
+    row, or have one that is gone.
     """
-    family_keys = {row.family for row in changed.values() if row.family is not None} | more_families
+    family_keys = {row.family for row in changed.values() if row.family is not None}
+    grown = {row.family for row in changed.values() if row.rule == SERIES and row.family is not None}
+    family_keys |= set(more_families) | await _heirs(writer, grown | set(more_families))
     counted = counted | await writer.fetch(EVENTS, EVENTS.name, family_keys, by="family")
     aside = aside | await writer.fetch(EVENTS, SET_ASIDE, family_keys, by="family")
-    losers = _losers(family_keys, counted | aside | changed)
-    siblings = {key: row for key, row in (counted | aside).items() if row.family in family_keys}
-    wanted = siblings | changed
+    stored = aside | counted
+    members = {key: rules.as_read(row) for key, row in stored.items() if row.family in family_keys}
+    final: rules.Decided = {**members, **changed}
+    final |= await _decided(writer, family_keys, members | changed)
 
-    def moved(stored: Rows, lost: bool) -> list[StoredEvent]:
-        """Rows that belong in that table and are not stored there as they are."""
-        return [row for key, row in wanted.items() if (key in losers) == lost and stored.get(key) is not row]
-
-    await writer.put(EVENTS, moved(counted, lost=False), counted)
-    await writer.remove(EVENTS, [counted[key] for key in wanted if key in losers and key in counted])
-    won = [(key,) for key in wanted if key in aside and key not in losers]
+    counting: list[StoredEvent] = []
+    losing: Rows = {}
+    for key, row in final.items():
+        if row is None:
+            losing[key] = changed.get(key) or members[key]
+        else:
+            counting.append(_finished(writer, row, stored.get(key)))
+    await writer.put(EVENTS, [row for row in counting if counted.get(row.key) is not row], counted)
+    await writer.remove(EVENTS, [counted[key] for key in losing if key in counted])
+    won = [(row.key,) for row in counting if row.key in aside]
     await writer.execute(f"DELETE FROM {SET_ASIDE} WHERE key = ?", won)
-    await writer.execute(SET_ASIDE_INSERT, [msgspec.structs.astuple(row)[1:] for row in moved(aside, lost=True)])
+    moved = [_finished(writer, row, stored.get(key)) for key, row in losing.items()]
+    lost = [msgspec.structs.astuple(row)[1:] for row in moved if aside.get(row.key) is not row]
+    await writer.execute(SET_ASIDE_INSERT, lost)
 
 
-def _losers(family_keys: set[bytes], events: Rows) -> set[bytes]:
-    families: dict[bytes, list[StoredEvent]] = {}
-    for event in events.values():
-        if event.family is not None and event.family in family_keys:
-            families.setdefault(event.family, []).append(event)
-    return {key for members in families.values() if len(members) > 1 for key in _set_aside(members)}
+async def _heirs(writer: "Writer", families: set[bytes]) -> set[bytes]:
+    """Families whose running totals may go on where one of these stopped: they change with it."""
+    if not families:
+        return set()
+    found = await writer.fetch(EVENTS, EVENTS.name, families, by="after")
+    found |= await writer.fetch(EVENTS, SET_ASIDE, families, by="after")
+    return {row.family for row in found.values() if row.family is not None}
 
 
-def _set_aside(members: list[StoredEvent]) -> set[bytes]:
-    best = merge.best_of_family(members)
-    if best is None:
-        return {event.key for event in members if event.rank > 0}
-    return {event.key for event in members if event is not best}
+async def _decided(writer: "Writer", family_keys: set[bytes], rows: Rows) -> rules.Decided:
+    families: Families = {}
+    for row in rows.values():
+        if row.family is not None and row.family in family_keys:
+            families.setdefault(row.family, []).append(row)
+    parents = {key: min((row.after for row in of if row.after), default=None) for key, of in families.items()}
+    absent = {parent for parent in parents.values() if parent is not None and parent not in families}
+    if absent:
+        stored = await writer.fetch(EVENTS, EVENTS.name, absent, by="family")
+        stored |= await writer.fetch(EVENTS, SET_ASIDE, absent, by="family")
+        for row in stored.values():
+            if row.family is not None:
+                families.setdefault(row.family, []).append(rules.as_read(row))
+    decided: rules.Decided = {}
+    for key, parent in parents.items():
+        members = families[key]
+        if len(members) > 1 or members[0].rule is not None:
+            decided |= rules.decide(members, families.get(parent, ()) if parent is not None else ())
+    return decided
+
+
+def _finished(writer: "Writer", row: StoredEvent, stored: StoredEvent | None) -> StoredEvent:
+    """`row` with price and digest of its numbers; `stored` itself where that is what it holds."""
+    if row is stored or row.rule is None:
+        return row
+    if stored is None:
+        return EVENTS.finish(msgspec.structs.replace(row), writer.policy)
+    if row == stored:
+        return stored
+    row = EVENTS.finish(msgspec.structs.replace(row, seq=stored.seq), writer.policy)
+    return stored if row == stored else row

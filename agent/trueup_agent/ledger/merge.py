@@ -71,6 +71,7 @@ def join_messages(a: StoredMessage, b: StoredMessage) -> StoredMessage:
 
 def join_events(a: StoredEvent, b: StoredEvent) -> StoredEvent:
     """Each counter at its greatest; date and description from the fullest snapshot (most output, then earliest)."""
+    assert a.observed is None and b.observed is None, "rows join as they were read (rules.as_read)"
     if a.data_version != b.data_version:
         return _newer(a, b)
     rank_a, rank_b = _event_rank(a), _event_rank(b)
@@ -90,12 +91,6 @@ def join_events(a: StoredEvent, b: StoredEvent) -> StoredEvent:
     values["identity"] = max(a.identity, b.identity)
     values["old_data"] = min(a.old_data, b.old_data)
     return msgspec.structs.replace(a, **values)
-
-
-def best_of_family(members: Sequence[StoredEvent]) -> StoredEvent | None:
-    """Which of several events that may be one request counts where none of them is sure; None: all of rank 0 do."""
-    best = min(members, key=lambda event: (event.rank, event.at, event.key))
-    return None if best.rank == 0 else best
 
 
 def _newer(a: S, b: S) -> S:

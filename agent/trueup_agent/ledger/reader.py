@@ -70,8 +70,7 @@ class LedgerReader:
 
     def sources(self) -> list[SourceInfo]:
         """Without the parsers' states, which are most of it."""
-        columns = sources.COLUMNS.replace("parser_state", "NULL")
-        return [sources.from_columns(row) for row in self.query(f"SELECT {columns} FROM sources")]
+        return [sources.from_columns(row) for row in self.query(f"SELECT {sources.WITHOUT_STATES} FROM sources")]
 
     def harness_rows(self) -> dict[str, tuple[int, int, int]]:
         """harness -> rows of sessions, messages, events."""

@@ -68,8 +68,9 @@ class SourceUpdate(Struct, kw_only=True, gc=False):
         return len(self.sessions) + len(self.messages) + len(self.events)
 
 
-_PATHS_PER_QUERY = 5_000
+_KEYS_PER_QUERY = 500
 COLUMNS = ", ".join(SourceInfo.__struct_fields__)
+WITHOUT_STATES = COLUMNS.replace("parser_state", "NULL")
 _MARKS = ", ".join("?" * len(SourceInfo.__struct_fields__))
 _COUNTS = msgspec.json.Decoder(dict[str, int])
 _PATHS = msgspec.json.Decoder(tuple[str, ...])
@@ -98,14 +99,28 @@ async def save(db: "aiosqlite.Connection", sources: Iterable[SourceInfo]) -> Non
 
 
 async def load(db: "aiosqlite.Connection") -> list[SourceInfo]:
-    return [from_columns(row) for row in await db.execute_fetchall(f"SELECT {COLUMNS} FROM sources")]
+    """All of them, without the parsers' states, which are most of it."""
+    return [from_columns(row) for row in await db.execute_fetchall(f"SELECT {WITHOUT_STATES} FROM sources")]
 
 
-async def load_at(db: "aiosqlite.Connection", paths: Sequence[str]) -> list[SourceInfo]:
-    """Sources under these paths."""
+async def load_of(db: "aiosqlite.Connection", keys: Sequence[bytes]) -> list[SourceInfo]:
+    """The sources of these keys."""
+    query = f"SELECT {COLUMNS} FROM sources WHERE source_key IN ({', '.join('?' * _KEYS_PER_QUERY)})"
     found: list[SourceInfo] = []
-    for start in range(0, len(paths), _PATHS_PER_QUERY):
-        part = paths[start : start + _PATHS_PER_QUERY]
-        query = f"SELECT {COLUMNS} FROM sources WHERE path IN ({', '.join('?' * len(part))})"
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        part = list(keys[start : start + _KEYS_PER_QUERY])
+        part += part[-1:] * (_KEYS_PER_QUERY - len(part))  # one statement, however many there are
         found += [from_columns(row) for row in await db.execute_fetchall(query, part)]
     return found
+
+
+async def load_at(db: "aiosqlite.Connection", paths: Iterable[str]) -> list[SourceInfo]:
+    """Sources that lie at one of these paths, or whose companions do."""
+    rows = await db.execute_fetchall(
+        "WITH paths AS (SELECT value FROM json_each(?))"
+        " SELECT source_key FROM sources WHERE path IN paths"
+        " UNION SELECT source_key FROM sources, json_each(companions) AS beside"
+        " WHERE companions != '[]' AND beside.value IN paths",
+        (msgspec.json.encode(list(paths)).decode(),),
+    )
+    return await load_of(db, [row[0] for row in rows])

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import time_ns
@@ -132,11 +132,18 @@ class Ledger:
         return None if value is None else msgspec.json.decode(value, type=wire.Receipt)
 
     async def sources(self) -> list[SourceInfo]:
+        """All of them, without the parsers' states."""
         async with self._one_at_a_time:
             with schema.translated(self.path):
                 return await sources.load(self._db)
 
-    async def sources_at(self, paths: Sequence[str]) -> list[SourceInfo]:
+    async def sources_of(self, keys: Sequence[bytes]) -> list[SourceInfo]:
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                return await sources.load_of(self._db, keys)
+
+    async def sources_at(self, paths: Iterable[str]) -> list[SourceInfo]:
+        """Sources that lie at one of these paths, or whose companions do."""
         async with self._one_at_a_time:
             with schema.translated(self.path):
                 return await sources.load_at(self._db, paths)

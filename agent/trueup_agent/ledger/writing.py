@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from trueup_agent.ledger import families
 from trueup_agent.ledger.rows import StoredEvent
+from trueup_agent.ledger.rules import as_read
 from trueup_agent.ledger.sources import SourceUpdate
 from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, SET_ASIDE_INSERT, S, Table
 from trueup_agent.policy import Policy
@@ -94,13 +95,19 @@ class Writer:
         counted = await self.fetch(EVENTS, EVENTS.name, fresh)
         aside = await self.fetch(EVENTS, SET_ASIDE, fresh)
         changed: dict[bytes, StoredEvent] = {}
-        for key, old in (aside | counted).items():
-            merged = self.onto(EVENTS, fresh.pop(key), old)
-            if merged == old:
+        left: set[bytes] = set()  # families that lost a row to another
+        for key, stored in (aside | counted).items():
+            old, new = as_read(stored), fresh.pop(key)
+            merged = self.onto(EVENTS, new, old)
+            # Who owns a row says whether it is gone; what others still show was copied.
+            merged.gone = 0 if new.source_key == merged.source_key else old.gone
+            if merged == (old if old is stored else EVENTS.finish(old, self.policy)):
                 self.counts.unchanged += 1
             else:
                 changed[key] = merged
-        await families.settle(self, changed | fresh, counted, aside)
+                if old.family is not None and old.family != merged.family:
+                    left.add(old.family)
+        await families.settle(self, changed | fresh, counted, aside, left)
 
     def joined(self, table: Table[S], incoming: Iterable[S]) -> dict[bytes, S]:
         """One row per key."""

@@ -32,6 +32,7 @@ ALTER TABLE sources ADD COLUMN kind TEXT NOT NULL DEFAULT 'lines';
 ALTER TABLE sources ADD COLUMN companions TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE sources ADD COLUMN fingerprint BLOB NOT NULL DEFAULT x'';
 ALTER TABLE sources ADD COLUMN full_due_at INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sources_beside ON sources (companions, source_key) WHERE companions != '[]';
 
 PRAGMA user_version = 2;
 COMMIT;
