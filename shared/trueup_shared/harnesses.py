@@ -21,4 +21,5 @@ DATA_VERSIONS = {
     "crush": 1,
     "zed": 1,
     "kimi": 1,
+    "hermes": 1,
 }

@@ -1,0 +1,71 @@
+"""Hermes Agent (formats/hermes.md)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from trueup_agent.harnesses.base import ROWS, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+
+DATABASE, PROFILES = "state.db", "profiles"
+
+
+class Hermes(Harness):
+    """One database, and one per profile. The transcripts beside them have no usage."""
+
+    id = "hermes"
+    about = About(
+        name="Hermes Agent",
+        sources="SQLite, one per profile",
+        counters={
+            "input_tokens": "derived from a session's running total",
+            "cache_read_tokens": "derived",
+            "cache_write_tokens": "derived",
+            "output_tokens": "derived",
+            "reasoning_tokens": "derived",
+        },
+        undercounts=(
+            "titles, compression and vision are metered by newer releases only",
+            "what was used between two looks is lost where a gateway overwrites a total with a smaller one",
+        ),
+        verified=False,
+        variables=("HERMES_HOME",),
+    )
+
+    def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
+        named = environ.get("HERMES_HOME")
+        return [Path(named).expanduser() if named else home / ".hermes"]
+
+    def folders_of_root(self, root: Path) -> list[Path]:
+        if (root / DATABASE).is_file() or (root / PROFILES).is_dir():
+            return [root]
+        return super().folders_of_root(root)
+
+    def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
+        yield self._source(folder / DATABASE)
+        try:
+            profiles = sorted((folder / PROFILES).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            errors.append(error)
+            return
+        yield from (self._source(profile / DATABASE) for profile in profiles if profile.is_dir())
+
+    def recognise(self, path: Path, head: bytes) -> SourceFile | None:
+        is_ours = path.name == DATABASE or b"estimated_cost_usd" in head
+        return self._source(path) if head.startswith(b"SQLite format 3\x00") and is_ours else None
+
+    def _source(self, path: Path) -> SourceFile:
+        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS)
+
+    def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
+        from trueup_agent.harnesses.hermes.parser import HermesParser
+
+        return HermesParser(source.path, state, files)
+
+    def usage(self, raw: bytes, facts: Facts) -> Usage | None:
+        from trueup_agent.harnesses.hermes.usage import usage_of_raw
+
+        return usage_of_raw(raw)
+
+
+HARNESS = Hermes()
