@@ -12,6 +12,9 @@ DATA_VERSIONS = {
     "copilot": 1,
     "opencode": 1,
     "qwen": 1,
+    "cursor": 1,
+    "amp": 1,
+    "droid": 1,
     "kilo": 1,
     "roocode": 1,
     "cline": 1,
@@ -22,4 +25,6 @@ DATA_VERSIONS = {
     "zed": 1,
     "kimi": 1,
     "hermes": 1,
+    "aider": 1,
+    "vscode-copilot": 1,
 }
