@@ -25,6 +25,8 @@ DATA_VERSIONS = {
     "zed": 1,
     "kimi": 1,
     "hermes": 1,
+    "forge": 1,
+    "piebald": 1,
     "aider": 1,
     "vscode-copilot": 1,
 }

@@ -167,10 +167,13 @@ def _model(provider: str | None, model: str) -> dict[str, Any] | None:
 
 _PREFIX = re.compile(r"^(?:[a-z]{2,6}\.)?(?:anthropic|openai|google|mistral|deepseek|meta|moonshotai|x-ai|zai)[./]")
 _SUFFIX = re.compile(r"(?:\[1m\]|-v\d+(?::\d+)?|@latest)+$")
+_CUSTOM = re.compile(r"custom:(.+?)(?:-\[[^\]]*\])?(?:-\d+)?$")  # Droid: a user's own, with a note and a number
 
 
 def canonical_model(model: str) -> str:
     """The vendor's own name of a model that a gateway calls `us.anthropic.claude-x-v1:0` or `anthropic/claude-x`."""
+    if (custom := _CUSTOM.match(model)) is not None:
+        model = custom.group(1)
     return _SUFFIX.sub("", _PREFIX.sub("", model)).replace("@", "-")
 
 

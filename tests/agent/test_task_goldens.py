@@ -19,7 +19,7 @@ def plain(event: StoredEvent, names: list[str]) -> dict[str, Any]:
     return shown | {"at": at, "is_lower_bound": bool(event.lower_bounds)}
 
 
-@pytest.mark.parametrize("harness", ["cline", "roocode"])
+@pytest.mark.parametrize("harness", ["cline", "roocode", "amp", "droid"])
 async def test_the_home_gives_the_rows_that_its_page_says(tmp_path: Path, harness: str) -> None:
     expected = json.loads((GOLDEN / harness / "expected.json").read_text(encoding="utf-8"))
     seen = await scanned(tmp_path, harness, GOLDEN / harness / "home", home=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from trueup_agent.harnesses import json_text, tasks_usage
+from trueup_agent.harnesses import json_text, series, tasks_usage
 from trueup_agent.harnesses.base import (
     CONTRADICTORY,
     MALFORMED,
@@ -16,14 +16,14 @@ from trueup_agent.harnesses.base import (
     count_unknown,
     skip,
 )
+from trueup_agent.harnesses.blocks import said
 from trueup_agent.harnesses.cline import SDK_END, sdk_usage
 from trueup_agent.harnesses.tasks_facts import mappings
 from trueup_agent.harnesses.values import amount, counter, epoch, micros, text
-from trueup_agent.records import SERIES, EventRecord, MessageRecord, Parsed, SessionRecord
+from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
 _PIECE = 2000
-_MAX_TOOLS = 256
 _SUBAGENT = "__"  # between the id of a session and that of its subagent
 _encode = msgspec.json.Encoder().encode
 
@@ -132,18 +132,17 @@ class SdkParser:
         event_key = None
         if role == "assistant":
             event_key = self._event(message, identity, at, copy, provider, model)
-        kind, size, tools = _content(role, message)
+        told = said(role, message.get("content"))
+        if role != "assistant" and str(_mapping(message.get("metadata")).get("kind", "")).startswith("compaction"):
+            told = told._replace(kind="summary")
         self._parsed.messages.append(
             MessageRecord(
                 key=keys.message_key(self._harness, "sdk", *identity),
                 session_key=self._session_key,
                 harness=self._harness,
                 at=at if at is not None else self._started,
-                role="tool" if kind == "tool_result" else role,
-                kind=kind,
                 model=model if role == "assistant" else None,
-                tool_names=tools or None,
-                size_chars=size,
+                **told._asdict(),
                 event_key=event_key,
                 project_path=self._cwd,
                 copy=copy,
@@ -209,27 +208,22 @@ class SdkParser:
         if at is None:
             skip(self._parsed, NO_TIME)
             return
-        family = keys.series_key(self._harness, self._session_id)
-        named = ["sdk-sum", self._session_id, *(counter(raw.get(name)) for name in sdk_usage.COUNTERS)]
         self._parsed.answer(metered=True)
         self._parsed.events.append(
-            EventRecord(
-                key=keys.event_key(self._harness, *named),
+            series.observation(
+                self._harness,
+                [self._session_id],
+                [counter(raw.get(name)) for name in sdk_usage.COUNTERS],
+                usage,
                 session_key=self._session_key,
-                harness=self._harness,
                 at=at,
                 time_quality=1 if last else 2,
                 provider=self._provider,
                 model=self._model,
                 project_path=self._cwd,
-                **msgspec.structs.asdict(usage),
                 **_cost(raw, self._provider),
-                owner_key=family,
-                family=family,
-                rule=SERIES,
-                after=keys.series_key(self._harness, self._fork) if self._fork else None,
+                after=series.series_key(self._harness, self._fork) if self._fork else None,
                 session_started=self._started or 0,
-                identity=_encode(named).decode(),
                 raw_usage=_encode(raw),
             )
         )
@@ -249,21 +243,3 @@ def _cost(raw: Mapping[str, Any], provider: str | None) -> dict[str, Any]:
         "reported_cost_unit": "usd",
         "reported_cost_status": tasks_usage.cost_status(provider),
     }
-
-
-def _content(role: str, message: Mapping[str, Any]) -> tuple[str, int, list[str]]:
-    """Kind, characters of text, tools. Files and images that a prompt brings along are not counted."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return ("answer" if role == "assistant" else "prompt"), len(content), []
-    blocks = list(mappings(content))
-    size = sum(len(t) for b in blocks for name in ("text", "thinking") if isinstance(t := b.get(name), str))
-    tools = [text(b.get("name")) or "tool" for b in blocks if b.get("type") == "tool_use"][:_MAX_TOOLS]
-    if role == "assistant":
-        return "answer", size, tools
-    results = [block for block in blocks if block.get("type") == "tool_result"]
-    if str(_mapping(message.get("metadata")).get("kind", "")).startswith("compaction"):
-        return "summary", size, []
-    if results and len(results) == len(blocks):
-        return "tool_result", sum(len(c) for b in results if isinstance(c := b.get("content"), str)), []
-    return ("meta" if role == "system" else "prompt"), size, []
