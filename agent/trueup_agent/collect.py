@@ -29,6 +29,8 @@ GROUP_ROWS = 4_000
 # An unfinished line is kept this long at most, so that it need not be read again when it goes on.
 HELD_BYTES = 8 << 20
 IGNORED_PATHS = 10_000
+# A look around after changes of unknown files takes at most this part of the time: one in eleven seconds.
+LOOKS_APART = 10
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -36,11 +38,13 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 class PassMemory:
     """What the passes of one process remember, so that an append costs its own bytes wherever it was cut.
 
-    Unfinished last lines need not be read again; paths that are no logs need not be looked up again.
+    Unfinished last lines need not be read again; paths that are no logs need not be looked up again, nor all the time.
     """
 
     def __init__(self) -> None:
         self.no_logs: set[str] = set()
+        self.strangers: set[str] = set()  # paths that wait to be looked up
+        self.look_after = 0.0  # monotonic
         self._lines: dict[bytes, bytes] = {}
         self._bytes = 0
 
@@ -54,6 +58,14 @@ class PassMemory:
         if held and self._bytes + len(held) <= HELD_BYTES:
             self._lines[source_key] = held
             self._bytes += len(held)
+
+    def due(self, strangers: set[str]) -> set[str]:
+        """Paths to be looked up now; none where that was done a moment ago, then the next call gets these as well."""
+        self.strangers |= strangers
+        if monotonic() < self.look_after:
+            return set()
+        strangers, self.strangers = self.strangers, set()
+        return strangers
 
     def ignore(self, paths: set[str]) -> None:
         if len(self.no_logs) > IGNORED_PATHS:
@@ -78,6 +90,8 @@ async def scan(
         known = {source.source_key: source for source in await ledger.sources()}
         collector = _Collector(ledger, known, progress, memory)
         await collector.read(found.found)
+        if memory is not None and roots is None:
+            memory.strangers.clear()
         await _mark_gone(ledger, known, found)
         await _finish_versions(ledger, known, found.complete, collector.counts)
         return await _result(ledger, found, collector, monotonic() - started)
@@ -86,19 +100,35 @@ async def scan(
 async def collect_paths(
     ledger: Ledger, settings: Loaded, paths: Iterable[Path], memory: PassMemory | None = None
 ) -> WriteCounts:
-    """Read the sources among `paths`, which a watcher saw change."""
+    """Read the sources that lie at `paths`, or have something beside them there, which a watcher saw change."""
     memory = memory or PassMemory()
     async with ledger.collecting:
-        wanted = {path for path in map(str, paths) if discover.is_text(path)} - memory.no_logs
-        sources = await ledger.sources_at(list(wanted))
+        wanted = {path for path in map(str, paths) if discover.is_text(path)}
+        at = discover.with_parents(wanted)
+        sources = await ledger.sources_at(at)
         found = discover.known_sources(sources)
-        if strangers := wanted - {source.path for source in sources}:
-            sources = await ledger.sources()
-            found = [f for f in discover.discover(settings.places).found if str(f.source.path) in wanted]
-            memory.ignore(strangers - {str(f.source.path) for f in found})
+        known = {path for source in sources for path in (source.path, *source.companions)}
+        strangers = {path for path in wanted - memory.no_logs if not known & discover.with_parents([path])}
+        if strangers := memory.due(strangers):
+            new = _look_up(settings, strangers, memory)
+            sources += await ledger.sources_of([f.key for f in new])
+            found = list({f.key: f for f in (*found, *new)}.values())
         collector = _Collector(ledger, {source.source_key: source for source in sources}, None, memory)
         await collector.read(found)
         return collector.counts
+
+
+def _look_up(settings: Loaded, strangers: set[str], memory: PassMemory) -> list[Found]:
+    """Sources that the ledger does not have under these paths."""
+    started = monotonic()
+    found: list[Found] = []
+    for name in discover.harnesses_at(settings.places, strangers):
+        found += discover.discover(settings.places, only=name).found
+    new = discover.concerned(found, discover.with_parents(strangers))
+    claimed = {str(path) for f in new for path in (f.source.path, *f.source.companions)}
+    memory.ignore({path for path in strangers if not claimed & discover.with_parents([path])})
+    memory.look_after = monotonic() + LOOKS_APART * (monotonic() - started)
+    return new
 
 
 class _Collector:
@@ -125,6 +155,8 @@ class _Collector:
             key=lambda f: f.status.st_mtime_ns,
             reverse=True,
         )
+        states = await self._ledger.sources_of([f.key for f in changed if f.key in self.known])
+        self.known.update((source.source_key, source) for source in states)
         self._remaining = {f.key: self._pending(f) for f in changed}
         self._total = sum(self._remaining.values())
         jobs = [self._job(f) for f in changed]

@@ -9,7 +9,7 @@ from typing import cast
 from msgspec import Struct
 
 from trueup_agent.errors import RootNotFound
-from trueup_agent.fingerprints import Fingerprints
+from trueup_agent.fingerprints import ROWS_BESIDE, Fingerprints
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.harnesses.base import WHOLE, Harness, Kind, SourceFile
 from trueup_agent.harnesses.folders import CannotRead, walk
@@ -57,8 +57,35 @@ def source_key(source: SourceFile) -> bytes:
 
 
 def watched_folders(places: Places) -> list[Path]:
-    """Data folders of all harnesses, whether or not they exist yet."""
-    return list(dict.fromkeys(folder for name in _enabled(places) for folder in data_folders(HARNESSES[name], places)))
+    """Data folders whose changes are to be known at once, whether or not they exist yet."""
+    watched = [HARNESSES[name] for name in _enabled(places) if HARNESSES[name].is_watched]
+    return list(dict.fromkeys(folder for harness in watched for folder in data_folders(harness, places)))
+
+
+def harnesses_at(places: Places, paths: Iterable[str]) -> list[str]:
+    """Harnesses that have a data folder above one of these paths."""
+    above = with_parents(paths)
+    return [name for name in _enabled(places) if any(str(f) in above for f in data_folders(HARNESSES[name], places))]
+
+
+def with_parents(paths: Iterable[str]) -> set[str]:
+    """The paths, what each belongs to (a database's logs), and all folders above."""
+    found: set[str] = set()
+    for text in paths:
+        for end in ROWS_BESIDE:
+            text = text.removesuffix(end)
+        path = Path(text)
+        found.add(text)
+        for parent in map(str, path.parents):
+            if parent in found:
+                break
+            found.add(parent)
+    return found
+
+
+def concerned(found: Iterable[Found], paths: set[str]) -> list[Found]:
+    """Sources that lie at one of `paths` (with_parents) or have something beside them there."""
+    return [f for f in found if str(f.source.path) in paths or any(str(c) in paths for c in f.source.companions)]
 
 
 def discover(places: Places, roots: Sequence[RootArg] | None = None, only: str | None = None) -> Discovery:

@@ -10,8 +10,8 @@ from trueup_agent.harnesses.base import ROWS, WHOLE, SourceFile
 _HASH_BYTES = 16
 
 
-def wal_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
+# What SQLite keeps beside a database: transactions that are not in it yet, and pages from before the one under way.
+ROWS_BESIDE = ("-wal", "-journal")
 
 
 class Fingerprints:
@@ -21,13 +21,13 @@ class Fingerprints:
         self._looks: dict[Path, bytes] = {}
 
     def of(self, source: SourceFile) -> bytes:
-        """Of the companions; of the files below where the source is a folder, of the -wal where it is a database.
+        """Of the companions; of the files below where the source is a folder, of its logs where it is a database.
 
         Empty where a source has none of them: its own file is looked at by tail.Mark.
         """
         beside = list(source.companions)
         if source.kind == ROWS:
-            beside.append(wal_of(source.path))
+            beside += [source.path.with_name(source.path.name + end) for end in ROWS_BESIDE]
         elif source.kind == WHOLE and source.path.is_dir():
             beside.append(source.path)
         if not beside:
@@ -47,7 +47,7 @@ def _look(path: Path) -> bytes:
     except OSError:
         return digest.digest()
     if not stat.S_ISDIR(status.st_mode):
-        if status.st_size or not path.name.endswith("-wal"):  # an empty one says as much as none
+        if status.st_size or not path.name.endswith(ROWS_BESIDE):  # an empty one says as much as none
             digest.update(_seen("", status))
         return digest.digest()
     folders = [str(path)]

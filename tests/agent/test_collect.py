@@ -138,7 +138,8 @@ async def test_a_path_that_is_no_log_is_looked_up_once(tmp_path: Path, monkeypat
     write_logs(home, LOGS | {".claude/projects/notes.txt": b""})
     looks = []
     look = discover.discover
-    monkeypatch.setattr(discover, "discover", lambda places: looks.append(1) or look(places))
+    monkeypatch.setattr(discover, "discover", lambda places, only: looks.append(1) or look(places, only=only))
+    monkeypatch.setattr(collect, "LOOKS_APART", 0)
     ledger, memory = await Ledger.open(data, Policy()), PassMemory()
     for paths in (
         [FOLDER, min(LOGS)],
