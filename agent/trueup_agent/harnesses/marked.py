@@ -37,7 +37,7 @@ class MarkedRows:
     def state(self) -> bytes:
         return _encode(self._mark)
 
-    def open(self) -> bool:
+    def ready(self) -> bool:
         """Before anything else of a reading. Is there such a table?"""
         raise NotImplementedError
 
@@ -53,7 +53,7 @@ class MarkedRows:
         raise NotImplementedError
 
     def read(self, everything: bool) -> Iterator[Parsed]:
-        if not self.open():
+        if not self.ready():
             return
         if everything or not self._holds():
             self._mark = Mark()

@@ -26,7 +26,7 @@ class StoreParser(MarkedRows):
         self._path, self._files = path, files
         self._sessions: dict[str, SessionRecord] = {}
 
-    def open(self) -> bool:
+    def ready(self) -> bool:
         self._database = self._files.database(self._path)
         if "session_id" not in self._database.columns(_TABLE):
             return False  # an older schema, or one still to be filled

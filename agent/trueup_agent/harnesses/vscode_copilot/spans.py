@@ -34,7 +34,7 @@ class SpansParser(MarkedRows):
         super().__init__(state)
         self._path, self._files = path, files
 
-    def open(self) -> bool:
+    def ready(self) -> bool:
         self._database = self._files.database(self._path)
         return {"span_id", "operation_name"} <= self._database.columns(_TABLE)
 
