@@ -6,6 +6,7 @@ Each has a folder `User` with `globalStorage/<publisher.extension>/`, `globalSto
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 # Their `User` folders are named whether or not they exist, so that an editor installed later is seen at once. Forks
 # that are not listed are found by the shape of their folder.
@@ -34,6 +35,19 @@ def workspace_storage(
 ) -> list[Path]:
     """Folders with one folder per workspace, in every editor or in those named."""
     return [user / "workspaceStorage" for user in user_folders(home, environ, platform, apps)]
+
+
+def path_of_uri(uri: object) -> str | None:
+    """A folder as `workspace.json` and its like name it: `file:///c%3A/src`, `vscode-remote://ssh-remote+host/src`."""
+    if not isinstance(uri, str):
+        return None
+    try:
+        path = unquote(urlsplit(uri).path)
+    except ValueError:
+        return None
+    if len(path) > 2 and path[2] == ":" and path[1].isalpha():  # /c:/src
+        path = path[1:]
+    return path.rstrip("/") or None
 
 
 def _desktop(home: Path, environ: Mapping[str, str], platform: str, apps: Sequence[str] | None) -> Iterator[Path]:
