@@ -12,7 +12,6 @@ from given import SAMPLES, needs_given
 from kimi_lines import (
     CLI,
     CODE,
-    HASH,
     SESSION,
     cli,
     cli_session,
