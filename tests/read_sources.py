@@ -6,6 +6,7 @@ read = Read("gemini").file(path, cuts={3})  # a new parser after the third line
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from trueup_agent.files import DiskFiles
 from trueup_agent.harnesses import HARNESSES
@@ -18,6 +19,9 @@ from trueup_agent.ledger.rows import (
     StoredMessage,
     StoredSession,
     event_row,
+    finish_event,
+    finish_message,
+    finish_session,
     message_row,
     session_row,
 )
@@ -25,7 +29,9 @@ from trueup_agent.policy import Policy
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.metrics import COUNTERS
 
-_ROWS = {EventRecord: event_row, MessageRecord: message_row, SessionRecord: session_row}
+_ROWS: dict[type, Any] = {EventRecord: event_row, MessageRecord: message_row, SessionRecord: session_row}
+
+_FINISH: dict[type, Any] = {StoredEvent: finish_event, StoredMessage: finish_message, StoredSession: finish_session}
 
 
 class Read:
@@ -92,9 +98,9 @@ class Read:
         self.records += parsed.events
         origin = Origin(b"source", self.harness.data_version)
         for record in (*parsed.sessions, *parsed.messages, *parsed.events):
-            row = _ROWS[type(record)](record, origin, Policy())  # type: ignore[operator]
+            row = _ROWS[type(record)](record, origin, Policy())
             rows = self._rows[type(row)]
-            rows[row.key] = merge.join(rows[row.key], row) if row.key in rows else row
+            rows[row.key] = _FINISH[type(row)](merge.join(rows[row.key], row), Policy()) if row.key in rows else row
 
     @property
     def events(self) -> list[StoredEvent]:

@@ -24,6 +24,7 @@ DATA_VERSIONS = {
     "crush": 1,
     "zed": 1,
     "kimi": 1,
+    "vibe": 1,
     "hermes": 1,
     "forge": 1,
     "piebald": 1,
