@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from watchfiles import Change, awatch
 
+from trueup_agent.fingerprints import ROWS_BESIDE
 from trueup_agent.waiting import first_of, unless
 from trueup_shared import logs
 
@@ -109,8 +110,10 @@ class Watcher:
     async def _watch_present(self, was: str) -> None:
         if not self._present:
             return
-        async for found in self._changes(was, *self._present, watch_filter=None, step=QUIET_MS, debounce=AT_MOST_MS):
-            paths = {Path(path) for change, path in found if change != Change.deleted}
+        tops = [folder for folder in self._present if not any(parent in self._present for parent in folder.parents)]
+        async for found in self._changes(was, *tops, watch_filter=None, step=QUIET_MS, debounce=AT_MOST_MS):
+            # A database's journal that goes away ends a transaction.
+            paths = {Path(path) for change, path in found if change != Change.deleted or path.endswith(ROWS_BESIDE)}
             # A directory's own watch is set after it was made: files may have come in between.
             await self._hand_over(paths, [Path(path) for change, path in found if change == Change.added])
 
