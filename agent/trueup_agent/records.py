@@ -75,7 +75,7 @@ class EventRecord(Struct, kw_only=True, gc=False):
     family: bytes | None = None
     rule: str | None = None  # SERIES | LEGS | DELETIONS
     rank: int = 0
-    since: int | None = None  # LEGS, rank 1: the time after which this total counts, microseconds UTC
+    since: int | None = None  # LEGS, DELETIONS, rank 1: the time after which this sum counts, microseconds UTC
     after: bytes | None = None  # SERIES: the family that may have handed its running total on to this one
     copy: int = 0
     session_started: int = 0
@@ -91,8 +91,8 @@ SERIES = "series"
 # Of a total counts what requests of its model and time do not cover, an answer only where neither covers it.
 # Above rank 2: what is known of the same requests from other places, the surest kind first; only where nothing else is.
 LEGS = "legs"
-# Requests (rank 0) and sums of requests that were deleted from their log (rank 1): of the sums counts what the family's
-# requests that are gone do not cover.
+# Requests (rank 0) and sums of what was deleted from their log between `since` and `at` (rank 1): of a sum counts what is
+# not known otherwise of that time.
 DELETIONS = "deletions"
 
 

@@ -160,35 +160,41 @@ def test_answers_count_only_where_neither_requests_nor_a_leg_cover_them() -> Non
     assert counted(answer(1, 7)) == [(None, 7, OUT, 0)]
 
 
-def deleted(minute: int, input_: int, output: int, gone: int = 0) -> StoredEvent:
-    found = total(minute, input_, output, rule=DELETIONS, rank=1)
-    found.gone = gone
-    return found
-
-
 def kept(minute: int, input_: int, output: int, gone: int = 0) -> StoredEvent:
     found = total(minute, input_, output, rule=DELETIONS)
     found.gone = gone
     return found
 
 
+def deleted(since: int, minute: int, input_: int, output: int, gone: int = 0) -> StoredEvent:
+    """The sum of what was deleted of the time after `since`."""
+    found = kept(minute, input_, output, gone)
+    found.rank, found.since = 1, NOON + since * 60_000_000
+    return found
+
+
 def test_a_sum_of_deleted_requests_counts_where_they_were_never_seen() -> None:
-    assert counted(kept(0, 1, 1), deleted(5, 100, 10)) == [(1, 1, 0, 0), (100, 10, 0, 0)]
+    assert counted(kept(0, 1, 1), deleted(0, 5, 100, 10)) == [(1, 1, 0, 0), (100, 10, 0, 0)]
 
 
 def test_a_sum_of_deleted_requests_counts_without_those_that_were_seen() -> None:
-    assert counted(kept(0, 60, 4, gone=1), deleted(5, 100, 10)) == [(60, 4, 0, 0), (40, 6, 0, IN | OUT)]
-    assert counted(kept(0, 100, 10, gone=1), deleted(5, 100, 10)) == [(100, 10, 0, 0)]
+    assert counted(kept(1, 60, 4, gone=1), deleted(0, 5, 100, 10)) == [(60, 4, 0, 0), (40, 6, 0, IN | OUT)]
+    assert counted(kept(1, 100, 10, gone=1), deleted(0, 5, 100, 10)) == [(100, 10, 0, 0)]
 
 
 def test_a_request_deleted_after_the_sum_was_made_is_in_a_later_sum() -> None:
-    found = counted(deleted(5, 100, 10), kept(6, 60, 4, gone=1), deleted(9, 60, 4))
+    found = counted(deleted(0, 5, 100, 10), kept(6, 60, 4, gone=1), deleted(5, 9, 60, 4))
     assert found == [(100, 10, 0, 0), (60, 4, 0, 0)]
 
 
 def test_a_sum_that_was_deleted_itself_is_contained_in_the_next() -> None:
-    found = counted(kept(0, 60, 4, gone=1), deleted(5, 100, 10, gone=1), deleted(9, 130, 15))
-    assert found == [(60, 4, 0, 0), (40, 6, 0, IN | OUT), (30, 5, 0, IN | OUT)]
+    found = counted(kept(1, 60, 4, gone=1), deleted(1, 5, 100, 10, gone=1), deleted(0, 9, 190, 20))
+    assert found == [(60, 4, 0, 0), (100, 10, 0, 0), (30, 6, 0, IN | OUT)]
+
+
+def test_when_the_whole_log_goes_its_sums_stay_as_they_are() -> None:
+    found = counted(kept(0, 60, 4), deleted(0, 5, 100, 10))
+    assert counted(kept(0, 60, 4, gone=1), deleted(0, 5, 100, 10, gone=1)) == found
 
 
 def test_what_rules_do_not_change_has_no_second_reading() -> None:

@@ -183,14 +183,6 @@ class _Covered(Struct):
             unit = row.reported_cost_unit
             self.costs[unit] = self.costs.get(unit, Decimal(0)) + Decimal(row.reported_cost)
 
-    def take(self, row: StoredEvent) -> None:
-        """Without what `row` covers of it."""
-        for name, value in _known(row).items():
-            self.counters[name] = max(0, self.counters.get(name, 0) - value)
-        if row.reported_cost is not None:
-            unit = row.reported_cost_unit
-            self.costs[unit] = max(Decimal(0), self.costs.get(unit, Decimal(0)) - Decimal(row.reported_cost))
-
     def left_of(self, row: StoredEvent) -> StoredEvent | None:
         """The row without what is covered; None when no token is left."""
         if not self.rows:
@@ -225,26 +217,24 @@ def _legs(rows: Sequence[StoredEvent]) -> Decided:
     return decided
 
 
-def _is_within(row: StoredEvent, leg: StoredEvent) -> bool:
-    return (_LONG_AGO if leg.since is None else leg.since) < row.at <= leg.at
+def _is_within(row: StoredEvent, sum_: StoredEvent) -> bool:
+    return (_LONG_AGO if sum_.since is None else sum_.since) < row.at <= sum_.at
 
 
 def _deletions(rows: Sequence[StoredEvent]) -> Decided:
     """Requests, and sums of requests that were deleted from their log (formats/cline.md, Dedup).
 
-    A sum that is gone itself was deleted with later requests: the next sum contains it.
+    All that lay between `since` and a sum was deleted then and is in it: requests, and earlier sums. Which rows are
+    gone must not matter: in the end the log itself goes, and takes nothing back.
     """
-    covered = _Covered()
+    ordered = sorted(rows, key=lambda row: (row.at, row.rank, row.key))
     decided: Decided = {}
-    for row in sorted(rows, key=lambda row: (row.at, row.rank, row.key)):
-        if row.rank == 0:
-            if row.gone:
-                covered.add(row)
-            continue
-        left = covered.left_of(row)
-        decided[row.key] = left
-        if not row.gone:
-            covered.take(row)
-        elif left is not None:
-            covered.add(left)
+    for number, row in enumerate(ordered):
+        if row.rank > 0:
+            covered = _Covered()
+            for other in ordered[:number]:
+                counts = decided.get(other.key, other)
+                if counts is not None and _is_within(other, row):
+                    covered.add(counts)
+            decided[row.key] = covered.left_of(row)
     return decided
