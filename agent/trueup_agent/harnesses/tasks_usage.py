@@ -11,7 +11,7 @@ import msgspec
 
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import Facts, Usage
-from trueup_agent.harnesses.values import MAX_AMOUNT, counter, epoch
+from trueup_agent.harnesses.values import MAX_AMOUNT, counter, epoch, plain
 from trueup_shared.metrics import BIT
 from trueup_shared.prices import cost_nanousd
 
@@ -45,7 +45,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 def kept(info: Mapping[str, Any], ts: int | None, say: str | None = None, new_item: bool = False) -> dict[str, Any]:
     """The usage-related part of an entry's JSON: what `read` needs and what is stored."""
-    found = {name: info[name] for name in KEPT if _is_plain(info.get(name))}
+    found: dict[str, Any] = {name: value for name in KEPT if (value := plain(info.get(name))) is not None}
     if ts is not None:
         found[TS] = ts
     if say is not None:
@@ -53,10 +53,6 @@ def kept(info: Mapping[str, Any], ts: int | None, say: str | None = None, new_it
     if new_item:
         found[NEW_ITEM] = True
     return found
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, str) and len(value) <= 64)
 
 
 def stored(raw: bytes, facts: Facts, late_is_inclusive: bool) -> Usage | None:

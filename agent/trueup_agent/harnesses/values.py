@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from trueup_shared.metrics import MAX_COUNTER
@@ -36,6 +37,15 @@ def counter(value: Any) -> int | None:
     if type(value) is float and value.is_integer() and 0 <= value <= MAX_COUNTER:
         return int(value)
     return None
+
+
+def plain(value: Any) -> str | int | float | None:
+    """A number or short text that JSON can say again, for raw usage that is stored; None for anything else."""
+    if isinstance(value, str):
+        return text(value, 256)
+    if type(value) is int:
+        return value if -MAX_COUNTER <= value <= MAX_COUNTER else None
+    return value if type(value) is bool or (type(value) is float and isfinite(value)) else None
 
 
 def amount(value: float | None) -> str | None:

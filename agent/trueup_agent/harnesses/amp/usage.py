@@ -1,12 +1,12 @@
 """Usage of one inference in an Amp thread (formats/amp.md, Tokens)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import Usage
-from trueup_agent.harnesses.values import MAX_AMOUNT, counter
+from trueup_agent.harnesses.values import MAX_AMOUNT, counter, plain
 
 _PROMPT = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
 _KEPT = (*_PROMPT, "outputTokens", "totalInputTokens", "credits", "model")
@@ -16,19 +16,17 @@ _OPENAI = re.compile(r"gpt-|o\d")
 
 def kept(usage: Mapping[str, Any]) -> dict[str, Any]:
     """The usage-related part of a message's `usage`."""
-    return {name: usage[name] for name in _KEPT if _is_plain(usage.get(name))}
+    return _plain(usage, _KEPT)
 
 
 def kept_of_ledger(event: Mapping[str, Any]) -> dict[str, Any]:
     tokens = event.get(_LEDGER)
-    counted = (
-        {n: tokens[n] for n in ("input", "output") if _is_plain(tokens.get(n))} if isinstance(tokens, Mapping) else {}
-    )
-    return {_LEDGER: counted} | {n: event[n] for n in ("credits", "model") if _is_plain(event.get(n))}
+    counted = _plain(tokens, ("input", "output")) if isinstance(tokens, Mapping) else {}
+    return {_LEDGER: counted} | _plain(event, ("credits", "model"))
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, str) and len(value) <= 256)
+def _plain(record: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name in wanted if (value := plain(record.get(name))) is not None}
 
 
 def read(raw: Mapping[str, Any]) -> Usage:

@@ -61,10 +61,10 @@ class Cline(Harness):
             yield SourceFile(harness=self.id, path=history, identity=str(history), kind=WHOLE)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
+        if path.name.endswith(SDK_END):
+            return self._sdk_source(path) if b'"messages"' in head and b'"version"' in head else None
         if tasks.is_task(path, head):
             return tasks.task_source(self.id, path)
-        if path.name.endswith(SDK_END) and b'"messages"' in head and b'"version"' in head:
-            return self._sdk_source(path)
         if path.name == TASK_HISTORY and b'"tokensIn"' in head:
             return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
         return None

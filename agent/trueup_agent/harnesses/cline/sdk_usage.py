@@ -5,7 +5,7 @@ from typing import Any
 
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import Usage
-from trueup_agent.harnesses.values import MAX_AMOUNT, counter
+from trueup_agent.harnesses.values import MAX_AMOUNT, counter, plain
 
 COUNTERS = ("inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens")
 # Kept of a message's `metrics`, and of the sums in a manifest.
@@ -14,7 +14,7 @@ SUM = "sum"  # added by us: a session's running total
 
 
 def kept(metrics: Mapping[str, Any], is_sum: bool = False) -> dict[str, Any]:
-    found = {name: metrics[name] for name in KEPT if isinstance(metrics.get(name), int | float)}
+    found = {name: value for name in KEPT if (value := plain(metrics.get(name))) is not None}
     return found | {SUM: True} if is_sum else found
 
 

@@ -15,7 +15,7 @@ from trueup_agent.harnesses.values import micros, text
 from trueup_agent.records import MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-_KNOWN = {"todo_state", "compaction_state", "session_end"}
+_KNOWN = ("todo_state", "compaction_state", "session_end")
 _TIMES_KEPT = 64  # of answers: the settings are written soon after one, so an old time is never asked for
 
 

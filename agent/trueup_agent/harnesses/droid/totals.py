@@ -8,7 +8,7 @@ import msgspec
 
 from trueup_agent.harnesses import json_text, series
 from trueup_agent.harnesses.base import Files, Usage
-from trueup_agent.harnesses.values import counter, text
+from trueup_agent.harnesses.values import counter, plain, text
 from trueup_agent.records import EventRecord
 from trueup_shared import keys
 
@@ -59,7 +59,7 @@ def observed(
     found = told.get("tokenUsage")
     if not isinstance(found, Mapping):
         return None
-    raw = {name: found[name] for name in (*COUNTERS, _TOTAL) if _is_number(found.get(name))}
+    raw = {name: value for name in (*COUNTERS, _TOTAL) if (value := plain(found.get(name))) is not None}
     usage = read(raw)
     if not usage.reported():
         return None
@@ -77,7 +77,3 @@ def observed(
         session_started=started,
         raw_usage=_encode(raw),
     )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
