@@ -25,9 +25,11 @@ DATA_VERSIONS = {
     "zed": 1,
     "kimi": 1,
     "vibe": 1,
+    "gptme": 1,
     "hermes": 1,
     "forge": 1,
     "piebald": 1,
     "aider": 1,
     "vscode-copilot": 1,
+    "iflow": 1,
 }

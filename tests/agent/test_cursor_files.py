@@ -130,6 +130,14 @@ def test_a_transcript_of_free_text_cut_anywhere_says_the_same(tmp_path: Path) ->
         assert Read("cursor").file(path, {cut}).same() == whole.same()
 
 
+def test_bad_lines_of_a_transcript_cost_themselves(tmp_path: Path) -> None:
+    blocks = [{"type": [5], "text": 7, "name": {}}, 5, {"type": "tool_use", "name": 5}]
+    bad = [{"role": role, "message": m} for role in ("user", [5]) for m in (5, {"content": blocks}, {"content": 5})]
+    path = transcript(tmp_path / TALK / "u1.jsonl", SAID, *bad, [1], {"type": "tea"}, {"type": ["turn_ended"]}, DONE)
+    got = Read("cursor").file(path)
+    assert (len(got.messages), got.skipped, got.unknown) == (5, {"malformed": 1}, {"(none)": 4, "tea": 1})
+
+
 @needs_given
 def test_the_samples_of_transcripts_are_read_and_none_of_another_harness(tmp_path: Path) -> None:
     told = {}

@@ -16,8 +16,8 @@ from trueup_agent.records import MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
 _FOLDER, _SUBAGENTS = "agent-transcripts", "subagents"
-_RESULTS = {"tool_result", "tool-result"}
-_CALLS = {"tool_use", "tool_call", "tool-call"}
+_RESULTS = ("tool_result", "tool-result")
+_CALLS = ("tool_use", "tool_call", "tool-call")
 _SPEAKER = re.compile(rb"(user|assistant):\s*$")
 _CALL = re.compile(rb"\[Tool call\]\s*([^\s(]+)")
 _MAX_TOOLS = 256
@@ -98,7 +98,7 @@ class JsonTranscript(_Transcript):
         called = names(block.get("name") for block in blocks if block.get("type") in _CALLS)
         if role == "assistant":
             kind = "answer"
-        elif kinds and all(isinstance(kind, str) and kind in _RESULTS for kind in kinds):
+        elif kinds and all(kind in _RESULTS for kind in kinds):
             role, kind = "tool", "tool_result"
         else:
             kind = "prompt"
