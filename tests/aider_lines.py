@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,20 @@ HISTORY = Path("/home/ana/shop/.aider.chat.history.md")
 STARTED = "2026-06-09 14:01:00"
 
 
+@contextmanager
+def set_zone(name: str) -> Iterator[None]:
+    """The machine's zone, for as long as it lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", name)
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.fixture
-def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def in_utc() -> Iterator[None]:
+    with set_zone("UTC"):
+        yield
 
 
 def run(*lines: str, started: str = STARTED, model: str = "anthropic/claude-sonnet-4-6") -> list[bytes]:
