@@ -32,4 +32,5 @@ DATA_VERSIONS = {
     "piebald": 1,
     "aider": 1,
     "vscode-copilot": 1,
+    "warp": 1,
 }
