@@ -84,9 +84,8 @@ def test_times_are_this_machines_local_time(tmp_path: Path) -> None:
 
 
 async def test_an_answer_that_was_edited_away_stays_billed(tmp_path: Path) -> None:
-    logs = conversation(
-        tmp_path / "logs", said("user", "10:00:00"), answer("10:00:05"), answer("10:00:09", usage(1, 1))
-    )
+    prompt, kept = said("user", "10:00:00"), answer("10:00:09", usage(1, 1))
+    logs = conversation(tmp_path / "logs", prompt, answer("10:00:05"), kept)
     seen = await scanned(tmp_path, "gptme", logs)
     conversation(logs, prompt, kept, answer("10:00:20", usage(2, 2)))
     await seen.scan()
