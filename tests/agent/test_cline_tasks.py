@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from parsed import Parse
 from scanned import Scanned, scanned
 from task_files import NOON, TASK, ask, request, say, told, usage, write_task
 from trueup_agent.ledger.rows import StoredEvent
@@ -210,3 +211,52 @@ async def test_messages_are_prompts_and_answers_with_their_tools(tmp_path: Path)
     ]
     events = {event.key for event in seen.events()}
     assert {m.event_key for m in seen.messages() if m.kind == "answer"} == events
+
+
+async def test_strange_entries_are_skipped_and_unknown_ones_counted(tmp_path: Path) -> None:
+    strange = [
+        7,
+        {"ts": NOON},
+        {"type": "say", "say": 5},
+        say("holo_deck", "", 2),
+        say("api_req_started", "{no json", 3),
+    ]
+    seen = await seen_of(tmp_path, PROMPT, *strange, request(4, 14, 230))
+    totals = seen.totals()
+    assert (totals["events"], totals["skipped"], totals["unknown"]) == (1, {"malformed": 4}, {"holo_deck": 1})
+
+
+async def test_a_request_without_a_time_has_that_of_its_task(tmp_path: Path) -> None:
+    timeless = {name: value for name, value in request(1, 14, 230).items() if name != "ts"}
+    event = await only(tmp_path, timeless)
+    assert (event.at, event.time_quality) == (NOON * 1000, 2)
+
+
+async def test_what_is_no_list_is_skipped(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "home", [])
+    (folder / "ui_messages.json").write_text('{"messages": 1}', encoding="utf-8")
+    totals = (await scanned(tmp_path, "cline", tmp_path / "home", home=True)).totals()
+    assert (totals["events"], totals["skipped"]) == (0, {"malformed": 1})
+
+
+def test_renamed_usage_is_noticed(tmp_path: Path) -> None:
+    renamed = [say("api_req_started", {"inTokens": 5, "cost": 0.1}, n) for n in range(4)]
+    write_task(tmp_path, [PROMPT, *renamed])
+    assert Parse("cline").root(tmp_path).unmetered == 3  # the last may still be under way
+    cancelled = [say("api_req_started", {"cancelReason": "user_cancelled"}, n) for n in range(4)]
+    write_task(tmp_path, [PROMPT, *cancelled, request(9)])
+    assert Parse("cline").root(tmp_path).unmetered == 0
+
+
+async def test_a_counter_that_is_null_is_unknown_and_nothing_else_moves(tmp_path: Path) -> None:
+    seen = await seen_of(tmp_path, PROMPT, request(1, 10, 100), request(2, 20, 200), request(3, 30, 300))
+    before = seen.totals()
+    broken = request(2, 20, 200)
+    broken["text"] = broken["text"].replace('"tokensOut": 200', '"tokensOut": null')
+    write_task(tmp_path / "home", [PROMPT, request(1, 10, 100), broken, request(3, 30, 300)], "1782892800001")
+    write_task(tmp_path / "home", [PROMPT])
+    other = await scanned(tmp_path / "b", "cline", tmp_path / "home", home=True)
+    after = other.totals()
+    assert (before["output_tokens"], after["output_tokens"]) == (600, 400)
+    assert [event.output_tokens for event in other.events()] == [100, None, 300]
+    assert (after["events"], after["input_tokens"]) == (before["events"], before["input_tokens"])

