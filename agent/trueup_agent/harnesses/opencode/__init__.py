@@ -12,7 +12,10 @@ from trueup_agent.harnesses.base import ROWS, WHOLE, About, Facts, Files, Harnes
 from trueup_agent.harnesses.homes import application_support, local_app_data, xdg_data
 
 _SQLITE = b"SQLite format 3\x00"
-_TABLE = re.compile(rb"""CREATE TABLE\s+[`"']?part[`"']?\s*\(.{0,300}?message_id""", re.S)
+_TABLE = re.compile(
+    rb"""CREATE TABLE\s+[`"']?(?:part[`"']?\s*\(.{0,300}?message_id|session_message[`"']?\s*\(.{0,300}?session_id)""",
+    re.S,
+)
 _MEMORY = ":memory:"
 # What `export` prints: {"info": {"id": "ses_…", …}, "messages": […]}.
 _EXPORT = re.compile(rb'\s*\{\s*"info"\s*:\s*\{[^{}]{0,2000}?"id"\s*:\s*"ses_')

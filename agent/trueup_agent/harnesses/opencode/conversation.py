@@ -101,7 +101,7 @@ class Conversation:
         message_id, role = text(info.get("id")), info.get("role")
         self.parsed.lines += 1 + len(parts)
         for part in parts:
-            if part.data.get("type") not in _PART_TYPES:
+            if text(part.data.get("type")) not in _PART_TYPES:
                 count_unknown(self.parsed, part.data.get("type"))
         if not isinstance(role, str) or role not in _ROLES:
             return count_unknown(self.parsed, role)
@@ -134,6 +134,7 @@ class Conversation:
     ) -> Iterator[EventRecord]:
         created, completed = (epoch(_dict(info.get("time")).get(name), 1000) for name in ("created", "completed"))
         failed = info.get("error") is not None
+        twins: dict[tuple[int | None, ...], int] = {}
         for request in self._requests(session, info, parts, created, completed):
             tokens = request.tokens
             usage = of_tokens(tokens, request.provider, request.model) if tokens is not None else Usage()
@@ -152,7 +153,7 @@ class Conversation:
                 continue
             family = None
             if usage.reported() and completed is not None:
-                family = self._family(request, created, completed)
+                family = self._family(request, created, completed, twins)
             identity = (message_id, request.ordinal)
             status = None
             if request.cost is not None:
@@ -222,14 +223,17 @@ class Conversation:
             return at, 1
         return (session.started_at, 2) if session.started_at is not None else (self._modified_at, 3)
 
-    def _family(self, request: Request, created: int | None, completed: int) -> bytes:
-        """Forks copy messages under new ids: all but these and, in Kilo, the cost is the same."""
+    def _family(
+        self, request: Request, created: int | None, completed: int, twins: dict[tuple[int | None, ...], int]
+    ) -> bytes:
+        """Forks copy messages under new ids: all but these and, in Kilo, the cost is the same. So do migrations, which
+        leave one step of several: `twins` counts equal steps of a message instead of their places."""
         tokens = request.tokens or {}
         cache = _dict(tokens.get("cache"))
         counts = [tokens.get(name) for name in ("input", "output", "reasoning")]
-        counts += [cache.get("read"), cache.get("write")]
-        about = (created, completed, request.provider, request.model, request.ordinal)
-        return keys.key("family", self._harness, *about, *map(counter, counts))
+        vector = tuple(map(counter, [*counts, cache.get("read"), cache.get("write")]))
+        nth = twins[vector] = twins.get(vector, -1) + 1
+        return keys.key("family", self._harness, created, completed, request.provider, request.model, nth, *vector)
 
 
 def _dict(value: Any) -> Json:

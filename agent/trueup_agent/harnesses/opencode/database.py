@@ -1,4 +1,5 @@
-"""The SQLite store: tables session, message and part, whose `data` is the JSON of the older files."""
+"""The SQLite store: tables session, message and part, whose `data` is the JSON of the older files; in version 2 tables
+session_v2 and session_message, beside which the former three may be left as they were."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -12,6 +13,7 @@ from msgspec import Struct
 from trueup_agent.harnesses.base import MALFORMED, Database, Files, skip
 from trueup_agent.harnesses.json_text import UNREADABLE, decode
 from trueup_agent.harnesses.opencode.conversation import Conversation, Json, Part, Session
+from trueup_agent.harnesses.opencode.sequence import unfolded
 from trueup_agent.harnesses.values import amount, epoch, text
 from trueup_agent.records import Parsed
 
@@ -23,6 +25,9 @@ _LARGE = 16_384
 _BULK = "'$.state.output', '$.state.input', '$.state.attachments', '$.url', '$.source', '$.summary.diffs', '$.system'"
 _IS_LARGE = f"typeof(data) = 'text' AND length(data) > {_LARGE} AND json_valid(data)"
 _DATA = f"CASE WHEN {_IS_LARGE} THEN json_remove(data, {_BULK}) ELSE data END"
+_WHOLE = {"id", "session_id", "data"}
+_SESSIONS = ("session", "session_v2")
+_ENTRIES = "session_message"
 _SESSION = ("id", "parent_id", "directory", "title", "version", "time_created", "time_updated")
 
 
@@ -30,8 +35,10 @@ class Watermarks(Struct):
     """The newest `time_updated` seen in each table, milliseconds."""
 
     session: int = 0
+    session_v2: int = 0
     message: int = 0
     part: int = 0
+    session_message: int = 0
 
 
 class DatabaseParser:
@@ -46,52 +53,74 @@ class DatabaseParser:
 
     def read(self, everything: bool) -> Iterator[Parsed]:
         self._db = db = self._files.database(self._path)
-        if not {"id", "session_id", "data"} <= db.columns("message"):
-            yield Parsed()
-            return
         since = None if everything else self._marks
         marks = msgspec.structs.replace(self._marks)
-        self._read_sessions(db, since, marks)
+        for table in _SESSIONS:
+            self._read_sessions(db, table, since, marks)
         changed = self._changed(db, since, marks)
         for start in range(0, len(changed), _PIECE_MESSAGES):
             self._read_messages(db, changed[start : start + _PIECE_MESSAGES])
             yield self._to.take()
+        newer = self._newer(db, since, marks)
+        for start in range(0, len(newer), _PIECE_MESSAGES):
+            self._read_entries(db, newer[start : start + _PIECE_MESSAGES])
+            yield self._to.take()
         yield self._to.take()
         self._marks = marks
 
-    def _read_sessions(self, db: Database, since: Watermarks | None, marks: Watermarks) -> None:
-        columns = db.columns("session")
+    def _read_sessions(self, db: Database, table: str, since: Watermarks | None, marks: Watermarks) -> None:
+        columns = db.columns(table)
         if "id" not in columns:
             return
+        start = None if since is None else getattr(since, table) - _OVERLAP_MS
         chosen = ", ".join(name if name in columns else "NULL" for name in _SESSION)
-        for row in db.rows(f"SELECT {chosen} FROM session"):
+        for row in db.rows(f"SELECT {chosen} FROM {table}"):
             id_, parent, directory, title, version = (text(value) for value in row[:5])
             if id_ is None:
                 continue
             session = Session(id_, parent, directory, title, version, epoch(row[5], 1000))
             self._sessions[id_] = session
             updated = row[6] if type(row[6]) is int else None
-            if since is None or updated is None or updated >= since.session - _OVERLAP_MS:
+            if start is None or updated is None or updated >= start:
                 self._to.parsed.lines += 1
                 self._to.session(session)
-                marks.session = _advanced(marks.session, updated)
+                setattr(marks, table, _advanced(getattr(marks, table), updated))
 
     def _changed(self, db: Database, since: Watermarks | None, marks: Watermarks) -> list[str]:
         """Ids of messages that changed, or of which a part did, in order."""
-        found: set[str] = set()
-        for table, id_ in (("message", "id"), ("part", "message_id")):
-            columns = db.columns(table)
-            if "time_updated" in columns:
-                mark = getattr(marks, table)
-                newest = db.rows(f"SELECT max(time_updated) FROM {table}")[0][0]
-                setattr(marks, table, _advanced(mark, newest))
-            if since is None or not {id_, "time_updated"} <= columns:
-                rows = db.rows("SELECT id FROM message") if table == "message" else []
-            else:
-                start = getattr(since, table) - _OVERLAP_MS
-                rows = db.rows(f"SELECT {id_} FROM {table} WHERE time_updated >= ?", (start,))
-            found.update(row[0] for row in rows if isinstance(row[0], str))
+        if not db.columns("message") >= _WHOLE:
+            return []
+        found = self._ids(db, "message", "id", since, marks)
+        if since is not None:
+            found |= self._ids(db, "part", "message_id", since, marks)
+        else:
+            self._advance(db, "part", marks)
         return sorted(found)
+
+    def _newer(self, db: Database, since: Watermarks | None, marks: Watermarks) -> list[str]:
+        """Ids of entries that are no messages of version 1: some releases wrote both."""
+        if not _WHOLE | {"type"} <= db.columns(_ENTRIES):
+            return []
+        both = "id" in db.columns("message")
+        found = self._ids(db, _ENTRIES, "id", since, marks, "id NOT IN (SELECT id FROM message)" if both else "1")
+        return sorted(found)
+
+    def _ids(
+        self, db: Database, table: str, id_: str, since: Watermarks | None, marks: Watermarks, condition: str = "1"
+    ) -> set[str]:
+        columns = db.columns(table)
+        if id_ not in columns:
+            return set()
+        self._advance(db, table, marks)
+        sql, values = f"SELECT {id_} FROM {table} WHERE {condition}", []
+        if since is not None and "time_updated" in columns:
+            sql, values = f"{sql} AND time_updated >= ?", [getattr(since, table) - _OVERLAP_MS]
+        return {row[0] for row in db.rows(sql, values) if isinstance(row[0], str)}
+
+    def _advance(self, db: Database, table: str, marks: Watermarks) -> None:
+        if "time_updated" in db.columns(table):
+            newest = db.rows(f"SELECT max(time_updated) FROM {table}")[0][0]
+            setattr(marks, table, _advanced(getattr(marks, table), newest))
 
     def _read_messages(self, db: Database, ids: Sequence[str]) -> None:
         holes = ", ".join("?" * len(ids))
@@ -108,6 +137,16 @@ class DatabaseParser:
             info, session_id = self._json(data), text(session_id)
             if info is not None and session_id is not None:
                 self._to.message(self._session(session_id, info), info | {"id": message_id}, parts.get(message_id, []))
+
+    def _read_entries(self, db: Database, ids: Sequence[str]) -> None:
+        holes = ", ".join("?" * len(ids))
+        sql = f"SELECT id, session_id, type, {_DATA} FROM {_ENTRIES} WHERE id IN ({holes}) ORDER BY id"
+        for id_, session_id, kind, data in db.rows(sql, ids):
+            found, session_id = self._json(data), text(session_id)
+            entry = unfolded(kind, found) if found is not None else None
+            if entry is not None and session_id is not None:
+                info, parts = entry
+                self._to.message(self._session(session_id, info), info | {"id": id_}, parts)
 
     def _session(self, session_id: str, info: Json) -> Session:
         if session_id not in self._sessions:

@@ -7,6 +7,7 @@ from typing import Any
 from trueup_agent.harnesses.base import MALFORMED, NO_IDENTITY, Files, SourceFile, Unfinished, skip
 from trueup_agent.harnesses.json_text import UNREADABLE, decode, decode_document
 from trueup_agent.harnesses.opencode.conversation import Conversation, Json, Part, Session, session_of
+from trueup_agent.harnesses.opencode.sequence import unfolded
 from trueup_agent.harnesses.values import text
 from trueup_agent.records import Parsed
 
@@ -43,12 +44,21 @@ class ExportParser:
         for message in messages:
             if len(self._to.parsed.messages) >= _PIECE_MESSAGES:
                 yield self._to.take()
-            info = message.get("info") if isinstance(message, dict) else None
-            if isinstance(info, dict):
-                self._to.message(session, info, _parts(message.get("parts"), self._to.parsed))
-            else:
+            if not isinstance(message, dict):
+                self._to.parsed.lines += 1
                 skip(self._to.parsed, MALFORMED)
+            else:
+                self._message(session, message)
         yield self._to.take()
+
+    def _message(self, session: Session, message: Json) -> None:
+        info = message.get("info")
+        if isinstance(info, dict):
+            self._to.message(session, info, _parts(message.get("parts"), self._to.parsed))
+        elif "type" not in message:
+            skip(self._to.parsed, MALFORMED)
+        elif (entry := unfolded(message["type"], message)) is not None:
+            self._to.message(session, entry[0] | {"id": message.get("id")}, entry[1])
 
 
 class TreeParser:

@@ -10,6 +10,7 @@ from trueup_agent.harnesses.values import counter
 from trueup_shared.metrics import BIT, MAX_COUNTER
 
 _MAX_FIELDS, _MAX_TEXT = 32, 64
+APART = "apart"  # added to tokens that are known to have reasoning apart from output
 # A peer saw entries of role `model` with these names.
 _USAGE_NAMES = {
     "input": "input_tokens",
@@ -32,7 +33,8 @@ def of_tokens(tokens: Mapping[str, Any], provider: str | None, model: str | None
     if not (fresh or output or reasoning or read or write):
         return Usage()
     bounds = 0
-    if output is not None and reasoning and _is_apart(reasoning, output, total, (fresh, read, write)):
+    is_apart = tokens.get(APART) is True
+    if output is not None and reasoning and (is_apart or _is_apart(reasoning, output, total, (fresh, read, write))):
         output = min(output + reasoning, MAX_COUNTER)
     elif output is not None and reasoning is None and total is not None and None not in (fresh, read, write):
         # What the total has beyond these counters may be reasoning, which is not said.
