@@ -26,11 +26,12 @@ DATA_VERSIONS = {
     "kimi": 1,
     "vibe": 1,
     "gptme": 1,
-    "iflow": 1,
     "hermes": 1,
     "forge": 1,
     "piebald": 1,
     "aider": 1,
     "vscode-copilot": 1,
+    "iflow": 1,
     "warp": 1,
+    "kiro": 1,
 }
