@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from trueup_agent.harnesses.base import About, Files, Harness, LineParser, SourceFile
+from trueup_agent.harnesses.base import About, Facts, Files, Harness, LineParser, SourceFile, Usage
 from trueup_agent.harnesses.claude.records import UNREADABLE, Record, decode_record, is_given, salvage
 from trueup_agent.harnesses.claude.session import AGENT_FILE, SESSION_ID, origin_of
 from trueup_agent.harnesses.folders import walk
@@ -37,9 +37,7 @@ class Claude(Harness):
             "output_tokens": "exact; lower bound where no line of the request has a stop reason",
             "context_tokens": "exact",
         },
-        undercounts=(
-            "requests for titles and summaries",
-        ),
+        undercounts=("requests for titles and summaries",),
         verified=True,
         variables=("CLAUDE_CONFIG_DIR", "CLAUDE_CONFIG_DIRS"),
     )
@@ -82,6 +80,11 @@ class Claude(Harness):
         from trueup_agent.harnesses.claude.parser import ClaudeParser
 
         return ClaudeParser(origin_of(source.path), state)
+
+    def usage(self, raw: bytes, facts: Facts) -> Usage | None:
+        from trueup_agent.harnesses.claude.usage import usage_of
+
+        return usage_of(raw, facts)
 
 
 HARNESS = Claude()

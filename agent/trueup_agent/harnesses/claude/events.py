@@ -13,6 +13,7 @@ from trueup_agent.harnesses.claude.usage import (
     ADVISOR,
     SYNTHETIC,
     Counters,
+    advisor_calls,
     model_and_provider,
     read_counters,
 )
@@ -115,12 +116,13 @@ class Events:
             event.raw_usage = raw
             self._add(event)
         if usage.iterations:
-            advisors = [entry for entry in usage.iterations if entry.type == ADVISOR]
-            for number, entry in enumerate(advisors):  # calls to another model: events of their own
+            for number, entry in enumerate(advisor_calls(usage)):
                 suffix = (ADVISOR, str(number))
                 counters = read_counters(entry, message.stop_reason is not None)
                 of_family = keys.key("family", HARNESS, *identity[:1], *suffix) if family is not None else None
-                self._add(_event(line, identity + suffix, of_family, rank, entry, counters, entry.model))
+                event = _event(line, identity + suffix, of_family, rank, entry, counters, entry.model)
+                event.raw_usage = raw
+                self._add(event)
         return key, None
 
     def _add(self, event: EventRecord) -> None:

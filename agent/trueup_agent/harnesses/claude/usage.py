@@ -2,9 +2,11 @@
 
 from functools import lru_cache
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
-from trueup_agent.harnesses.claude.records import Usage
+from trueup_agent.harnesses import base
+from trueup_agent.harnesses.claude.records import Usage, read_part
 from trueup_agent.harnesses.values import counter, text
 from trueup_shared.metrics import BIT, MAX_COUNTER
 
@@ -50,6 +52,32 @@ def read_counters(usage: Usage, is_final: bool) -> Counters:
         if fresh is None or read is None or written is None:
             bounds |= CONTEXT_BIT
     return Counters(fresh, read, written, written_1h, output, context, bounds)
+
+
+def usage_of(raw: bytes, facts: base.Facts) -> base.Usage | None:
+    """Of a stored event. Whether the request had ended, its `usage` does not say: that is kept from before."""
+    usage = read_part(Raw(raw), Usage)
+    if usage is not None and (number := _advisor(facts.identity)) is not None:
+        advisors = advisor_calls(usage)
+        usage = advisors[number] if number < len(advisors) else None
+    if usage is None:
+        return None
+    counters = read_counters(usage, is_final=not facts.usage.lower_bounds & OUTPUT_BIT)
+    return base.Usage(**msgspec.structs.asdict(counters))
+
+
+def advisor_calls(usage: Usage) -> list[Usage]:
+    """Calls to another model within a request: events of their own."""
+    return [entry for entry in usage.iterations or () if entry.type == ADVISOR]
+
+
+def _advisor(identity: str) -> int | None:
+    """Its number, where an event is such a call: its identity ends with that."""
+    try:
+        *_, kind, number = msgspec.json.decode(identity)
+        return int(number) if kind == ADVISOR else None
+    except (msgspec.DecodeError, TypeError, ValueError):
+        return None
 
 
 def _cache_writes(usage: Usage) -> tuple[int | None, int | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from trueup_agent.harnesses.base import About, Files, Harness, LineParser, SourceFile
+from trueup_agent.harnesses.base import About, Facts, Files, Harness, LineParser, SourceFile, Usage
 
 PLAIN, COMPRESSED = ".jsonl", ".jsonl.zst"
 _FOLDERS = ("sessions", "archived_sessions")
@@ -75,6 +75,11 @@ class Codex(Harness):
         from trueup_agent.harnesses.codex.parser import CodexParser
 
         return CodexParser(source.path, state)
+
+    def usage(self, raw: bytes, facts: Facts) -> Usage | None:
+        from trueup_agent.harnesses.codex.stored import usage_of
+
+        return usage_of(raw, facts)
 
 
 HARNESS = Codex()
