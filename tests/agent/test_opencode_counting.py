@@ -96,6 +96,14 @@ async def test_a_step_without_usage_takes_its_messages(tmp_path: Path) -> None:
     assert (event.input_tokens, event.output_tokens, event.reported_cost) == (100, 50, "0.5")
 
 
+async def test_a_role_that_a_peer_saw_has_other_names_for_its_usage(tmp_path: Path) -> None:
+    usage = {"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 7}
+    message = answer("msg_a", 5, None)
+    message["info"] |= {"role": "model", "usage": usage}
+    event = await one(tmp_path, message)
+    assert counters(event) == (100, 30, 7, 50, None)
+
+
 async def test_an_aborted_request_with_zeros_is_a_message_and_no_event(tmp_path: Path) -> None:
     aborted = answer("msg_a", 5, tokens(), error={"name": "MessageAbortedError"}, finish=None, cost=0)
     found = await seen(tmp_path, session("ses_1", user("msg_u"), aborted))

@@ -6,6 +6,7 @@ import pytest
 
 import opencode_store as store
 from opencode_store import answer, database, session, tokens, user
+from processes import environment, trueup
 from scanned import scanned
 from trueup_agent.harnesses import HARNESSES
 
@@ -119,3 +120,12 @@ def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
     errors: list[OSError] = []
     assert list(OPENCODE.sources(tmp_path, errors)) == []
     assert [error.filename for error in errors] == [str(tmp_path)]
+
+
+def test_doctor_says_that_the_database_that_the_variable_names_was_found(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    named = database(home / "work" / "mine.db", ENTRY)
+    environ = environment(home, tmp_path / "data", OPENCODE_DB=str(named))
+    (finding,) = trueup("agent", "doctor", "opencode", "--json", env=environ).json["harnesses"]
+    assert {"path": str(named), "state": "found"} in finding["places"]
+    assert (finding["sources"], finding["unread"]) == (1, 1)

@@ -185,17 +185,16 @@ class Conversation:
     ) -> Iterator[Request]:
         """Each step replaces the message's tokens and adds to its cost: several steps are told apart by their parts."""
         provider, model = text(info.get("providerID")), text(info.get("modelID"))
-        whole = tokens_of(info)
         steps = [i for i, part in enumerate(parts) if part.data.get("type") == "step-finish"]
         if not steps:
             cost = self._message_cost(session, info, parts)
-            yield Request(0, created, provider, model, whole, cost, info.get("cost"), False)
+            yield Request(0, created, provider, model, tokens_of(info), cost, info.get("cost"), False)
         begin, at = 0, created
         for ordinal, end in enumerate(steps):
             step = parts[end].data
             tokens = tokens_of(step)
             if len(steps) == 1 and not (tokens and of_tokens(tokens, provider, model).reported()):
-                tokens = whole if whole is not None else tokens
+                tokens = tokens_of(info) or tokens
             cost, raw_cost = _amount(step.get("cost")), step.get("cost")
             if len(steps) == 1 and cost is None:
                 cost, raw_cost = self._message_cost(session, info, parts), info.get("cost")

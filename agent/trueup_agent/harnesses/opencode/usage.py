@@ -28,8 +28,8 @@ def of_tokens(tokens: Mapping[str, Any], provider: str | None, model: str | None
     fresh, output = counter(tokens.get("input")), counter(tokens.get("output"))
     reasoning, total = counter(tokens.get("reasoning")), counter(tokens.get("total"))
     cache = tokens.get("cache")
-    read = counter(cache.get("read")) if isinstance(cache, Mapping) else None
-    write = counter(cache.get("write")) if isinstance(cache, Mapping) else None
+    read = counter(cache.get("read")) if isinstance(cache, dict) else None
+    write = counter(cache.get("write")) if isinstance(cache, dict) else None
     if not (fresh or output or reasoning or read or write):
         return Usage()
     bounds = 0
@@ -107,7 +107,7 @@ def _reports_writes(provider: str | None, model: str | None) -> bool:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    if isinstance(value, Mapping) and depth:
+    if isinstance(value, dict) and depth:
         fields = list(value.items())[:_MAX_FIELDS]
         return {str(name)[:_MAX_TEXT]: _plain(field, depth - 1) for name, field in fields}
     if isinstance(value, str):
