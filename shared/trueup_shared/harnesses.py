@@ -33,7 +33,7 @@ DATA_VERSIONS = {
     "piebald": 1,
     "aider": 1,
     "vscode-copilot": 1,
+    "antigravity": 1,
     "warp": 1,
     "kiro": 1,
-    "antigravity": 1,
 }

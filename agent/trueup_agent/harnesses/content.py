@@ -27,6 +27,11 @@ def names(candidates: Iterable[Any]) -> list[str] | None:
     return found[:MAX_TOOLS] or None
 
 
+def provider_of(model: str | None) -> str | None:
+    """What stands before the model in names as LiteLLM has them: `openrouter/openai/o3`."""
+    return model.split("/", 1)[0] if model and "/" in model else None
+
+
 def numbers(value: Any, depth: int = 2) -> dict[str, Any]:
     """The numbers of a usage object, what it nests included: what is stored of it. No text, so no content."""
     kept: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from msgspec import Struct
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.aider.usage import family_of_logged, read_usage
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, skip
-from trueup_agent.harnesses.content import numbers
+from trueup_agent.harnesses.content import numbers, provider_of
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.twins import Twins
 from trueup_agent.harnesses.values import cost, epoch, text
@@ -101,8 +101,3 @@ class AnalyticsParser(JsonLines):
                 raw_usage=_encode(raw),
             )
         )
-
-
-def provider_of(model: str | None) -> str | None:
-    """Models of others than OpenAI and Anthropic begin with who serves them."""
-    return model.split("/", 1)[0] if model and "/" in model else None

@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses import json_text
-from trueup_agent.harnesses.aider.analytics import provider_of
 from trueup_agent.harnesses.aider.usage import (
     Printed,
     cost_of,
@@ -25,6 +24,7 @@ from trueup_agent.harnesses.aider.usage import (
     with_cost,
 )
 from trueup_agent.harnesses.base import NO_TIME, Files, SourceFile, skip
+from trueup_agent.harnesses.content import provider_of
 from trueup_agent.harnesses.values import LATEST, epoch, local_micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, key, message_key, session_key

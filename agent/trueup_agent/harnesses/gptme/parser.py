@@ -14,7 +14,7 @@ import msgspec
 
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, Usage, count_unknown, skip
-from trueup_agent.harnesses.content import names, numbers
+from trueup_agent.harnesses.content import names, numbers, provider_of
 from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.harnesses.values import LATEST, cost, counter, local_micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
@@ -176,7 +176,7 @@ class GptmeParser:
                 harness=HARNESS,
                 at=at,
                 time_quality=quality,
-                provider=model.split("/", 1)[0] if model and "/" in model else None,
+                provider=provider_of(model),
                 model=model,
                 project_path=self._project,
                 **msgspec.structs.asdict(usage),
