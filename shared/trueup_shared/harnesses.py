@@ -31,9 +31,10 @@ DATA_VERSIONS = {
     "hermes": 1,
     "forge": 1,
     "piebald": 1,
+    "codebuff": 1,
     "aider": 1,
     "vscode-copilot": 1,
-    "antigravity": 1,
     "warp": 1,
     "kiro": 1,
+    "antigravity": 1,
 }
