@@ -1,6 +1,7 @@
 """Reading OpenCode's database and tree pass by pass, and what is broken in them."""
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,19 @@ async def test_a_file_of_the_tree_that_changes_is_read_again(tmp_path: Path) -> 
     store.tree(storage, session("ses_1", answer("msg_b", 9, tokens(1, 1))))
     await found.scan()
     assert (found.totals()["input_tokens"], found.totals()["skipped"]) == (40, {})
+
+
+async def test_the_first_tree_had_a_folder_per_project_and_what_was_migrated_counts_once(tmp_path: Path) -> None:
+    first, data = session("ses_1", answer("msg_a", 5, tokens(9, 1), step(tokens(9, 1)), step(tokens(30, 3)))), HOME
+    top = tmp_path / "home" / data / "project" / "home-ana-shop" / "storage" / "session"
+    new = store.tree(tmp_path / "new", first)
+    for old, place in (("session/p1", "info"), ("message", "message"), ("part", "part/ses_1")):
+        shutil.copytree(new / old, top / place)
+    found = await scanned(tmp_path, "opencode", tmp_path / "home", home=True)
+    assert (found.totals()["input_tokens"], found.sessions()[0].title) == (39, "Cart")
+    shutil.copytree(new, tmp_path / "home" / data / "storage")
+    await found.scan()
+    assert (found.totals()["events"], found.totals()["input_tokens"], len(found.sources())) == (2, 39, 2)
 
 
 async def test_a_message_of_before_parts_had_files_holds_them_itself(tmp_path: Path) -> None:

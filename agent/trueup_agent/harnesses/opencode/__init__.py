@@ -10,6 +10,14 @@ from typing import ClassVar
 
 from trueup_agent.harnesses.base import ROWS, WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
 from trueup_agent.harnesses.homes import application_support, local_app_data, xdg_data
+from trueup_agent.harnesses.opencode.trees import (
+    is_dir,
+    is_tree,
+    names,
+    recognised,
+    sources_of_projects,
+    sources_of_tree,
+)
 
 _SQLITE = b"SQLite format 3\x00"
 _TABLE = re.compile(
@@ -19,8 +27,6 @@ _TABLE = re.compile(
 _MEMORY = ":memory:"
 # What `export` prints: {"info": {"id": "ses_…", …}, "messages": […]}.
 _EXPORT = re.compile(rb'\s*\{\s*"info"\s*:\s*\{[^{}]{0,2000}?"id"\s*:\s*"ses_')
-_TREE_SESSION = re.compile(rb'\s*\{.{0,4000}?"(?:projectID|directory)"\s*:', re.S)
-_TREE_MESSAGE = re.compile(rb'\s*\{.{0,4000}?"sessionID"\s*:', re.S)
 
 COUNTERS = {
     "input_tokens": "exact",
@@ -65,16 +71,21 @@ class OpenCode(Harness):
         return list(dict.fromkeys(folders))
 
     def folders_of_root(self, root: Path) -> list[Path]:
-        found = super().folders_of_root(root)
+        platforms = ("linux", "darwin", "win32")
+        named = dict.fromkeys(folder for platform in platforms for folder in self.data_folders(root, {}, platform))
+        found = [folder for folder in named if is_dir(folder)]
         return found or [folder for folder in (root / self.app, root) if self._is_store(folder)][:1]
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        for name in _names(folder, errors):
+        listed = names(folder, errors)
+        for name in listed:
             if self.databases.fullmatch(name):
                 yield self._database(folder / name)
         for storage in (folder / "storage", folder):
-            if _is_storage(storage):
-                yield from self._tree(storage, errors)
+            if is_tree(storage):
+                yield from sources_of_tree(self.id, storage, errors)
+        if "project" in listed:
+            yield from sources_of_projects(self.id, folder, errors)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if head.startswith(_SQLITE):
@@ -82,14 +93,7 @@ class OpenCode(Harness):
             return self._database(path) if ours else None
         if path.suffix == ".json" and _EXPORT.match(head) and b'"messages"' in head:
             return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
-        if path.suffix != ".json" or len(path.parents) < 3:
-            return None
-        storage, kind = path.parents[2], path.parents[1].name
-        if kind == "session" and _TREE_SESSION.match(head) and _is_dir(storage / "message"):
-            return self._session(storage, path, _message_folder(storage, path.stem))
-        if kind == "message" and _TREE_MESSAGE.match(head) and not _session_of(storage, path.parent.name):
-            return self._session(storage, path.parent, path.parent)
-        return None
+        return recognised(self.id, path, head)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         if source.kind == ROWS:
@@ -108,68 +112,11 @@ class OpenCode(Harness):
         return of_raw(raw, facts.provider, facts.model)
 
     def _is_store(self, folder: Path) -> bool:
-        if _is_storage(folder) or _is_storage(folder / "storage"):
-            return True
-        return any(self.databases.fullmatch(name) for name in _names(folder, []))
+        trees = is_tree(folder) or is_tree(folder / "storage") or any(sources_of_projects(self.id, folder, []))
+        return trees or any(self.databases.fullmatch(name) for name in names(folder, []))
 
     def _database(self, path: Path) -> SourceFile:
         return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS)
 
-    def _tree(self, storage: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        """One source per session, and per folder of messages whose session is not there."""
-        claimed = set()
-        for project in _names(storage / "session", errors):
-            for name in _names(storage / "session" / project, []):
-                if name.endswith(".json"):
-                    folder = _message_folder(storage, name.removesuffix(".json"))
-                    claimed.add(folder.name)
-                    yield self._session(storage, storage / "session" / project / name, folder)
-        for name in _names(storage / "message", errors):
-            if name not in claimed and _is_dir(storage / "message" / name):
-                yield self._session(storage, storage / "message" / name, storage / "message" / name)
-
-    def _session(self, storage: Path, path: Path, messages: Path) -> SourceFile:
-        """`path`: its file or, where that is gone, its folder of messages."""
-        parts = [storage / "part" / name.removesuffix(".json") for name in _names(messages, [])]
-        # A session moves to another project's folder when its directory becomes a repository.
-        identity = str(path) if path == messages else str(storage / "session" / path.name)
-        companions = (messages, *parts)
-        return SourceFile(harness=self.id, path=path, identity=identity, kind=WHOLE, companions=companions)
-
 
 HARNESS = OpenCode()
-
-
-def _names(folder: Path, errors: list[OSError]) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        errors.append(error)
-        return []
-
-
-def _is_storage(folder: Path) -> bool:
-    return _is_dir(folder / "message") or (_is_dir(folder / "session") and _is_dir(folder / "part"))
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # closed to us
-        return False
-
-
-def _message_folder(storage: Path, session: str) -> Path:
-    folder = storage / "message" / session
-    bare = storage / "message" / session.removeprefix("ses_")
-    return bare if not _is_dir(folder) and _is_dir(bare) else folder
-
-
-def _session_of(storage: Path, session: str) -> bool:
-    return any(
-        f"{name}.json" in _names(storage / "session" / project, [])
-        for project in _names(storage / "session", [])
-        for name in (session, f"ses_{session}")
-    )
