@@ -1,12 +1,14 @@
 """Builds Cursor's stores and transcripts for tests."""
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+GOLDEN = Path(__file__).resolve().parent / "golden" / "cursor"
 COMPOSER, REQUEST = "c0000000-0000-4000-8000-000000000001", "4e400000-0000-4000-8000-000000000007"
 SECRETS = {"cursorAuth/accessToken": "SECRET-access", "cursorAuth/refreshToken": "SECRET-refresh"}
 USER = "Cursor/User"
@@ -62,3 +64,19 @@ def transcript(path: Path, *records: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return path
+
+
+def golden_home(root: Path) -> Path:
+    """What lies in the golden folder, and the stores that it describes."""
+    shutil.copytree(GOLDEN / "files", root)
+    said = json.loads((GOLDEN / "stores.json").read_text(encoding="utf-8"))
+    editor(root, said["editor"])
+    for name, one in said["workspaces"].items():
+        workspace(root, name, one["folder"], *one["composers"])
+    for name, meta in said["chats"].items():
+        path = root / ".cursor/chats/ab12" / name / "store.db"
+        path.parent.mkdir(parents=True)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)")
+            db.execute("INSERT INTO meta VALUES ('0', ?)", (json.dumps(meta).encode().hex(),))
+    return root

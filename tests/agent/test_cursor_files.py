@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cursor_files import COMPOSER, STARTED, bubble, composer, editor, transcript, workspace
+from cursor_files import COMPOSER, GOLDEN, STARTED, bubble, composer, editor, golden_home, transcript, workspace
 from given import SAMPLES, needs_given
 from read_sources import Read
 from scanned import scanned
@@ -18,7 +18,6 @@ from trueup_agent.harnesses.base import Facts, Unfinished, Usage
 from trueup_shared import keys
 
 CURSOR = HARNESSES["cursor"]
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "cursor"
 TALK = Path(".cursor/projects/home-ana-shop/agent-transcripts")
 BASES = {"linux": ".config", "darwin": "Library/Application Support", "win32": "AppData/Roaming"}
 SAID = {"role": "user", "message": {"content": [{"type": "text", "text": "go on"}]}}
@@ -80,11 +79,13 @@ def test_folders_of_these_names_that_hold_nothing_of_ours_are_left_alone(tmp_pat
 
 
 async def test_the_golden_home_gives_what_was_worked_out_by_hand(tmp_path: Path) -> None:
-    seen = await scanned(tmp_path, "cursor", GOLDEN / "home", home=True)
+    seen = await scanned(tmp_path, "cursor", golden_home(tmp_path / "home"), home=True)
     expected = json.loads((GOLDEN / "expected.json").read_text())
     totals = seen.totals()
     assert {name: totals[name] for name in expected["totals"]} == expected["totals"]
     assert sorted(row.session_id for row in seen.sessions()) == expected["sessions"]
+    names = ("input_undivided_tokens", "output_tokens", "context_tokens", "model", "project_path")
+    assert [[getattr(row, name) for name in names] for row in seen.events()] == expected["events"]
     told = sorted([row.role, row.kind, json.loads(row.tool_names or "[]"), row.size_chars] for row in seen.messages())
     assert told == expected["messages"]
 

@@ -21,6 +21,17 @@ def decode(raw: bytes | memoryview) -> Any:
         return _lenient.decode(_text(raw))
 
 
+def object_of(value: Any) -> dict[str, Any] | None:
+    """An object out of JSON as a database or a ledger holds it, text or bytes; None for whatever is none."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace")
+    try:
+        said = decode(value)
+    except (TypeError, *UNREADABLE):
+        return None
+    return said if isinstance(said, dict) else None
+
+
 def decode_glued(raw: bytes | memoryview) -> list[Any]:
     """The values of a line: two writers at once leave several without a newline between them. Raises like decode."""
     try:

@@ -51,8 +51,8 @@ def is_plausible(usage: Usage) -> bool:
 
 
 def of_raw(raw: bytes) -> Usage | None:
-    said = json_text.decode(raw)
-    if not isinstance(said, dict):
+    said = json_text.object_of(raw)
+    if said is None:
         return None
     return of_counters({name: n for name, value in said.items() if (n := counter(value)) is not None})
 

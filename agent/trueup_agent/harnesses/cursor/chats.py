@@ -68,7 +68,7 @@ class ChatTabs:
         yield parsed
 
     def _tabs(self, value: Any, parsed: Parsed) -> None:
-        said = _object(value)
+        said = json_text.object_of(value)
         if said is None:
             parsed.lines += 1
             skip(parsed, MALFORMED)
@@ -114,18 +114,10 @@ class ChatTabs:
 
 def _unhexed(value: Any) -> dict[str, Any] | None:
     """JSON as hexadecimal digits, or as it is."""
-    said = _object(value)
+    said = json_text.object_of(value)
     if said is not None:
         return said
     try:
-        return _object(bytes.fromhex(value if isinstance(value, str) else bytes(value).decode()))
+        return json_text.object_of(bytes.fromhex(value if isinstance(value, str) else bytes(value).decode()))
     except (TypeError, ValueError):
         return None
-
-
-def _object(value: Any) -> dict[str, Any] | None:
-    try:
-        said = json_text.decode(value.encode("utf-8", "replace") if isinstance(value, str) else value)
-    except (TypeError, *json_text.UNREADABLE):
-        return None
-    return said if isinstance(said, dict) else None

@@ -46,18 +46,12 @@ class Folders:
 def workspace_folder(files: Files, workspace: Path) -> str | None:
     """What `workspace.json` names: a folder, or a file that lists several."""
     try:
-        said = json_text.decode(files.read(workspace) or b"null")
-    except (OSError, Unfinished, *json_text.UNREADABLE):
-        return None
-    if not isinstance(said, dict):
+        said = json_text.object_of(files.read(workspace)) or {}
+    except (OSError, Unfinished):
         return None
     return text(path_of_uri(said.get("folder")) or path_of_uri(said.get("workspace")), MAX_PATH)
 
 
 def _headers(value: Any) -> list[dict[str, Any]]:
-    try:
-        said = json_text.decode(value.encode("utf-8", "replace") if isinstance(value, str) else value)
-    except (TypeError, *json_text.UNREADABLE):
-        return []
-    headers = said.get("allComposers") if isinstance(said, dict) else None
+    headers = (json_text.object_of(value) or {}).get("allComposers")
     return [header for header in headers if isinstance(header, dict)] if isinstance(headers, list) else []

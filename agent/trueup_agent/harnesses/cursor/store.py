@@ -93,7 +93,7 @@ class Store:
             skip(parsed, TOO_LARGE)
             return
         rows = database.rows(_ONE, (_COMPOSER + id_,))
-        said = _object(rows[0][0]) if rows else None
+        said = json_text.object_of(rows[0][0]) if rows else None
         if said is None:
             skip(parsed, MALFORMED)
             return
@@ -122,7 +122,7 @@ def _bubbles(database: Database, id_: str) -> Iterator[tuple[str, dict[str, Any]
     while page := database.rows(_BUBBLES, (last, end, _PAGE)):
         for key, value, fields in page:
             last = key
-            bubble = _object(value)
+            bubble = json_text.object_of(value)
             if fields is not None:
                 bubble = dict(zip(_PATHS, json_text.decode(fields.encode()), strict=True))
             yield str(key)[len(prefix) :], bubble
@@ -131,11 +131,3 @@ def _bubbles(database: Database, id_: str) -> Iterator[tuple[str, dict[str, Any]
 def _end(prefix: str) -> str:
     """The first key after all that begin so: `;` follows `:`."""
     return prefix[:-1] + ";"
-
-
-def _object(value: Any) -> dict[str, Any] | None:
-    try:
-        said = json_text.decode(value.encode("utf-8", "replace") if isinstance(value, str) else value)
-    except (TypeError, *json_text.UNREADABLE):
-        return None
-    return said if isinstance(said, dict) else None

@@ -44,8 +44,8 @@ def in_dollars(cents: str | None) -> str | None:
 
 
 def of_raw(raw: bytes) -> Usage | None:
-    said = json_text.decode(raw)
-    if not isinstance(said, dict):
+    said = json_text.object_of(raw)
+    if said is None:
         return None
     of_server_event = said.get(SERVER)
     return of_server(of_server_event) if isinstance(of_server_event, dict) else of_bubble(said)

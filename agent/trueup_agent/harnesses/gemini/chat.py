@@ -196,11 +196,7 @@ class Chat:
 
 
 def _projects(content: bytes) -> dict[str, str]:
-    try:
-        said = json_text.decode(content)
-    except json_text.UNREADABLE:
-        return {}
-    projects = said.get("projects") if isinstance(said, dict) else None
+    projects = (json_text.object_of(content) or {}).get("projects")
     return projects if isinstance(projects, dict) else {}
 
 

@@ -47,7 +47,7 @@ def of_tokens(tokens: Mapping[str, int]) -> Usage:
 
 
 def of_raw(raw: bytes) -> Usage | None:
-    tokens = kept(json_text.decode(raw))
+    tokens = kept(json_text.object_of(raw))
     return of_tokens(tokens) if tokens else None
 
 

@@ -221,8 +221,8 @@ def of_counters(counters: dict[str, int]) -> Usage:
 
 
 def of_raw(raw: bytes) -> Usage | None:
-    said = json_text.decode(raw)
-    if not isinstance(said, dict):
+    said = json_text.object_of(raw)
+    if said is None:
         return None
     return of_counters({name: n for name in _COUNTERS if (n := counter(said.get(name)))})
 

@@ -68,8 +68,8 @@ def contradicts(usage: Usage) -> bool:
 
 def of_raw(raw: bytes) -> Usage | None:
     """Of a record, or of a message of the first releases, which wrote as Gemini CLI does."""
-    said = json_text.decode(raw)
-    if not isinstance(said, dict):
+    said = json_text.object_of(raw)
+    if said is None:
         return None
     metadata = kept(said, text(said.get(AUTH)))
     return of_metadata(metadata) if metadata else gemini.of_raw(raw)
