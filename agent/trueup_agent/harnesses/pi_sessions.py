@@ -40,7 +40,7 @@ _ROLES = {
 # Entries that change neither the conversation nor what is known of it. `child_usage_attributed` (Prime Agent) repeats
 # the usage of children, which have files of their own.
 _SILENT = {"thinking_level_change", "label", "child_usage_attributed"}
-_ABORTED = {"aborted", "error"}
+_ABORTED = ("aborted", "error")
 # Text that OpenClaw's gateway delivered, written once more as an answer of a model of this name.
 _MIRRORS = {"delivery-mirror", "gateway-injected"}
 

@@ -103,7 +103,7 @@ def _fits(line: bytes) -> bool:
         return False
     return (
         isinstance(record, dict)
-        and record.get("role") in _ROLES
+        and str(record.get("role")) in _ROLES
         and isinstance(record.get("content"), str)
         and _ZONELESS.match(str(record.get("timestamp"))) is not None
         and not {"type", "id", "uuid", "sessionId"} & record.keys()

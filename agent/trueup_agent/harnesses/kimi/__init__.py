@@ -108,4 +108,4 @@ def _fits(line: bytes) -> bool:
     message = record.get("message")
     if isinstance(message, dict) and isinstance(record.get("timestamp"), float | int):
         return isinstance(message.get("type"), str) and isinstance(message.get("payload"), dict)
-    return record.get("type") in _CODE_TYPES
+    return str(record.get("type")) in _CODE_TYPES
