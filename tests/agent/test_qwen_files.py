@@ -37,6 +37,16 @@ def test_the_runtime_folder_comes_before_the_home_and_both_before_the_default(tm
     assert QWEN.data_folders(tmp_path, named, platform) == [Path("/q/projects"), Path("/q/tmp")]
 
 
+@pytest.mark.parametrize(("setting", "found"), [("/r", "/r"), ("~/r", "{home}/r"), ("r", None), (5, None), ("", None)])
+def test_a_setting_moves_what_is_written_from_then_on(tmp_path: Path, setting: Any, found: str | None) -> None:
+    (tmp_path / ".qwen").mkdir()
+    (tmp_path / ".qwen/settings.json").write_text(json.dumps({"advanced": {"runtimeOutputDir": setting}}))
+    moved = [Path(found.format(home=tmp_path)) / name for name in ("projects", "tmp")] if found else []
+    default = [tmp_path / ".qwen/projects", tmp_path / ".qwen/tmp"]
+    assert QWEN.data_folders(tmp_path, {}, "linux") == moved + default
+    assert QWEN.data_folders(tmp_path, {"QWEN_RUNTIME_DIR": "/x"}, "linux") == [Path("/x/projects"), Path("/x/tmp")]
+
+
 @pytest.mark.parametrize(("root", "events"), [(".", 6), (".qwen", 6), (".qwen/projects", 5)])
 def test_a_root_is_a_home_its_qwen_or_its_projects(root: str, events: int) -> None:
     assert len(Read("qwen").root(GOLDEN / "home" / root).events) == events

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import (
     LINES,
     WHOLE,
@@ -16,8 +17,9 @@ from trueup_agent.harnesses.base import (
     Usage,
     WholeParser,
 )
-from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.folders import read_small, walk
 from trueup_agent.harnesses.gemini.places import chats_below, holds_chats, is_chat, source_of
+from trueup_agent.harnesses.values import text
 
 _PROJECTS, _TMP = "projects", "tmp"
 _TRANSCRIPTS = ("chats", "subagents")  # below a project's folder
@@ -51,8 +53,10 @@ class Qwen(Harness):
     )
 
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
-        named = environ.get("QWEN_RUNTIME_DIR") or environ.get("QWEN_HOME")
-        return _folders_of(_path(named, home) if named else home / ".qwen")
+        if runtime := environ.get("QWEN_RUNTIME_DIR"):
+            return _folders_of(_path(runtime, home))
+        base = _path(environ["QWEN_HOME"], home) if environ.get("QWEN_HOME") else home / ".qwen"
+        return [*_moved(base, home), *_folders_of(base)]
 
     def folders_of_root(self, root: Path) -> list[Path]:
         for base in (root / ".qwen", root):
@@ -104,6 +108,15 @@ def _source(path: Path) -> SourceFile:
 
 def _folders_of(base: Path) -> list[Path]:
     return [base / _PROJECTS, base / _TMP]
+
+
+def _moved(base: Path, home: Path) -> list[Path]:
+    """A setting can move what is written from then on. Relative, it is another folder in each project."""
+    settings = json_text.object_of(read_small(base / "settings.json")) or {}
+    advanced = settings.get("advanced")
+    named = text(advanced.get("runtimeOutputDir"), 1024) if isinstance(advanced, dict) else None
+    path = _path(named, home) if named else None
+    return _folders_of(path) if path is not None and path.is_absolute() else []
 
 
 def _path(named: str, home: Path) -> Path:
