@@ -36,6 +36,7 @@ def update(
     source: str = "log",
     policy: Policy = POLICY,
     version: int = 1,
+    seen: bytes | None = None,
     **info: Any,
 ) -> SourceUpdate:
     """What reading `records` from a source called `source` hands to the ledger."""
@@ -46,6 +47,7 @@ def update(
         sessions=[session_row(r, origin, policy) for r in records if isinstance(r, SessionRecord)],
         messages=[message_row(r, origin, policy) for r in records if isinstance(r, MessageRecord)],
         events=[event_row(r, origin, policy) for r in records if isinstance(r, EventRecord)],
+        seen=seen,
     )
 
 

@@ -18,7 +18,7 @@ from trueup_agent.glance import ScanResult, harness_counts, has_changed, newly_g
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.harnesses.base import LINES
 from trueup_agent.ledger import Ledger, SourceInfo, SourceUpdate, WriteCounts
-from trueup_agent.ledger.sources import GONE, PRESENT
+from trueup_agent.ledger.sources import GONE
 from trueup_agent.reading import Job, Reading
 from trueup_agent.settings import Loaded
 
@@ -238,16 +238,11 @@ async def _mark_gone(ledger: Ledger, known: dict[bytes, SourceInfo], found: Disc
 async def _finish_versions(
     ledger: Ledger, known: dict[bytes, SourceInfo], complete: set[str], counts: WriteCounts
 ) -> None:
-    """After a pass over everything: what a newer parser did not emit again is withdrawn."""
-    for harness, version in await ledger.query("SELECT harness, version FROM harnesses"):
-        current = HARNESSES[harness].data_version if harness in complete else version
-        if current > version:
-            unread = {
-                key
-                for key, source in known.items()
-                if source.harness == harness and (source.data_version != current or source.state != PRESENT)
-            }
-            counts.add(await ledger.finish_harness(harness, current, unread))
+    """After a pass over everything: what a newer parser did not emit again is withdrawn, or derived another way."""
+    reread = {source.harness for source in known.values() if source.reread}
+    for harness, floor in await ledger.query("SELECT harness, floor FROM harnesses"):
+        if harness in complete and (harness in reread or HARNESSES[harness].data_version > floor):
+            counts.add(await ledger.rederive(HARNESSES[harness]))
 
 
 async def _result(ledger: Ledger, found: Discovery, collector: _Collector, seconds: float) -> ScanResult:

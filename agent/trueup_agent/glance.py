@@ -55,7 +55,10 @@ def nothing_new(settings: Loaded, roots: Sequence[RootArg] | None = None) -> Sca
                 reader.meta(restate.BASIS) != restate.basis(settings.agent.policy)
                 or any(has_changed(f, known.get(f.key)) for f in found.found)
                 or any(True for _ in newly_gone(found, known))
-                or any(HARNESSES[name].data_version > reader.version(name) for name in rows if name in found.complete)
+                or any(
+                    HARNESSES[name].data_version > n for name, n in reader.floors().items() if name in found.complete
+                )
+                or any(source.reread for source in known.values())
             )
     except (LedgerMissing, LedgerUnusable):
         return None  # for the pass to make, or to say in words

@@ -87,11 +87,15 @@ class Reading:
         )
         # Keys of the events of a reading from beginning to end; None where nothing can be missing from it.
         self._seen: set[bytes] | None = None
+        # Read by another version, and still what it was then: it stands where it was until all of it was read again.
+        self._was: SourceInfo | None = None
 
     def updates(self) -> Iterator[SourceUpdate]:
         """Rows in pieces, each with the position that covers it. What cannot be read gives one without rows."""
         files = DiskFiles(self._source)
         try:
+            if self._is_to_be_rederived():
+                self._was = self._job.known
             if self._source.kind != LINES:
                 yield from self._document(files)
             elif self._source.compressed:
@@ -183,6 +187,16 @@ class Reading:
         )
         yield self._update(Parsed(), self._info, files.bytes_read, fingerprint)
 
+    def _is_to_be_rederived(self) -> bool:
+        known, path = self._job.known, self._source.path
+        if known is None or known.data_version == self._harness.data_version or known.state == GONE:
+            return False
+        if (known.kind, known.compressed) == (LINES, False) == (self._source.kind, self._source.compressed):
+            with Tail(path, known) as tail:
+                return tail.verdict == CONTINUED
+        same_kind = (known.kind, known.compressed) == (self._source.kind, self._source.compressed)
+        return same_kind and known.looks_unchanged(path.stat()) and known.fingerprint == self._fingerprint()
+
     def _start_again(self, state: str, parser_state: bytes | None = None) -> None:
         self._info = msgspec.structs.replace(self._info, **_START, state=state)
         self._info.parser_state = parser_state
@@ -262,8 +276,10 @@ class Reading:
         last = fingerprint is not None
         if last:
             counted["fingerprint"] = fingerprint if stands.error is None else b""
+            counted["reread"] = info.reread or self._was is not None
+        stands = msgspec.structs.replace(stands, **counted)
         return SourceUpdate(
-            source=msgspec.structs.replace(stands, **counted),
+            source=stands if last or self._was is None else self._was,
             sessions=[session_row(record, origin, policy) for record in parsed.sessions],
             messages=[message_row(record, origin, policy) for record in parsed.messages],
             events=[event_row(record, origin, policy, now) for record in parsed.events],

@@ -146,16 +146,6 @@ async def test_another_price_table_reprices_every_event_and_takes_no_seq(
     await ledger.close()
 
 
-async def test_rows_that_a_newer_parser_no_longer_emits_are_withdrawn(ledger: Ledger) -> None:
-    await ledger.write([update(event("kept"), event("mistaken")), update(event("old"), source="gone")])
-    await ledger.write([update(event("kept"), version=2)])
-    counts = await ledger.finish_harness("fake", 2, {keys.key("source", "fake", "gone")})
-    assert counts.removed == 1
-    assert {row[0] for row in await ledger.query("SELECT key FROM events")} == {event("kept").key, event("old").key}
-    assert await ledger.query("SELECT old_data FROM events ORDER BY old_data") == [(0,), (1,)]
-    assert (await ledger.read_batch(0, 9)).parsers["fake"].floor == 2
-
-
 async def test_what_is_dated_ahead_of_the_clock_is_kept_and_flagged(ledger: Ledger) -> None:
     ahead = time_ns() // 1000 + 3_600_000_000
     await ledger.write([update(event("ahead", at=ahead), event("now", at=ahead - 3_600_000_000))])

@@ -76,10 +76,9 @@ class LedgerReader:
         """harness -> rows of sessions, messages, events."""
         return {row[0]: row[1:] for row in self.query("SELECT harness, sessions, messages, events FROM harnesses")}
 
-    def version(self, harness: str) -> int:
-        """Data version that all its rows were derived by, but those flagged as old."""
-        [[version]] = self.query("SELECT version FROM harnesses WHERE harness = ?", (harness,))
-        return int(version)
+    def floors(self) -> dict[str, int]:
+        """harness -> data version that all its rows were derived by, but those flagged as old."""
+        return dict(self.query("SELECT harness, floor FROM harnesses"))
 
     def pending(self, acked_seq: int) -> int:
         """Rows and tombstones that the hub has not acknowledged."""
@@ -90,8 +89,12 @@ class LedgerReader:
         return int(counts[0])
 
     def source_gone_events(self) -> int:
-        """Events whose log no longer exists."""
-        return self._count("JOIN sources USING (source_key) WHERE state = 'source_gone'")
+        """Events that no log shows any more."""
+        [[count]] = self.query(
+            "SELECT count(*) FROM (SELECT seq FROM events WHERE gone = 1 UNION"
+            " SELECT seq FROM events JOIN sources USING (source_key) WHERE state = 'source_gone')"
+        )
+        return int(count)
 
     def old_data_events(self) -> int:
         """Events of an older data version that nothing is left to derive again from."""

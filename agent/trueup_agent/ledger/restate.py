@@ -1,10 +1,9 @@
-"""Passes over the whole ledger: another policy, another price table, a newer data version."""
+"""Passes over the whole ledger: another policy, another price table."""
 
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trueup_agent.ledger.families import settle
 from trueup_agent.ledger.tables import EVENTS, SET_ASIDE, TABLES, Table
 from trueup_agent.policy import Policy
 from trueup_shared import keys, prices
@@ -48,26 +47,3 @@ async def _restate(writer: "Writer", table: Table[Any], name: str) -> None:
             )
         else:
             await writer.put(table, changed, stored)
-
-
-async def finish_harness(writer: "Writer", harness: str, version: int, unread: set[bytes]) -> None:
-    """Every source of `harness` was read by parser `version`, but `unread` (gone, or no longer what it was).
-
-    Rows of older versions whose source was read whole are withdrawn: the new parser did not emit them. Those of unread
-    sources stay as they are and are flagged.
-    """
-    families: set[bytes] = set()
-    for table in TABLES:
-        stored = await writer.older(table, table.name, harness, version)
-        withdrawn = [row for row in stored if row.source_key not in unread]
-        flagged = [msgspec.structs.replace(row, old_data=1) for row in stored if row.source_key in unread]
-        await writer.remove(table, withdrawn)
-        await writer.put(table, flagged, {row.key: row for row in stored})
-        if table is EVENTS:
-            families = {row.family for row in withdrawn if row.family}
-    aside = await writer.older(EVENTS, SET_ASIDE, harness, version)
-    await writer.execute(
-        f"DELETE FROM {SET_ASIDE} WHERE key = ?", [(row.key,) for row in aside if row.source_key not in unread]
-    )
-    await settle(writer, {}, {}, {}, frozenset(families))
-    await writer.execute("UPDATE harnesses SET version = ?2, floor = ?2 WHERE harness = ?1", [(harness, version)])

@@ -41,6 +41,7 @@ class SourceInfo(Mark, kw_only=True, gc=False):
     unmetered_lines: int = 0
     unmetered_unknown: int = 0  # records of unknown types
     metered_at: int | None = None
+    reread: bool = False  # by a newer parser, with nothing lost that had been read before (rederive.py)
 
     @property
     def skipped_lines(self) -> int:
@@ -67,6 +68,12 @@ class SourceUpdate(Struct, kw_only=True, gc=False):
     def rows(self) -> int:
         return len(self.sessions) + len(self.messages) + len(self.events)
 
+    @property
+    def data_version(self) -> int:
+        """Of its rows: while a source is read again it stands where it was."""
+        rows = self.events or self.messages or self.sessions
+        return max(self.source.data_version, rows[0].data_version if rows else 0)
+
 
 _KEYS_PER_QUERY = 500
 COLUMNS = ", ".join(SourceInfo.__struct_fields__)
@@ -79,7 +86,7 @@ _FIELDS = SourceInfo.__struct_fields__
 
 def from_columns(columns: Iterable[Any]) -> SourceInfo:
     values = dict(zip(_FIELDS, columns, strict=True))
-    for name in ("compressed", "mid_line"):
+    for name in ("compressed", "mid_line", "reread"):
         values[name] = bool(values[name])
     for name in ("skipped", "unknown"):
         values[name] = _COUNTS.decode(values[name]) if values[name] != "{}" else {}

@@ -12,7 +12,8 @@ import aiosqlite
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.ledger import outbox, restate, schema, sources
+from trueup_agent.harnesses.base import Harness
+from trueup_agent.ledger import outbox, rederive, restate, schema, sources
 from trueup_agent.ledger.lock import WriterLock
 from trueup_agent.ledger.outbox import BatchRows
 from trueup_agent.ledger.sources import SourceInfo, SourceUpdate
@@ -177,11 +178,21 @@ class Ledger:
         """A single read on the writer's connection."""
         return await self._read(sql, parameters)
 
-    async def finish_harness(self, harness: str, version: int, unread: set[bytes]) -> WriteCounts:
-        """Called when every source was read by parser `version`, but `unread`: see `restate.finish_harness`."""
+    async def rederive(self, harness: Harness) -> WriteCounts:
+        """Called when every source of `harness` that can be read was read by its parser: see ledger/rederive.py."""
+        counts = WriteCounts()
+        known = [source for source in await self.sources() if source.harness == harness.id]
+        plan = rederive.Plan.of(harness.data_version, known)
+        for table, name in rederive.TABLES:
+            after: int | None = 0
+            [(last,)] = await self._read(f"SELECT max(seq) FROM {name}")  # what is written again moves behind it
+            while after is not None and last is not None:
+                async with self.writer() as writer:
+                    after = await rederive.rederive(writer, table, name, harness, plan, after, last)
+                counts.add(writer.counts)
         async with self.writer() as writer:
-            await restate.finish_harness(writer, harness, version, unread)
-        return writer.counts
+            await rederive.finish(writer, harness.id, harness.data_version)
+        return counts
 
     async def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         async with self._one_at_a_time:

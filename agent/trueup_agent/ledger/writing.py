@@ -8,7 +8,7 @@ import aiosqlite
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.ledger import families
+from trueup_agent.ledger import families, gone, rederive
 from trueup_agent.ledger.rows import StoredEvent
 from trueup_agent.ledger.rules import as_read
 from trueup_agent.ledger.sources import SourceUpdate
@@ -70,14 +70,18 @@ class Writer:
 
     async def write(self, updates: Sequence[SourceUpdate]) -> None:
         """Join the rows of `updates` into the tables."""
-        versions = {update.source.harness: update.source.data_version for update in updates}
+        versions = {update.source.harness: update.data_version for update in updates}
         await self.execute(
-            "INSERT INTO harnesses (harness, version, floor) VALUES (?1, ?2, ?2) ON CONFLICT DO NOTHING",
+            "INSERT INTO harnesses (harness, version, floor) VALUES (?1, ?2, ?2)"
+            " ON CONFLICT DO UPDATE SET version = max(version, excluded.version)",
             list(versions.items()),
         )
         await self._merge(SESSIONS, [row for update in updates for row in update.sessions])
         await self._merge(MESSAGES, [row for update in updates for row in update.messages])
         await self._merge_events([row for update in updates for row in update.events])
+        for update in updates:
+            if update.seen is not None:
+                await gone.mark(self, update.source, update.seen)
 
     async def _merge(self, table: Table[S], incoming: list[S]) -> None:
         if not incoming:
@@ -98,7 +102,7 @@ class Writer:
         left: set[bytes] = set()  # families that lost a row to another
         for key, stored in (aside | counted).items():
             old, new = as_read(stored), fresh.pop(key)
-            merged = self.onto(EVENTS, new, old)
+            merged = self.onto(EVENTS, new, rederive.fuller(old, new))
             # Who owns a row says whether it is gone; what others still show was copied.
             merged.gone = 0 if new.source_key == merged.source_key else old.gone
             if merged == (old if old is stored else EVENTS.finish(old, self.policy)):
@@ -139,6 +143,9 @@ class Writer:
         rows = [table.kind(*columns) for columns in found]
         return {row.key: row for row in rows}
 
+    async def select(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return list(await self._db.execute_fetchall(query, parameters))
+
     async def greatest_seq(self, name: str) -> int:
         [row] = await self._db.execute_fetchall(f"SELECT max(seq) FROM {name}")
         return int(row[0] or 0)
@@ -149,10 +156,17 @@ class Writer:
         found = [table.kind(*columns) for columns in await self._db.execute_fetchall(query, (after, last, limit))]
         return {row.key: row for row in found}
 
-    async def older(self, table: Table[S], name: str, harness: str, version: int) -> list[S]:
-        """Stored rows of a harness whose data version is below `version`."""
-        query = f"SELECT {table.columns} FROM {name} WHERE harness = ? AND data_version < ?"
-        return [table.kind(*columns) for columns in await self._db.execute_fetchall(query, (harness, version))]
+    async def older(
+        self, table: Table[S], name: str, harness: str, version: int, after: int, last: int, limit: int
+    ) -> dict[bytes, S]:
+        """At most `limit` stored rows of a harness with a data version below `version` and a seq in (after, last]."""
+        query = (
+            f"SELECT {table.columns} FROM {name} WHERE seq > ? AND seq <= ? AND harness = ? AND data_version < ?"
+            " ORDER BY seq LIMIT ?"
+        )
+        parameters = (after, last, harness, version, limit)
+        found = [table.kind(*columns) for columns in await self._db.execute_fetchall(query, parameters)]
+        return {row.key: row for row in found}
 
     async def put(self, table: Table[S], new: Iterable[S], stored: dict[bytes, S]) -> None:
         """Write rows that belong in the table. A new seq only where the wire form is new."""

@@ -32,6 +32,10 @@ ALTER TABLE sources ADD COLUMN kind TEXT NOT NULL DEFAULT 'lines';
 ALTER TABLE sources ADD COLUMN companions TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE sources ADD COLUMN fingerprint BLOB NOT NULL DEFAULT x'';
 ALTER TABLE sources ADD COLUMN full_due_at INTEGER NOT NULL DEFAULT 0;
+-- Was it read again by a newer parser, with nothing lost that had been read before (rederive.py)?
+ALTER TABLE sources ADD COLUMN reread INTEGER NOT NULL DEFAULT 0;
+-- What these lost was not marked: read them again.
+UPDATE sources SET file_id = '' WHERE state IN ('truncated', 'rewritten');
 CREATE INDEX sources_beside ON sources (companions, source_key) WHERE companions != '[]';
 
 PRAGMA user_version = 2;
