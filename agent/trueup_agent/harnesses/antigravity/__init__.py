@@ -42,9 +42,8 @@ class Antigravity(Harness):
             "context_tokens": "exact",
         },
         undercounts=(
-            "encrypted conversations (.pb) of older CLIs cannot be read",
-            "attempts that were retried are logged in sidecars only",
-            "writes to the cache are not reported",
+            "conversations of older CLIs, which are encrypted (.pb)",
+            "attempts that were retried, except in sidecars",
         ),
         verified=False,
     )

@@ -49,9 +49,10 @@ class Cursor(Harness):
             "cache_write_tokens": "exact in exports of the server",
         },
         undercounts=(
-            "current builds log no counters: their requests are counted, their tokens are unknown",
-            "transcripts and the terminal agent's chats name no requests: their messages are counted",
-            "completions in the editor are not logged",
+            "tokens of current builds, whose requests are counted",
+            "requests of transcripts and of the terminal agent's chats, whose messages are counted",
+            "agent runs that left nothing but blobs of content",
+            "completions in the editor",
         ),
         verified=False,
         variables=("CURSOR_CONFIG_DIR", "CURSOR_DATA_DIR", "XDG_CONFIG_HOME", "APPDATA"),

@@ -36,9 +36,9 @@ class Gemini(Harness):
             "context_tokens": "exact",
         },
         undercounts=(
-            "failed and retried attempts, `/compress`, titles and next-speaker checks are not logged",
-            "of two responses without a message between them only the last is logged",
-            "writes to the cache are not reported",
+            "attempts that failed and were retried",
+            "requests for `/compress`, titles and next-speaker checks",
+            "the first of two responses without a message between them",
         ),
         verified=True,
         variables=("GEMINI_CLI_HOME",),

@@ -17,7 +17,7 @@ class IFlow(Harness):
         name="iFlow CLI",
         sources="JSONL, appended; a file per session",
         counters={},
-        undercounts=("no counters are logged: requests are counted, their tokens are unknown",),
+        undercounts=("tokens: only requests, models and tools are counted",),
         verified=False,
     )
 

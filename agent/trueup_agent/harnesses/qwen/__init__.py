@@ -45,8 +45,8 @@ class Qwen(Harness):
             "context_tokens": "exact",
         },
         undercounts=(
-            "compression, titles and other side calls are only in its telemetry, which is not counted",
-            "rounds of a subagent in which it only called tools are not logged with usage",
+            "requests for compression, titles and the like, which only its telemetry has",
+            "usage of a subagent's rounds that only called tools",
         ),
         verified=True,
         variables=("QWEN_RUNTIME_DIR", "QWEN_HOME"),
