@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from codex_lines import PARENT, TURN, Read, at, count, line, meta, name_of, spent, turn, vector
 from trueup_agent.harnesses.codex.parser import CodexParser
 from trueup_agent.harnesses.values import micros
@@ -14,11 +12,6 @@ USAGE = vector(1000, 400, 70, 30)
 
 def bare(**fields: object) -> bytes:
     return json.dumps(fields).encode()
-
-
-def record(seconds: float, response_id: str, usage: dict, total: dict | None = None) -> bytes:
-    fields = {"thread_id": PARENT, "turn_id": TURN.format(1), "response_id": response_id, "usage": usage}
-    return line(seconds, "token_usage_record", fields | ({} if total is None else {"thread_token_usage": total}))
 
 
 def test_messages_are_human_prompts_answers_and_tool_calls_with_their_names() -> None:
@@ -69,25 +62,6 @@ def test_the_newest_history_mode_tells_prompts_as_items() -> None:
     )
     assert len(Read().file([meta(0, history_mode="paginated"), item]).messages) == 1
     assert len(Read().file([meta(0), item]).messages) == 0
-
-
-@pytest.mark.parametrize("totals", [True, False], ids=["with thread totals", "without"])
-@pytest.mark.parametrize("record_first", [True, False], ids=["record first", "count first"])
-def test_a_usage_record_and_the_count_that_repeats_it_are_one_request(totals: bool, record_first: bool) -> None:
-    lines, total = [meta(0), turn(1)], None
-    for n in range(3):
-        seen, total = spent(10 * n + 10, total, USAGE)
-        pair = [record(10 * n + 9, f"resp_{n}", USAGE, total if totals else None), seen]
-        lines += pair if record_first else pair[::-1]
-    read = Read().file(lines)
-    assert len(read.events) == 3
-    assert read.total("output_tokens") == 210
-    assert read.in_order()[0].identity.startswith('["response"') == record_first
-
-
-def test_a_usage_record_alone_counts() -> None:
-    read = Read().file([meta(0), turn(1), record(9, "resp_1", USAGE), record(19, "resp_2", USAGE)])
-    assert read.usage() == [(600, 400, None, 70, 30, 1000)] * 2
 
 
 def test_a_saved_exec_stream_counts_per_turn_dated_by_its_thread() -> None:

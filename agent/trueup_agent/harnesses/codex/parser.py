@@ -200,7 +200,7 @@ class CodexParser:
         if name is not None and name != self.s.turn_id:
             self.s.turn_id = name
             self.s.turn_messages = 0
-            self.s.told_by_records, self.s.told_by_counts = [], []
+            self.s.turn_has_records, self.s.told_by_counts = False, []
             if self.s.turn_is_unique():
                 self.s.epoch = 0
 
@@ -236,7 +236,7 @@ class CodexParser:
     def turn_usage(self, logged: Any, at: int | None) -> None:
         """Saved streams have usage per turn. Where the counter is logged as well, the counter counts."""
         usage = usages.vector(logged)
-        if usage is None or not usage.has_tokens() or self.s.prev is not None:
+        if usage is None or not usage.has_tokens() or self.s.prev is not None or self.s.has_records:
             return
         self.ensure_session(at)
         self.s.turns_completed += 1

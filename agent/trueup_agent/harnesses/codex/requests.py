@@ -12,7 +12,7 @@ from trueup_agent.harnesses.codex.usage import Request, Vector
 
 Identity = tuple[str | int | None, ...]
 
-_TOLD = 8  # requests that the other kind of record may still repeat
+_TOLD = 8  # requests that a response's own record may still repeat
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -70,17 +70,15 @@ def observe(s: State, total: Vector | None, last: Vector | None) -> tuple[Identi
         s.prev_last, total = last, usages.plus(s.prev or usages.ZERO, last)
     if total == s.prev:
         return None  # the same again, for a rate limit that was refreshed
-    if s.prev is not None and usages.is_reset(s.prev, total):
-        s.epoch += 1
+    reset = s.prev is not None and usages.is_reset(s.prev, total)
+    s.epoch += reset
     request = usages.advance(s.prev, total, last, is_child=s.is_child)
     s.prev = total if total.has_tokens() else usages.ZERO
     if request is None:
         return None
-    told = request.usage.identity()[:4]
-    if told in s.told_by_records:
-        s.told_by_records.remove(told)
-        return None
-    s.told_by_counts = [*s.told_by_counts[1 - _TOLD :], told]
+    if s.turn_has_records or (s.has_records and reset):
+        return None  # see `record`
+    s.told_by_counts = [*s.told_by_counts[1 - _TOLD :], _told(request.usage)]
     unique = s.turn_is_unique()
     if s.replay.active and not unique:
         return None
@@ -89,19 +87,30 @@ def observe(s: State, total: Vector | None, last: Vector | None) -> tuple[Identi
 
 
 def record(s: State, line: UsageRecord) -> tuple[Identity, Request] | None:
-    """A newer line per response, beside the token_count that repeats it: one of the two counts."""
-    response_id = values.text(line.response_id)
+    """A newer line per response, beside the token_count that repeats it: one of the two counts.
+
+    In a turn that has such lines they count, for they alone tell what compactions used, and the other counter is only
+    kept up roughly: a resumed thread may go back to an older one. `thread_token_usage` is not that counter: it begins
+    at zero in a child and in an older thread that goes on. Turns of older releases have counts only.
+    """
     usage = usages.vector(decode_any(line.usage)) if bytes(line.usage) else None
-    if usage is None or not usage.has_tokens() or response_id is None:
+    name = _record_name(s, line)
+    if usage is None or not usage.has_tokens() or name is None:
         return None
-    total, told = usages.vector(line.thread_token_usage), usage.identity()[:4]
-    if total is not None and total.has_tokens():
-        if s.prev is not None and usages.advance(s.prev, total, usage, is_child=s.is_child) is None:
-            return None  # its token_count came first
-        s.prev = total
-    elif told in s.told_by_counts:
+    s.has_records = s.turn_has_records = True
+    if (told := _told(usage)) in s.told_by_counts:
         s.told_by_counts.remove(told)
-        return None
-    else:
-        s.told_by_records = [*s.told_by_records[1 - _TOLD :], told]
-    return ("response", response_id), Request(usage, usage.input, False)
+        return None  # its token_count came first
+    return ("response", *name), Request(usage, usage.input, False)
+
+
+def _record_name(s: State, line: UsageRecord) -> Identity | None:
+    response_id = values.text(line.response_id)
+    if response_id is not None:
+        return (response_id,)
+    total = usages.vector(line.thread_token_usage)
+    return None if total is None else (s.thread_id, *total.identity())
+
+
+def _told(usage: Vector) -> tuple[int, ...]:
+    return usage.identity()[:4]

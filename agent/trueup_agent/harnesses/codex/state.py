@@ -35,8 +35,9 @@ class State(Struct):
     turns_completed: int = 0
     messages: int = 0
     turn_messages: int = 0
-    # Usage that one of the two kinds of record has told and the other may still repeat.
-    told_by_records: list[tuple[int, ...]] = []
+    # Responses with records of their own: in this thread, in this turn, and told by a count before their record.
+    has_records: bool = False
+    turn_has_records: bool = False
     told_by_counts: list[tuple[int, ...]] = []
 
     def turn_is_unique(self) -> bool:
