@@ -131,6 +131,18 @@ def test_a_root_is_looked_through_to_a_depth_without_build_and_dependency_folder
     assert found == {"a", "c/1/2/3/4"}
 
 
+async def test_a_small_root_without_such_names_is_looked_through_for_what_fits(tmp_path: Path) -> None:
+    for name, lines in (("talk.md", run(*message())), ("usage.jsonl", [sent(AT - 10**7, 10, 1, 0, 0)])):
+        (tmp_path / "root").mkdir(exist_ok=True)
+        (tmp_path / "root" / name).write_bytes(b"\n".join(lines) + b"\n")
+    totals = (await scanned(tmp_path, "aider", tmp_path / "root")).totals()
+    assert totals["output_tokens"] == 311
+    for number in range(501):
+        (tmp_path / "root" / f"{number}.txt").write_text("")
+    assert AIDER.folders_of_root(tmp_path / "root") == [tmp_path / "root"]
+    assert list(AIDER.sources(tmp_path / "root", [])) == []
+
+
 @needs_given
 def test_files_found_elsewhere_are_known_by_what_they_contain() -> None:
     assert AIDER.recognise(LOG, logged("launched", AT))

@@ -7,6 +7,7 @@ root, both tell of the same requests; the log's exact numbers count and the prin
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +17,7 @@ from trueup_agent.harnesses.lines import UNREADABLE
 
 HISTORY = ".aider.chat.history.md"
 MAX_DEPTH = 6  # folders below a root that are looked into
+SMALL_TREE = 500  # files whose beginnings may be looked at
 _SKIPPED = {
     *("node_modules", "bower_components", "vendor", "third_party", "site-packages", "Pods", "Carthage", "DerivedData"),
     *("build", "dist", "out", "target", "bin", "obj", "coverage", "venv", "env", "__pycache__", "Library", "AppData"),
@@ -66,27 +68,27 @@ class Aider(Harness):
         return [path for path in paths if path.is_absolute()]
 
     def folders_of_root(self, root: Path) -> list[Path]:
-        return [root]
+        """A tree of projects is searched by name. Only a small one without any such name is left to `recognise`."""
+        look = _look(root, [])
+        return [root] if look.histories or look.logs or look.files > SMALL_TREE else []
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        histories, logs = [], []
-        for directory, below, names in walk(folder, errors.append):
-            is_deepest = len(directory.parts) - len(folder.parts) >= MAX_DEPTH
-            below[:] = [] if is_deepest else [name for name in below if _is_entered(directory / name)]
-            histories += [directory / name for name in names if name.endswith(HISTORY)]
-            logs += [directory / name for name in names if _LOG_NAME.match(name)]
-        for path in logs:
+        look = _look(folder, errors)
+        for path in look.logs:
             yield SourceFile(harness=self.id, path=path, identity=str(path))
-        for path in histories:
-            yield SourceFile(harness=self.id, path=path, identity=str(path), companions=tuple(logs))
+        for path in look.histories:
+            yield SourceFile(harness=self.id, path=path, identity=str(path), companions=tuple(look.logs))
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if path.suffix not in _PROSE:
             return SourceFile(harness=self.id, path=path, identity=str(path)) if _is_analytics(head) else None
         if not _HEADER.search(head):
             return None
-        logs = tuple(sorted(one for one in path.parent.iterdir() if _LOG_NAME.match(one.name)))
-        return SourceFile(harness=self.id, path=path, identity=str(path), companions=logs)
+        try:
+            logs = sorted(one for one in path.parent.iterdir() if _LOG_NAME.match(one.name))
+        except OSError:
+            logs = []
+        return SourceFile(harness=self.id, path=path, identity=str(path), companions=tuple(logs))
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser:
         if source.path.suffix not in _PROSE:
@@ -104,6 +106,24 @@ class Aider(Harness):
 
 
 HARNESS = Aider()
+
+
+class _Look(NamedTuple):
+    histories: list[Path]
+    logs: list[Path]
+    files: int
+
+
+def _look(top: Path, errors: list[OSError]) -> _Look:
+    """What the names of the files below a folder say, to a depth, without what is built or depended on."""
+    histories, logs, files = [], [], 0
+    for directory, below, names in walk(top, errors.append):
+        is_deepest = len(directory.parts) - len(top.parts) >= MAX_DEPTH
+        below[:] = [] if is_deepest else [name for name in below if _is_entered(directory / name)]
+        histories += [directory / name for name in names if name.endswith(HISTORY)]
+        logs += [directory / name for name in names if _LOG_NAME.match(name)]
+        files += len(names)
+    return _Look(histories, logs, files)
 
 
 def _is_entered(folder: Path) -> bool:

@@ -9,6 +9,7 @@ record counts. Runs from before the log, and requests that it lacks, count by th
 """
 
 import re
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -239,9 +240,9 @@ class HistoryParser:
             self._log_begins = min(begins, default=None)
         return run.at is not None and self._log_begins is not None and run.at >= self._log_begins - _SLACK
 
-    def _first_record(self, log: object) -> int | None:
+    def _first_record(self, log: Path) -> int | None:
         try:
-            raw = self._files.read(log) or b""  # type: ignore[arg-type]
+            raw = self._files.read(log) or b""
             record = json_text.decode(raw[: raw.find(b"\n") + 1 or None])
         except (OSError, *json_text.UNREADABLE):
             return None
