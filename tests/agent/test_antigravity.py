@@ -77,6 +77,15 @@ async def test_a_row_that_is_filled_in_later_is_restated(tmp_path: Path) -> None
     ]
 
 
+async def test_deleting_a_conversation_keeps_its_events_as_gone(tmp_path: Path) -> None:
+    path = store(tmp_path / "home", row((2, 100), (3, 7)))
+    seen = await scanned(tmp_path, "antigravity", tmp_path / "home", home=True)
+    path.unlink()
+    await seen.scan()
+    totals = seen.totals()
+    assert (totals["events"], totals["gone"], totals["output_tokens"]) == (1, 1, 7)
+
+
 def test_equal_generations_without_a_response_id_are_told_apart_by_their_row(tmp_path: Path) -> None:
     store(tmp_path, row((2, 100), (3, 7)), row((2, 100), (3, 7)))
     assert len(Read("antigravity").root(tmp_path).events) == 2

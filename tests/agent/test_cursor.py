@@ -177,13 +177,14 @@ def test_a_huge_bubble_is_read_without_its_text(tmp_path: Path, monkeypatch: pyt
     assert (event.output_tokens, event.model, event.at) == (80, "m", (STARTED + 7000) * 1000)
 
 
-async def test_deleting_a_chat_keeps_its_events(tmp_path: Path) -> None:
+async def test_deleting_a_chat_keeps_its_events_as_gone(tmp_path: Path) -> None:
     rows = composer(COMPOSER, bubble("b1", 2, 1200, 80))
     path = editor(tmp_path / "home", rows, composer(CLONE, bubble("y1", requestId="r2")))
     seen = await scanned(tmp_path, "cursor", tmp_path / "home", home=True)
     store(path, dict.fromkeys(rows))
     await seen.scan(full=True)
     assert (len(seen.events()), seen.totals()["output_tokens"]) == (2, 80)
+    assert [json.loads(row.identity) for row in seen.events() if row.gone] == [[REQUEST]]
 
 
 async def test_of_a_large_store_only_conversations_that_changed_are_read_again(

@@ -120,12 +120,13 @@ async def test_an_unterminated_line_waits_for_its_end(tmp_path: Path) -> None:
     assert len(seen.events()) == 2
 
 
-async def test_a_session_that_retention_deletes_keeps_its_events(tmp_path: Path) -> None:
+async def test_a_session_that_retention_deletes_keeps_its_events_as_gone(tmp_path: Path) -> None:
     path = document(tmp_path / "home/.gemini", answer("g1"), answer("g2"))
     seen = await scanned(tmp_path, "gemini", tmp_path / "home", home=True)
     path.unlink()
     await seen.scan()
-    assert (len(seen.events()), seen.totals()["input_tokens"]) == (2, 120)
+    totals = seen.totals()
+    assert (totals["events"], totals["gone"], totals["input_tokens"]) == (2, 2, 120)
 
 
 @pytest.mark.parametrize("value", ["12", -1, 1.5, True, None, [], {}, 2**53, 10**30, "[trimmed]"])
