@@ -10,7 +10,7 @@ from typing import Any
 
 from trueup_agent.files import DiskFiles
 from trueup_agent.harnesses import HARNESSES
-from trueup_agent.harnesses.base import Facts, SourceFile
+from trueup_agent.harnesses.base import Facts, SourceFile, Usage
 from trueup_agent.ledger import merge, rows
 from trueup_agent.policy import Policy
 from trueup_agent.records import Parsed
@@ -26,7 +26,6 @@ class Parse:
         self.skipped: dict[str, int] = {}
         self.unknown: dict[str, int] = {}
         self.unmetered = 0
-        self._seen = 0
 
     def lines(self, path: Path, lines: Iterable[bytes], cuts: Iterable[int] = (), **fields: Any) -> "Parse":
         whole, done, state = list(lines), 0, None
@@ -79,7 +78,6 @@ class Parse:
         return (*({key: row.digest for key, row in table.items()} for table in tables), self.skipped, self.unknown)
 
     def _add(self, source: SourceFile, parsed: Parsed) -> None:
-        self._seen += 1
         origin, policy = rows.Origin(source.identity.encode()[:16], self.harness.data_version), Policy()
         for name, number in parsed.skipped.items():
             self.skipped[name] = self.skipped.get(name, 0) + number
@@ -101,9 +99,7 @@ class Parse:
         assert usage == facts.usage, event
 
 
-def _usage(event: Any) -> Any:
-    from trueup_agent.harnesses.base import Usage
-
+def _usage(event: Any) -> Usage:
     return Usage(**{name: getattr(event, name) for name in Usage.__struct_fields__})
 
 
