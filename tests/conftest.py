@@ -9,12 +9,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from trueup_hub.db import Database, create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.migrate import migrate
 
 _numbers = itertools.count()
+
+# `make soak`: a hundred times as many examples where a test leaves their number open.
+settings.register_profile("soak", max_examples=10_000, deadline=None)
 
 
 @pytest.fixture(scope="session")
