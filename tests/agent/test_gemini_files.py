@@ -72,6 +72,13 @@ async def test_the_list_of_projects_may_come_later(tmp_path: Path) -> None:
     assert [event.project_path for event in seen.events()] == ["/home/ana/old"]
 
 
+def test_a_project_that_cannot_be_read_costs_its_name_alone(tmp_path: Path) -> None:
+    path = journal(tmp_path, HEAD, answer())
+    (path.parent.parent / ".project_root").symlink_to(".project_root")
+    (tmp_path / "projects.json").symlink_to("projects.json")
+    assert [row.project_path for row in Read("gemini").file(path).events] == ["ab" * 32]
+
+
 def test_a_half_written_document_is_tried_again(tmp_path: Path) -> None:
     path = document(tmp_path, answer())
     whole = path.read_bytes()

@@ -17,6 +17,7 @@ from trueup_agent.harnesses.base import (
     Usage,
     WholeParser,
 )
+from trueup_agent.harnesses.folders import children, is_dir, is_file
 
 HOMES = ("antigravity", "antigravity-cli", "antigravity-ide")
 CONVERSATIONS = ("conversations", "implicit")
@@ -60,16 +61,16 @@ class Antigravity(Harness):
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         """Where there is a database, what is said elsewhere of its conversation is said twice."""
-        entries = [path for name in CONVERSATIONS for path in _children(folder / name, errors)]
+        entries = [path for name in CONVERSATIONS for path in children(folder / name, errors.append)]
         stores = [path for path in entries if path.suffix == STORE]
         in_database = {path.stem for path in stores}
         yield from map(self._store, stores)
         for path in entries:
             if path.name.endswith(SIDECAR) and path.name.removesuffix(SIDECAR) not in in_database:
                 yield SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
-        for brain in _children(folder / _BRAIN, errors):
+        for brain in children(folder / _BRAIN, errors.append):
             path = brain / _TRANSCRIPT
-            if brain.name not in in_database and path.is_file():
+            if brain.name not in in_database and is_file(path, errors.append):
                 yield SourceFile(harness=self.id, path=path, identity=str(path), kind=LINES)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
@@ -109,14 +110,4 @@ def conversation_of(path: Path) -> str:
 
 
 def _is_ours(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in (*CONVERSATIONS, _BRAIN))
-
-
-def _children(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        errors.append(error)
-        return []
+    return any(is_dir(folder / name) for name in (*CONVERSATIONS, _BRAIN))

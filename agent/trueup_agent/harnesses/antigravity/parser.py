@@ -10,7 +10,7 @@ from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.antigravity import conversation_of
 from trueup_agent.harnesses.antigravity.generations import Generation, earliest_time, of_row, of_sidecar
 from trueup_agent.harnesses.antigravity.usage import is_plausible, of_counters
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, skip
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, skip
 from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.sizes import size_of
@@ -131,7 +131,10 @@ class Store:
             conversation.step(said, index, at)
             parsed.lines += 1
         for companion in self._source.companions:
-            self._transcript(self._files.read(companion) or b"", conversation)
+            try:
+                self._transcript(self._files.read(companion) or b"", conversation)
+            except (OSError, Unfinished):
+                continue  # it has no usage
         for index, data in self._rows("gen_metadata", _GENERATIONS):
             parsed.lines += 1
             generation = of_row(index, data) if isinstance(data, bytes) else None

@@ -19,7 +19,7 @@ from trueup_agent.harnesses.base import (
     Usage,
     WholeParser,
 )
-from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.folders import children, is_dir, is_file, walk
 
 GLOBAL, WORKSPACES, PROJECTS, CHATS = "globalStorage", "workspaceStorage", "projects", "chats"
 STORE, CLI_STORE, WORKSPACE = "state.vscdb", "store.db", "workspace.json"
@@ -74,31 +74,34 @@ class Cursor(Harness):
     def folders_of_root(self, root: Path) -> list[Path]:
         of_home = [folder for one in ("linux", "darwin", "win32") for folder in self.data_folders(root, {}, one)]
         for choice in (of_home, [root / "User" / name for name in (GLOBAL, WORKSPACES)], _below(root)):
-            found = [folder for folder in dict.fromkeys(choice) if folder.is_dir() and _holds_ours(folder)]
+            found = [folder for folder in dict.fromkeys(choice) if is_dir(folder) and _holds_ours(folder)]
             if found:
                 return found
         return [root] if _holds_ours(root) else []
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         if folder.name == GLOBAL:
-            if (folder / STORE).is_file():
+            if is_file(folder / STORE, errors.append):
                 yield _store(folder / STORE)
         elif folder.name == WORKSPACES:
-            yield from (_workspace(child / STORE) for child in _children(folder, errors) if (child / STORE).is_file())
+            for child in children(folder, errors.append):
+                if is_file(child / STORE, errors.append):
+                    yield _workspace(child / STORE)
         elif folder.name == CHATS:
-            for chats in _children(folder, errors):
-                for chat in _children(chats, errors) if chats.is_dir() else ():
-                    if (chat / CLI_STORE).is_file():
+            for chats in children(folder, errors.append):
+                for chat in children(chats, errors.append):
+                    if is_file(chat / CLI_STORE, errors.append):
                         yield _source(chat / CLI_STORE, ROWS)
         else:
             yield from self._transcripts(folder, errors)
 
     def _transcripts(self, projects: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         """What the editor logs here is in its store as well, with more about it: only the terminal agent's are read."""
-        in_store = any(store.is_file() for store in self._stores.get(projects, ()))
-        of_cli = {chat.name for chats in _children(projects.parent / CHATS, []) for chat in _children(chats, [])}
-        for project in _children(projects, errors):
-            for directory, _, names in walk(project / TRANSCRIPTS, errors.append) if project.is_dir() else ():
+        in_store = any(is_file(store) for store in self._stores.get(projects, ()))
+        of_cli = {chat.name for chats in children(projects.parent / CHATS) for chat in children(chats)}
+        for project in children(projects, errors.append):
+            transcripts = project / TRANSCRIPTS
+            for directory, _, names in walk(transcripts, errors.append) if is_dir(transcripts, errors.append) else ():
                 for name in names:
                     path = directory / name
                     if path.suffix in (".jsonl", ".txt") and (not in_store or {path.stem, *path.parts} & of_cli):
@@ -107,7 +110,7 @@ class Cursor(Harness):
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if head.startswith(_SQLITE):
             if path.name == STORE and (b"cursorDiskKV" in head or "Cursor" in path.parts):
-                return _workspace(path) if path.with_name(WORKSPACE).is_file() else _store(path)
+                return _workspace(path) if is_file(path.with_name(WORKSPACE)) else _store(path)
             is_chat = b"TABLE blobs" in head and b"TABLE meta" in head
             return _source(path, ROWS) if path.suffix == ".db" and is_chat else None
         if path.suffix == ".json":
@@ -154,8 +157,9 @@ def _source(path: Path, kind: Kind) -> SourceFile:
 
 def _store(path: Path) -> SourceFile:
     """With the stores of all workspaces: they know which conversation belongs to which folder."""
-    folders = _children(path.parent.parent / WORKSPACES, []) if path.parent.name == GLOBAL else []
-    companions = [folder / name for folder in folders if (folder / STORE).is_file() for name in (WORKSPACE, STORE)]
+    folders = children(path.parent.parent / WORKSPACES) if path.parent.name == GLOBAL else []
+    found = [folder for folder in folders if is_file(folder / STORE)]
+    companions = [folder / name for folder in found for name in (WORKSPACE, STORE)]
     return SourceFile(harness="cursor", path=path, identity=str(path), kind=ROWS, companions=tuple(companions))
 
 
@@ -171,16 +175,6 @@ def _below(root: Path) -> list[Path]:
 def _holds_ours(folder: Path) -> bool:
     """Folders of these names are common."""
     if folder.name == GLOBAL:
-        return (folder / STORE).is_file()
+        return is_file(folder / STORE)
     pattern = {WORKSPACES: f"*/{STORE}", PROJECTS: f"*/{TRANSCRIPTS}", CHATS: f"*/*/{CLI_STORE}"}.get(folder.name)
     return pattern is not None and next(folder.glob(pattern), None) is not None
-
-
-def _children(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        errors.append(error)
-        return []

@@ -12,7 +12,16 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses import json_text
-from trueup_agent.harnesses.base import CONTRADICTORY, NO_IDENTITY, NO_TIME, Files, SourceFile, count_unknown, skip
+from trueup_agent.harnesses.base import (
+    CONTRADICTORY,
+    NO_IDENTITY,
+    NO_TIME,
+    Files,
+    SourceFile,
+    Unfinished,
+    count_unknown,
+    skip,
+)
 from trueup_agent.harnesses.gemini.places import PROJECT_ROOT, parent_session, project_folder
 from trueup_agent.harnesses.gemini.usage import contradicts, kept, of_tokens
 from trueup_agent.harnesses.values import micros, text
@@ -184,7 +193,10 @@ class Chat:
         digest = self.s.project_hash or (name if name and _HASH.fullmatch(name) else None)
         roots: list[str] = []
         for companion in self._source.companions:
-            content = self._files.read(companion) or b""
+            try:
+                content = self._files.read(companion) or b""
+            except (OSError, Unfinished):
+                continue  # it names the project, and nothing else
             if companion.name == PROJECT_ROOT:
                 if root := text(content.decode("utf-8", "replace").strip(), MAX_PATH):
                     return root

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trueup_agent.harnesses.base import LINES, WHOLE, Kind, SourceFile
-from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.folders import children, is_dir, is_file, walk
 
 PROJECT_ROOT, PROJECTS = ".project_root", "projects.json"
 _CHATS = "chats"
@@ -20,15 +20,15 @@ def is_chat(name: str) -> bool:
 
 def chats_below(tmp: Path, errors: list[OSError]) -> Iterator[Path]:
     """Conversations of all projects."""
-    for project in _children(tmp, errors):
+    for project in children(tmp, errors.append):
         chats = project / _CHATS
-        if chats.is_dir():
+        if is_dir(chats, errors.append):
             for directory, _, names in walk(chats, errors.append):
                 yield from (directory / name for name in names if is_chat(name))
 
 
 def holds_chats(tmp: Path) -> bool:
-    return tmp.is_dir() and any((project / _CHATS).is_dir() for project in _children(tmp, []))
+    return any(is_dir(project / _CHATS) for project in children(tmp))
 
 
 def source_of(harness: str, path: Path) -> SourceFile:
@@ -37,7 +37,7 @@ def source_of(harness: str, path: Path) -> SourceFile:
     companions: tuple[Path, ...] = ()
     if project is not None:
         own = project / PROJECT_ROOT
-        companions = (own,) if own.is_file() else (project.parent.parent / PROJECTS,)
+        companions = (own,) if is_file(own) else (project.parent.parent / PROJECTS,)
     kind: Kind = WHOLE if path.suffix == _DOCUMENT else LINES
     return SourceFile(harness=harness, path=path, identity=str(path), kind=kind, companions=companions)
 
@@ -55,11 +55,3 @@ def parent_session(path: Path) -> str | None:
     folder = project_folder(path)
     below = path.relative_to(folder / _CHATS).parts[:-1] if folder is not None else ()
     return below[-1] if below else None
-
-
-def _children(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        errors.append(error)
-        return []

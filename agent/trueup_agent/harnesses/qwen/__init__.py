@@ -17,7 +17,7 @@ from trueup_agent.harnesses.base import (
     Usage,
     WholeParser,
 )
-from trueup_agent.harnesses.folders import read_small, walk
+from trueup_agent.harnesses.folders import children, is_dir, read_small, walk
 from trueup_agent.harnesses.gemini.places import chats_below, holds_chats, is_chat, source_of
 from trueup_agent.harnesses.values import text
 
@@ -70,9 +70,9 @@ class Qwen(Harness):
         if folder.name == _TMP:
             yield from (source_of(self.id, path) for path in chats_below(folder, errors))
             return
-        for project in _children(folder, errors):
+        for project in children(folder, errors.append):
             for kind in _TRANSCRIPTS:
-                if (project / kind).is_dir():
+                if is_dir(project / kind, errors.append):
                     for directory, _, names in walk(project / kind, errors.append):
                         yield from (_source(directory / name) for name in names if name.endswith(".jsonl"))
 
@@ -126,14 +126,5 @@ def _path(named: str, home: Path) -> Path:
 
 def _holds_transcripts(projects: Path) -> bool:
     """Claude Code has a folder `projects` too, but its transcripts lie directly in a project's folder."""
-    if not projects.is_dir():
-        return False
-    return any((project / kind).is_dir() for project in _children(projects, []) for kind in _TRANSCRIPTS)
-
-
-def _children(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        errors.append(error)
-        return []
+    folders = [project / kind for project in children(projects) for kind in _TRANSCRIPTS]
+    return any(is_dir(folder) for folder in folders)

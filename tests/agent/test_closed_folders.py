@@ -1,0 +1,51 @@
+"""Folders that are closed to us are told, and what lies beside them is read."""
+
+from pathlib import Path
+
+import pytest
+
+from trueup_agent.harnesses import HARNESSES
+from trueup_agent.harnesses.folders import children, is_dir, is_file
+
+CLOSED = PermissionError(13, "Permission denied", "/closed")
+PLACES = {
+    "gemini": (".gemini/tmp/a/chats", "session-1.json"),
+    "qwen": (".qwen/projects/a/chats", "1.jsonl"),
+    "cursor": (".cursor/projects/a/agent-transcripts", "1.jsonl"),
+    "antigravity": (".gemini/antigravity/brain/a/.system_generated/logs", "transcript.jsonl"),
+}
+
+
+@pytest.mark.parametrize("harness", PLACES)
+def test_a_closed_folder_is_told_and_its_neighbour_read(
+    harness: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, name = PLACES[harness]
+    for project in ("a", "b"):
+        (tmp_path / folder.replace("/a/", f"/{project}/")).mkdir(parents=True)
+        (tmp_path / folder.replace("/a/", f"/{project}/") / name).write_text("{}")
+
+    def closed(path: Path) -> bool:
+        if "a" in path.parts[:-1]:
+            raise CLOSED
+        return path.exists()
+
+    monkeypatch.setattr(Path, "is_dir", closed)
+    monkeypatch.setattr(Path, "is_file", closed)
+    errors: list[OSError] = []
+    found = [
+        source.path
+        for data_folder in HARNESSES[harness].data_folders(tmp_path, {}, "linux")
+        for source in HARNESSES[harness].sources(data_folder, errors)
+    ]
+    assert [set(path.parts) & {"a", "b"} for path in found] == [{"b"}]
+    assert set(errors) == {CLOSED}
+
+
+def test_a_look_without_anybody_to_tell_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> bool:
+        raise CLOSED
+
+    for name in ("is_dir", "is_file", "iterdir"):
+        monkeypatch.setattr(Path, name, closed)
+    assert (children(tmp_path), is_dir(tmp_path), is_file(tmp_path)) == ([], False, False)
