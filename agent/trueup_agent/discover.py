@@ -105,7 +105,8 @@ def discover(places: Places, roots: Sequence[RootArg] | None = None, only: str |
         if not os.path.lexists(named.path):
             raise RootNotFound(f"root {named.harness}={named.path}: it does not exist")
         look.at_root(HARNESSES[named.harness], named.path)
-    return Discovery(look.one_per_source(), look.unreadable, set(names) if roots is None else set())
+    complete = set(names) - look.incomplete if roots is None else set()
+    return Discovery(look.one_per_source(), look.unreadable, complete)
 
 
 def known_sources(known: Iterable[SourceInfo]) -> list[Found]:
@@ -153,6 +154,7 @@ def data_folders(harness: Harness, places: Places) -> list[Path]:
 class _Look:
     def __init__(self) -> None:
         self.unreadable: dict[str, str] = {}
+        self.incomplete: set[str] = set()  # harnesses of which something may not have been seen
         self._found: list[Found] = []
         self._fingerprints = Fingerprints()
 
@@ -172,7 +174,11 @@ class _Look:
         for folder in folders:
             errors: list[OSError] = []
             if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a parent is closed to us
-                self._take(harness.sources(folder, errors))
+                try:
+                    self._take(harness.sources(folder, errors))
+                except OSError as closed:  # below a folder that is closed to us
+                    self.incomplete.add(harness.id)
+                    errors.append(closed)
             elif os.path.isfile(folder):  # noqa: PTH113 - likewise
                 self._take(_recognised(harness, folder, self._cannot_read))
             for error in errors:

@@ -1,11 +1,15 @@
 """Folders that are closed to us are told, and what lies beside them is read."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from trueup_agent.discover import discover
 from trueup_agent.harnesses import HARNESSES
+from trueup_agent.harnesses.base import SourceFile
 from trueup_agent.harnesses.folders import children, is_dir, is_file
+from trueup_agent.settings import HarnessSettings, Places
 
 CLOSED = PermissionError(13, "Permission denied", "/closed")
 PLACES = {
@@ -49,3 +53,21 @@ def test_a_look_without_anybody_to_tell_finds_nothing(tmp_path: Path, monkeypatc
     for name in ("is_dir", "is_file", "iterdir"):
         monkeypatch.setattr(Path, name, closed)
     assert (children(tmp_path), is_dir(tmp_path), is_file(tmp_path)) == ([], False, False)
+
+
+def test_a_harness_whose_look_ends_early_is_told_and_says_of_nothing_that_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".iflow/projects/a/session-1.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+
+    def ended(folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
+        yield SourceFile(harness="iflow", path=path, identity=str(path))
+        raise CLOSED
+
+    monkeypatch.setattr(HARNESSES["iflow"], "sources", ended)
+    others = {name: HarnessSettings(enabled=False) for name in HARNESSES if name not in ("iflow", "qwen")}
+    found = discover(Places(homes=[tmp_path], own_home=tmp_path, environ={}, platform="linux", harnesses=others))
+    assert [one.source.path for one in found.found] == [path]
+    assert (found.unreadable, found.complete) == ({"/closed": "Permission denied"}, {"qwen"})
