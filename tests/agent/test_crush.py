@@ -178,6 +178,7 @@ async def test_a_deleted_session_still_counts_and_its_children_do_not_count_twic
     change(path, f"DELETE FROM sessions WHERE id = '{PARENT}'")
     await scan.scan(full=True)
     assert sum(costs(scan).values()) == Decimal("0.25")
+    assert scan.totals()["gone"] > 0
 
 
 async def test_a_replaced_database_begins_a_new_total(tmp_path: Path) -> None:

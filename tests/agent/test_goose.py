@@ -3,6 +3,7 @@
 import copy
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from databases import change, golden, seen, subset, write
 from scanned import scanned
-from trueup_agent.harnesses.base import Facts, Usage
+from trueup_agent.harnesses.base import Facts, Unfinished, Usage
 from trueup_agent.harnesses.goose import HARNESS
+from trueup_agent.harnesses.tables import Table
 from trueup_shared import keys
 from trueup_shared.metrics import COUNTERS
 
@@ -164,7 +166,7 @@ async def test_rows_of_later_passes_are_added_and_earlier_ones_stay_when_they_ar
     change(path, "DELETE FROM usage_ledger WHERE id = 1")
     await scan.scan(full=True)
     totals = scan.totals()
-    assert (totals["events"], totals["output_tokens"]) == (2, 480)
+    assert (totals["events"], totals["output_tokens"], totals["gone"]) == (2, 480, 1)
 
 
 async def test_without_any_total_the_last_request_is_a_lower_bound(tmp_path: Path) -> None:
@@ -219,3 +221,15 @@ def test_usage_derived_from_raw_is_what_reading_gives() -> None:
     assert total is not None
     assert (total.input_tokens, total.context_tokens) == (200, None)
     assert HARNESS.usage(b"[]", facts) is None
+
+
+async def test_a_database_that_leads_in_circles_ends(tmp_path: Path) -> None:
+    class Circle:
+        def columns(self, table: str) -> frozenset[str]:
+            return frozenset(("id",))
+
+        def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+            return [(7, 7)]
+
+    with pytest.raises(Unfinished):
+        list(Table(Circle(), "messages", ("id",)).pages())

@@ -180,6 +180,7 @@ async def test_what_cannot_be_unpacked_is_skipped_and_the_rest_counts(
     rows = [stored(thread())]
     rows += [rows[0] | {"id": f"t{n}", "data": data} for n, data in enumerate((bomb, cut, b"", b"\xff", None, 7))]
     rows += [rows[0] | {"id": "t9", "data_type": "json", "data": b"[]"}]
+    rows += [rows[0] | {"id": id_} for id_ in (None, b"\xff", "\x00")]
     scan, _ = await seen(tmp_path, "zed", DATABASE, {"threads": rows})
     assert scan.totals()["skipped"] == {"thread_too_large": 1, "malformed": 6}
     assert scan.totals()["output_tokens"] == 900
@@ -193,9 +194,12 @@ async def test_messages_of_unknown_shape_are_counted(tmp_path: Path) -> None:
 
 async def test_a_deleted_thread_still_counts(tmp_path: Path) -> None:
     scan, path = await threads(tmp_path, thread())
+    await again(scan, path, 9, {"cumulative_token_usage": TOTAL | {"output_tokens": 1000}})
+    await scan.scan(full=True)
+    assert scan.totals()["gone"] == 0  # a later total shows what went into it
     change(path, "DELETE FROM threads")
     await scan.scan(full=True)
-    assert scan.totals()["output_tokens"] == 900
+    assert (scan.totals()["output_tokens"], scan.totals()["gone"]) == (1000, 2)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from trueup_agent.harnesses.base import Database
+from trueup_agent.harnesses import values
+from trueup_agent.harnesses.base import Database, Unfinished
 from trueup_agent.records import Parsed
 
 PIECE_RECORDS = 4_000
@@ -42,7 +43,10 @@ class Table:
         after = -(1 << 63)
         select = f'SELECT rowid, {self._select} FROM "{self.name}" WHERE rowid > ? AND ({condition})'
         while found := self._database.rows(f"{select} ORDER BY rowid LIMIT {PAGE_ROWS}", (after, *parameters)):
-            after = found[-1][0]
+            last = found[-1][0]
+            if type(last) is not int or last <= after:
+                raise Unfinished("its rows are not in order")  # a damaged file may lead in circles
+            after = last
             for row in found:
                 yield dict(zip(self._wanted, row[1:], strict=True))
 
@@ -87,3 +91,8 @@ class RowsParser:
     def _piece(self) -> Parsed:
         parsed, self.parsed = self.parsed, Parsed()
         return parsed
+
+
+def is_id(value: object) -> bool:
+    """May it name something in the ledger as it stands? A key column of SQLite can hold anything, NULL too."""
+    return value is not None and values.text(value) == value

@@ -10,9 +10,10 @@ from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Database, Files, Sou
 from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.crush.costs import own_costs, parts_of
 from trueup_agent.harnesses.crush.registry import entries
+from trueup_agent.harnesses.json_text import UNREADABLE
 from trueup_agent.harnesses.series import observation
 from trueup_agent.harnesses.sizes import size_of
-from trueup_agent.harnesses.tables import Row, RowsParser, Table
+from trueup_agent.harnesses.tables import Row, RowsParser, Table, is_id
 from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
@@ -49,7 +50,7 @@ def usage_of(raw: Row | dict[str, Any]) -> Usage:
 def usage_of_raw(raw: bytes) -> Usage | None:
     try:
         return usage_of({"prompt_tokens": None} | _decode(raw))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -192,7 +193,7 @@ def _sessions(database: Database) -> dict[str, Row]:
     rows = (
         dict(zip((*wanted, *_FOUND), row, strict=True)) for row in database.rows(f"SELECT {select} FROM sessions s")
     )
-    return {row["id"]: row for row in rows if values.text(row["id"]) == row["id"]}
+    return {row["id"]: row for row in rows if is_id(row["id"])}
 
 
 def _seconds(row: Row) -> Any:

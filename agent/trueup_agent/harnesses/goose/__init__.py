@@ -62,9 +62,7 @@ class Goose(Harness):
         return self._source(path) if fits else None
 
     def _source(self, path: Path) -> SourceFile:
-        return SourceFile(
-            harness=self.id, path=path, identity=str(path), kind=WHOLE if path.suffix == LEGACY else ROWS
-        )
+        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE if path.suffix == LEGACY else ROWS)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         if source.kind == WHOLE:

@@ -18,7 +18,7 @@ from trueup_agent.harnesses.goose import sessions
 from trueup_agent.harnesses.goose.sessions import ID, Session
 from trueup_agent.harnesses.goose.usage import COUNTERS, LAST, TOTAL, usage_of
 from trueup_agent.harnesses.series import observation
-from trueup_agent.harnesses.tables import Row, RowsParser, Table
+from trueup_agent.harnesses.tables import Row, RowsParser, Table, is_id
 from trueup_agent.records import EventRecord
 from trueup_shared.keys import event_key
 
@@ -47,7 +47,7 @@ class GooseParser(RowsParser):
     def fill(self) -> Iterator[None]:
         database = self._files.database(self._path)
         rows = Table(database, "sessions", _SESSIONS).rows()
-        self._sessions = {row["id"]: Session(row) for row in rows if values.text(row["id"])}
+        self._sessions = {row["id"]: Session(row) for row in rows if is_id(row["id"])}
         ledger = Table(database, "usage_ledger", _LEDGER)
         since = str(self.since("updated_at", ""))
         for id_, session in self._sessions.items():

@@ -7,6 +7,7 @@ import msgspec
 
 from trueup_agent.harnesses.base import Usage
 from trueup_agent.harnesses.inclusive import divide
+from trueup_agent.harnesses.json_text import UNREADABLE
 from trueup_agent.harnesses.values import counter
 from trueup_shared.metrics import BIT
 
@@ -20,7 +21,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def usage_of_raw(raw: bytes) -> Usage | None:
     try:
         return usage_of(_decode(raw))[0]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

@@ -14,7 +14,7 @@ from trueup_agent.harnesses.hermes.usage import COSTS, COUNTERS, cost_of, usage_
 from trueup_agent.harnesses.json_text import UNREADABLE, decode
 from trueup_agent.harnesses.series import observation
 from trueup_agent.harnesses.sizes import size_of
-from trueup_agent.harnesses.tables import Row, RowsParser, Table
+from trueup_agent.harnesses.tables import Row, RowsParser, Table, is_id
 from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
@@ -51,7 +51,7 @@ class HermesParser(RowsParser):
         database = self._files.database(self._path)
         self._last = Table(database, "messages", ("timestamp",))
         rows = Table(database, "sessions", _SESSIONS).rows()
-        self._sessions = {row["id"]: row for row in rows if values.text(row["id"])}
+        self._sessions = {row["id"]: row for row in rows if is_id(row["id"])}
         self._read_directories(database)
         moved: set[Any] = set()
         for row in Table(database, "messages", _MESSAGES).pages("id > ?", (self.since("message_id", 0),)):

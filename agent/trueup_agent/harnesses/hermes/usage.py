@@ -7,6 +7,7 @@ import msgspec
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import Usage
+from trueup_agent.harnesses.json_text import UNREADABLE
 
 COUNTERS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 COSTS = ("estimated_cost_usd", "actual_cost_usd", "cost_status", "cost_source")
@@ -24,7 +25,7 @@ def usage_of(row: Mapping[str, Any]) -> Usage:
 def usage_of_raw(raw: bytes) -> Usage | None:
     try:
         return usage_of(_decode(raw))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

@@ -42,7 +42,7 @@ def usage_of(stats: Mapping[str, Any]) -> Usage:
 def usage_of_raw(raw: bytes) -> Usage | None:
     try:
         return usage_of(_decode(raw))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -105,7 +105,8 @@ class VibeParser:
             )
         )
         answers = 0
-        for number, message in enumerate(self._messages() if messages is None else _objects(messages)):
+        beside = self._path.name == META
+        for number, message in enumerate(self._messages() if beside else _objects(messages)):
             answers += message.get("role") == "assistant"
             self._message(number, message)
         self._usage(None if enclosing else parent, answers)

@@ -39,7 +39,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def usage_of_raw(raw: bytes) -> Usage | None:
     try:
         decoded = _decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return Usage(undivided_tokens=next((values.counter(decoded[name]) for name in _PAYERS if name in decoded), None))
 

@@ -13,7 +13,7 @@ from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.json_text import UNREADABLE, decode
 from trueup_agent.harnesses.series import observation
 from trueup_agent.harnesses.sizes import size_of
-from trueup_agent.harnesses.tables import Row, RowsParser, Table
+from trueup_agent.harnesses.tables import Row, RowsParser, Table, is_id
 from trueup_agent.harnesses.zed.usage import NAMES, raw_usage, usage_of
 from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
@@ -45,7 +45,7 @@ class ZedParser(RowsParser):
             # To the second: fractions and offsets are written in several ways, which do not sort as text.
             updated_at = row["updated_at"][:_SECONDS] if isinstance(row["updated_at"], str) else ""
             self.saw("updated_at", updated_at)
-            if updated_at < since or values.text(row["id"]) is None:
+            if updated_at < since or not is_id(row["id"]):
                 continue
             self.parsed.lines += 1
             for stored in documents.rows("WHERE id = ?", (row["id"],)):

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses.base import Usage
+from trueup_agent.harnesses.json_text import UNREADABLE
 from trueup_agent.harnesses.values import counter
 from trueup_shared.metrics import BIT
 
@@ -66,7 +67,7 @@ def usage_of(raw: Mapping[str, Counts]) -> Usage:
 def usage_of_raw(raw: bytes) -> Usage | None:
     try:
         decoded = _decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return usage_of({name: counts for name, counts in decoded.items() if isinstance(counts, dict)})
 
