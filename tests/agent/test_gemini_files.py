@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gemini_files import GOLDEN, HEAD, answer, document, journal, tokens
+from given import SAMPLES, needs_given
 from read_sources import Read
 from scanned import scanned
 from trueup_agent.harnesses import HARNESSES
@@ -151,6 +152,26 @@ def test_a_counter_that_is_no_number_is_unknown_and_moves_nothing_else(tmp_path:
     expected = {name: n - (name in lost) for name, n in good.items()}
     expected["input_undivided_tokens"] = int(field == "cached")
     assert got == expected
+
+
+@needs_given
+@pytest.mark.parametrize(
+    ("old", "new", "moved"),
+    [
+        ('"output":1172', '"output":null', {"output_tokens"}),
+        ('"thoughts":232', '"thought":232', {"reasoning_tokens"}),
+        ('"input":38324,', "", {"input_tokens", "context_tokens"}),
+    ],
+)
+def test_one_counter_less_in_the_recording_moves_that_count_by_one(
+    tmp_path: Path, old: str, new: str, moved: set[str]
+) -> None:
+    text = (SAMPLES / "gemini/VibeCodingTracker/gemini.jsonl").read_text(encoding="utf-8")
+    assert text.count(old) == 2  # each message is written twice
+    (tmp_path / "session-1.jsonl").write_text(text, encoding="utf-8")
+    (tmp_path / "session-2.jsonl").write_text(text.replace(old, new), encoding="utf-8")
+    whole, less = (Read("gemini").file(tmp_path / f"session-{n}.jsonl").coverage() for n in (1, 2))
+    assert less == {name: n - (name in moved) for name, n in whole.items()}
 
 
 def test_a_renamed_usage_field_is_seen_by_the_canary_and_no_answer_is_lost_as_message(tmp_path: Path) -> None:

@@ -100,6 +100,25 @@ def test_a_counter_that_is_no_number_is_unknown_and_moves_nothing_else(
     assert got == {name: n - (name in lost) for name, n in good.items()}
 
 
+@needs_given
+@pytest.mark.parametrize(
+    ("old", "new", "moved"),
+    [
+        ('"candidatesTokenCount":5,', '"candidatesTokenCount":null,', {"output_tokens"}),
+        ('"promptTokenCount":600,', '"prompt":600,', {"input_tokens", "context_tokens"}),
+        ('"cachedContentTokenCount":50}', '"x":0}', {"cache_read_tokens"}),
+    ],
+)
+def test_one_counter_less_in_the_recording_moves_that_count_by_one(
+    tmp_path: Path, old: str, new: str, moved: set[str]
+) -> None:
+    text = (SAMPLES / "qwen/splitrail/qwen_code.jsonl").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    whole = Read("qwen").file(write(tmp_path, text.encode())).coverage()
+    less = Read("qwen").file(write(tmp_path, text.replace(old, new).encode())).coverage()
+    assert less == {name: n - (name in moved) for name, n in whole.items()}
+
+
 def test_a_renamed_usage_field_is_seen_by_the_canary(tmp_path: Path) -> None:
     renamed = [line(n, usageMetadata=None, usage={"promptTokenCount": 5}) for n in range(2, 6)]
     assert Read("qwen").file(write(tmp_path, line(1), *renamed)).unmetered == 4
