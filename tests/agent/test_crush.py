@@ -162,6 +162,18 @@ async def test_a_cancelled_childs_cost_never_reaches_the_parent_and_is_not_taken
     assert costs(scan) == {PARENT: Decimal("0.3")}
 
 
+async def test_children_that_cost_more_than_the_parent_are_not_taken_from_it(tmp_path: Path) -> None:
+    scan, _ = await of(tmp_path, [session(cost=0.04, second=9), child(0.05)], [CALL, ANSWER, RESULT])
+    assert costs(scan) == {PARENT: Decimal("0.04")}
+
+
+@pytest.mark.parametrize("name", ["prompt_tokens", "cost"])
+async def test_a_value_that_is_null_is_missing_alone(tmp_path: Path, name: str) -> None:
+    scan, _ = await of(tmp_path, [session(cost=0.2) | {name: None}], [])
+    (event,) = scan.events()
+    assert (event.context_tokens, event.reported_cost) == ((None, "0.2") if name == "prompt_tokens" else (100, None))
+
+
 async def test_a_childs_child_is_taken_from_the_child(tmp_path: Path) -> None:
     below = session("m9$$inner", parent_session_id=CHILD, cost=0.02)
     inner = [

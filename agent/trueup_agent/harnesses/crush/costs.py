@@ -7,7 +7,7 @@ database was read. That way the own cost of a session never shrinks, and all own
 without a parent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -31,13 +31,20 @@ def own_costs(sessions: Mapping[str, Row]) -> dict[str, float]:
         if row["parent_session_id"] in sessions:
             children.setdefault(row["parent_session_id"], []).append(row)
     states = {row["id"]: _state(row, sessions[parent]) for parent, below in children.items() for row in below}
+    for parent, below in children.items():
+        # Two sub-agents that end at once may be added as one: then nobody knows which, and the parent's cost stands.
+        if _added(below, states) > cost(sessions[parent]) + 10**-_DIGITS:
+            states |= {child["id"]: "apart" for child in below}
     own = {}
     for id_, row in sessions.items():
-        below = children.get(id_, ())
+        below = children.get(id_, [])
         if _counts(row, sessions, states) and all(states[child["id"]] != "unsettled" for child in below):
-            added = sum(cost(child) for child in below if states[child["id"]] == "added")
-            own[id_] = max(round(cost(row) - added, _DIGITS), 0.0)
+            own[id_] = max(round(cost(row) - _added(below, states), _DIGITS), 0.0)
     return own
+
+
+def _added(children: Iterable[Row], states: Mapping[str, State]) -> float:
+    return sum(cost(child) for child in children if states[child["id"]] == "added")
 
 
 def cost(row: Row) -> float:

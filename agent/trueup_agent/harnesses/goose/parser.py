@@ -32,6 +32,7 @@ _LEDGER = (
 )
 _MESSAGES = ("id", "message_id", "session_id", "role", "content_json", "created_timestamp", "metadata_json")
 _CARRIED = "carried_forward"
+SESSIONS_AT_ONCE = 200  # the ledger may have no index by session
 
 _encode = msgspec.json.Encoder().encode
 
@@ -49,16 +50,24 @@ class GooseParser(RowsParser):
         rows = Table(database, "sessions", _SESSIONS).rows()
         self._sessions = {row["id"]: Session(row) for row in rows if is_id(row["id"])}
         ledger = Table(database, "usage_ledger", _LEDGER)
-        since = str(self.since("updated_at", ""))
-        for id_, session in self._sessions.items():
+        since, changed = str(self.since("updated_at", "")), []
+        for session in self._sessions.values():
             updated_at = session.row["updated_at"]
             self.saw("updated_at", updated_at)
-            if isinstance(updated_at, str) and updated_at < since:
-                continue
-            self.parsed.lines += 1
-            self.parsed.sessions.append(session.record(self._parent(session)))
-            self._usage(session, ledger.rows("WHERE session_id = ? ORDER BY id", (id_,)))
-            yield
+            if not isinstance(updated_at, str) or updated_at >= since:
+                changed.append(session)
+        for start in range(0, len(changed), SESSIONS_AT_ONCE):
+            some = changed[start : start + SESSIONS_AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            requests: dict[str, list[Row]] = {session.id: [] for session in some}
+            for row in ledger.rows(f"WHERE session_id IN ({marks}) ORDER BY id", list(requests)):
+                if row["session_id"] in requests:  # SQLite holds 5 and "5" to be equal
+                    requests[row["session_id"]].append(row)
+            for session in some:
+                self.parsed.lines += 1
+                self.parsed.sessions.append(session.record(self._parent(session)))
+                self._usage(session, requests[session.id])
+                yield
         yield from self._messages(Table(database, "messages", _MESSAGES))
 
     def _parent(self, session: Session) -> Session | None:
