@@ -14,7 +14,7 @@ import msgspec
 from trueup_agent import discover, workers
 from trueup_agent.discover import Discovery, Found, RootArg
 from trueup_agent.errors import cause_of
-from trueup_agent.glance import ScanResult, harness_counts, has_changed, newly_gone, unreadable
+from trueup_agent.glance import ScanResult, drift_suspected, harness_counts, has_changed, newly_gone, unreadable
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.harnesses.base import LINES
 from trueup_agent.ledger import Ledger, SourceInfo, SourceUpdate, WriteCounts
@@ -88,11 +88,12 @@ async def scan(
     async with ledger.collecting:
         found = discover.discover(settings.places, roots)
         known = {source.source_key: source for source in await ledger.sources()}
+        # Before what is new is read: where a log was moved, its events are not gone.
+        await _mark_gone(ledger, known, found)
         collector = _Collector(ledger, known, progress, memory)
         await collector.read(found.found)
         if memory is not None and roots is None:
             memory.strangers.clear()
-        await _mark_gone(ledger, known, found)
         await _finish_versions(ledger, known, found.complete, collector.counts)
         return await _result(ledger, found, collector, monotonic() - started)
 
@@ -110,7 +111,7 @@ async def collect_paths(
         known = {path for source in sources for path in (source.path, *source.companions)}
         strangers = {path for path in wanted - memory.no_logs if not known & discover.with_parents([path])}
         if strangers := memory.due(strangers):
-            new = _look_up(settings, strangers, memory)
+            new = await _look_up(ledger, settings, strangers, memory)
             sources += await ledger.sources_of([f.key for f in new])
             found = list({f.key: f for f in (*found, *new)}.values())
         collector = _Collector(ledger, {source.source_key: source for source in sources}, None, memory)
@@ -118,13 +119,17 @@ async def collect_paths(
         return collector.counts
 
 
-def _look_up(settings: Loaded, strangers: set[str], memory: PassMemory) -> list[Found]:
-    """Sources that the ledger does not have under these paths."""
+async def _look_up(ledger: Ledger, settings: Loaded, strangers: set[str], memory: PassMemory) -> list[Found]:
+    """Sources that the ledger does not have under these paths. Those that were moved there are gone from elsewhere."""
     started = monotonic()
-    found: list[Found] = []
+    at = discover.with_parents(strangers)
+    new: list[Found] = []
     for name in discover.harnesses_at(settings.places, strangers):
-        found += discover.discover(settings.places, only=name).found
-    new = discover.concerned(found, discover.with_parents(strangers))
+        look = discover.discover(settings.places, only=name)
+        if here := discover.concerned(look.found, at):
+            new += here
+            known = {source.source_key: source for source in await ledger.sources() if source.harness == name}
+            await _mark_gone(ledger, known, look)
     claimed = {str(path) for f in new for path in (f.source.path, *f.source.companions)}
     memory.ignore({path for path in strangers if not claimed & discover.with_parents([path])})
     memory.look_after = monotonic() + LOOKS_APART * (monotonic() - started)
@@ -256,4 +261,5 @@ async def _result(ledger: Ledger, found: Discovery, collector: _Collector, secon
         seconds=round(seconds, 3),
         bytes_read=collector.bytes_read,
         unreadable=unreadable(found, collector.known.values()),
+        drift_suspected=drift_suspected(collector.known.values()),
     )

@@ -55,7 +55,6 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     watching: str
     watching_reason: str | None
     push: PushState
-    drift_suspected: list[str]
     last_error: str | None
 
 
@@ -227,7 +226,6 @@ class Daemon:
             watching=self.watcher.mode,
             watching_reason=self.watcher.reason,
             push=self.pusher.now,
-            drift_suspected=self.heartbeats.drift_suspected,
             last_error=self.last_error(),
         )
 

@@ -9,7 +9,7 @@ from time import monotonic, time_ns
 
 from msgspec import Struct, field
 
-from trueup_agent import discover
+from trueup_agent import discover, drift
 from trueup_agent.discover import Discovery, Found, RootArg
 from trueup_agent.errors import LedgerMissing, LedgerUnusable
 from trueup_agent.harnesses import HARNESSES
@@ -40,6 +40,7 @@ class ScanResult(Struct, kw_only=True):
     seconds: float = 0.0
     bytes_read: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
+    drift_suspected: dict[str, str] = field(default_factory=dict)  # harness -> why, and what to do
 
 
 def nothing_new(settings: Loaded, roots: Sequence[RootArg] | None = None) -> ScanResult | None:
@@ -67,6 +68,7 @@ def nothing_new(settings: Loaded, roots: Sequence[RootArg] | None = None) -> Sca
     return ScanResult(
         harnesses=harness_counts(rows, known.values()),
         unreadable=unreadable(found, known.values()),
+        drift_suspected=drift_suspected(known.values()),
         seconds=round(monotonic() - started, 3),
     )
 
@@ -113,6 +115,10 @@ def harness_counts(rows: Mapping[str, tuple[int, int, int]], sources: Iterable[S
         of_harness.skipped_lines += source.skipped_lines
         of_harness.unknown_records += source.unknown_records
     return counts
+
+
+def drift_suspected(sources: Iterable[SourceInfo]) -> dict[str, str]:
+    return {name: why.words for name, why in drift.suspected(sources).items()}
 
 
 def unreadable(found: Discovery, sources: Iterable[SourceInfo]) -> dict[str, str]:

@@ -85,6 +85,7 @@ class Reading:
             state=PRESENT if self._info.state == GONE else self._info.state,
             error=None,
         )
+        self._metered = False  # did this reading find an answer with usage?
         # Keys of the events of a reading from beginning to end; None where nothing can be missing from it.
         self._seen: set[bytes] | None = None
         # Read by another version, and still what it was then: it stands where it was until all of it was read again.
@@ -170,6 +171,9 @@ class Reading:
         everything = self._source.kind == WHOLE or replaced or 0 < info.full_due_at <= now
         if everything:
             self._start_again(info.state, None if replaced else info.parser_state)
+        else:
+            # Rows about the watermark come more than once: such a reading is counted by itself.
+            self._info = msgspec.structs.replace(info, **dict.fromkeys(_TAIL, 0))
         parser = cast(WholeParser, self._parser(files))
         held: list[SourceUpdate] = []
         rows = 0
@@ -182,8 +186,11 @@ class Reading:
                 held.clear()
         yield from held
         due = 0 if everything else info.full_due_at or now + FULL_READING_MICROS
+        tail = {}
+        if not everything and not self._metered:
+            tail = {name: max(getattr(info, name), getattr(self._info, name)) for name in _TAIL}
         self._info = msgspec.structs.replace(
-            self._info, **msgspec.structs.asdict(_mark(status)), parser_state=parser.state(), full_due_at=due
+            self._info, **msgspec.structs.asdict(_mark(status)), **tail, parser_state=parser.state(), full_due_at=due
         )
         yield self._update(Parsed(), self._info, files.bytes_read, fingerprint)
 
@@ -259,6 +266,7 @@ class Reading:
     ) -> SourceUpdate:
         """Records as rows, and where the source stands after them."""
         info, now = self._info, time_ns() // 1000
+        self._metered = self._metered or parsed.metered
         version = self._harness.data_version
         counted: dict[str, Any] = {
             "data_version": version,
@@ -266,7 +274,7 @@ class Reading:
             "skipped": _sum(info.skipped, parsed.skipped),
             "unknown": _sum(info.unknown, parsed.unknown),
             "events": info.events + len(parsed.events),
-            **_canary(info, parsed, bytes_read, now),
+            **_canary(info, parsed, bytes_read),
         }
         self._info = msgspec.structs.replace(info, **counted)
         origin = Origin(info.source_key, version, _owner(self._source.path), stands.position)
@@ -288,6 +296,7 @@ class Reading:
         )
 
 
+_TAIL = ("unmetered", "unmetered_bytes", "unmetered_lines", "unmetered_unknown")
 # A source that is read from its beginning: what was counted of it is counted again.
 _START = {
     **msgspec.structs.asdict(Mark()),
@@ -296,22 +305,23 @@ _START = {
     "skipped": {},
     "unknown": {},
     "events": 0,
-    "unmetered": 0,
-    "unmetered_bytes": 0,
-    "unmetered_lines": 0,
-    "unmetered_unknown": 0,
+    **dict.fromkeys(_TAIL, 0),
+    "metered_at": None,
 }
 
 
-def _canary(info: SourceInfo, parsed: Parsed, bytes_read: int, now: int) -> dict[str, Any]:
+def _canary(info: SourceInfo, parsed: Parsed, bytes_read: int) -> dict[str, Any]:
     """What was read since the last answer with usage (drift.py)."""
     since = _NOTHING if parsed.metered else info
+    metered_at = info.metered_at
+    if parsed.metered:
+        metered_at = max((event.at for event in parsed.events), default=metered_at or time_ns() // 1000)
     return {
         "unmetered": since.unmetered + parsed.unmetered,
         "unmetered_bytes": since.unmetered_bytes + (0 if parsed.metered else bytes_read),
-        "unmetered_lines": since.unmetered_lines + (0 if parsed.metered else parsed.lines),
-        "unmetered_unknown": since.unmetered_unknown + (0 if parsed.metered else sum(parsed.unknown.values())),
-        "metered_at": now if parsed.metered else info.metered_at,
+        "unmetered_lines": since.unmetered_lines + parsed.lines - parsed.metered_lines,
+        "unmetered_unknown": since.unmetered_unknown + sum(parsed.unknown.values()) - parsed.metered_unknown,
+        "metered_at": metered_at,
     }
 
 

@@ -91,8 +91,8 @@ SERIES = "series"
 # Of a total counts what requests of its model and time do not cover, an answer only where neither covers it.
 # Above rank 2: what is known of the same requests from other places, the surest kind first; only where nothing else is.
 LEGS = "legs"
-# Requests (rank 0) and sums of what was deleted from their log between `since` and `at` (rank 1): of a sum counts what is
-# not known otherwise of that time.
+# Requests (rank 0) and sums of what was deleted from their log between `since` and `at` (rank 1): of a sum counts what
+# is not known otherwise of that time.
 DELETIONS = "deletions"
 
 
@@ -105,13 +105,19 @@ class Parsed(Struct, kw_only=True):
     lines: int = 0
     skipped: dict[str, int] = {}  # reason -> lines
     unknown: dict[str, int] = {}  # record type -> records
-    # For the drift canary: answers without any usage since the last that had some, and whether there was one.
+    # For the drift canary: answers without any usage since the last that had some, whether there was one, and how many
+    # lines and records of unknown types had been read by then.
     unmetered: int = 0
     metered: bool = False
+    metered_lines: int = 0
+    metered_unknown: int = 0
 
     def answer(self, metered: bool) -> None:
         """A finished answer of the model of a kind that bears usage in this format; not one that was aborted."""
         if metered:
             self.unmetered, self.metered = 0, True
+            self.metered_lines = self.lines
+            if self.unknown:
+                self.metered_unknown = sum(self.unknown.values())
         else:
             self.unmetered += 1

@@ -12,11 +12,10 @@ from ledger_rows import event, update
 from pushing import Machine, events_at, machine
 from trueup_agent import errors
 from trueup_agent.cli.status import gather
-from trueup_agent.ledger import LedgerReader, SourceInfo
+from trueup_agent.ledger import LedgerReader
 from trueup_agent.push import push
 from trueup_agent.push.batches import BatchSize, prepare
 from trueup_agent.push.forever import LONGEST_DELAY_SECONDS, Backoff
-from trueup_agent.push.heartbeat import DRIFT_BYTES, Drift
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import Push
 from trueup_agent.push.rejections import still_rejected
@@ -146,15 +145,3 @@ def test_back_off_doubles_with_jitter_up_to_five_minutes_and_starts_over_after_a
     assert backoff.next(at_least=1000) == 1000
     backoff.reset()
     assert backoff.next() <= 0.5
-
-
-def test_logs_that_grow_without_any_usage_raise_suspicion() -> None:
-    def source(position: int, events: int) -> list[SourceInfo]:
-        return [SourceInfo(source_key=b"k", harness="claude", identity="i", path="p", position=position, events=events)]
-
-    drift = Drift()
-    assert drift.suspected(source(10_000_000, 100)) == []
-    assert drift.suspected(source(10_000_000 + DRIFT_BYTES - 1, 100)) == []
-    assert drift.suspected(source(10_000_000 + DRIFT_BYTES, 100)) == ["claude"]
-    assert drift.suspected(source(12_000_000, 101)) == []
-    assert Drift().suspected(source(DRIFT_BYTES, 0)) == ["claude"]

@@ -137,6 +137,8 @@ def _print_scan(result: ScanResult, loaded: Loaded, roots: list[RootArg] | None)
             click.echo(
                 f"{'':<{width}} {counts.skipped_lines:,} lines skipped, {counts.unknown_records:,} unknown records"
             )
+    for name, why in sorted(result.drift_suspected.items()):
+        click.echo(f"drift in {name}: {why}")
     for path, reason in sorted(result.unreadable.items()):
         click.echo(printable(f"not read {path}: {reason}"))
     click.echo(

@@ -1,5 +1,6 @@
 """What `trueup agent status` tells: the ledger as it is, and the daemon where one runs."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import click
@@ -8,12 +9,13 @@ from msgspec import Struct
 
 from trueup_agent.credential import load_host
 from trueup_agent.daemon import DaemonStatus, ask_status
-from trueup_agent.ledger import LedgerReader
+from trueup_agent.glance import drift_suspected
+from trueup_agent.ledger import LedgerReader, SourceInfo
 from trueup_agent.ledger.sources import GONE
-from trueup_agent.push.heartbeat import Drift
 from trueup_agent.push.rejections import RejectedRow, still_rejected
 from trueup_agent.settings import Loaded
 from trueup_shared import wire
+from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.terminal import printable
 
 
@@ -27,6 +29,13 @@ class HarnessStatus(Struct, kw_only=True):
     skipped_lines: int = 0
     unknown_records: int = 0
     unread_bytes: int = 0  # of files that were longer than what had been read at the last look
+
+
+class Rederiving(Struct, kw_only=True):
+    """A newer release reads everything again: how far it has come."""
+
+    done: int = 0
+    sources: int = 0
 
 
 class Convergence(Struct, kw_only=True):
@@ -45,7 +54,8 @@ class AgentStatus(Struct, kw_only=True):
     rows: int
     set_aside: int
     harnesses: dict[str, HarnessStatus]
-    drift_suspected: list[str]
+    rederiving: dict[str, Rederiving]
+    drift_suspected: dict[str, str]  # harness -> why, and what to do
     last_error: str | None
     hub: dict[str, str] | None
     convergence: Convergence
@@ -86,7 +96,8 @@ async def gather(loaded: Loaded) -> AgentStatus:
             rows=rows,
             set_aside=reader.set_aside_events(),
             harnesses=harnesses,
-            drift_suspected=daemon.drift_suspected if daemon else Drift().suspected(sources),
+            rederiving=_rederiving(reader.floors(), sources),
+            drift_suspected=drift_suspected(sources),
             last_error=(daemon.last_error if daemon else None) or (problems[0] if problems else None),
             hub={"url": host.hub_url, "host_id": host.host_id, "label": host.label} if host else None,
             convergence=Convergence(
@@ -98,12 +109,23 @@ async def gather(loaded: Loaded) -> AgentStatus:
         )
 
 
+def _rederiving(floors: Mapping[str, int], sources: Iterable[SourceInfo]) -> dict[str, Rederiving]:
+    """Harnesses of which not all rows are of this release's data version yet."""
+    found = {name: Rederiving() for name, floor in floors.items() if floor < DATA_VERSIONS.get(name, 0)}
+    for source in sources:
+        if source.harness in found and source.state != GONE:
+            found[source.harness].sources += 1
+            found[source.harness].done += source.data_version >= DATA_VERSIONS[source.harness]
+    return found
+
+
 def show(found: AgentStatus) -> None:
     """For people: one fact a line."""
+    width = max(8, *(len(name) for name in found.harnesses))
     click.echo(f"ledger   {found.data_dir} ({found.ledger_id}), {found.rows:,} rows, {found.set_aside:,} set aside")
     for name, of in sorted(found.harnesses.items()):
         click.echo(
-            f"{name:<8} {of.sources:,} sources, {of.sessions:,} sessions, {of.messages:,} messages, "
+            f"{name:<{width}} {of.sources:,} sources, {of.sessions:,} sessions, {of.messages:,} messages, "
             f"{of.events:,} events"
         )
         remarks = {
@@ -115,9 +137,11 @@ def show(found: AgentStatus) -> None:
         }
         told = [f"{count:,} {what}" for what, count in remarks.items() if count]
         if told:
-            click.echo(f"         {', '.join(told)}")
-    if found.drift_suspected:
-        click.echo(f"drift    {', '.join(found.drift_suspected)}: logs grow but no usage is found in them")
+            click.echo(f"{'':<{width}} {', '.join(told)}")
+    for name, progress in sorted(found.rederiving.items()):
+        click.echo(f"re-deriving {name}: {progress.done:,} of {progress.sources:,} sources")
+    for name, why in sorted(found.drift_suspected.items()):
+        click.echo(f"drift    {name}: {why}")
     if found.hub:
         at = found.convergence
         click.echo(printable(f"hub      {found.hub['url']} as {found.hub['label']} (host {found.hub['host_id']})"))

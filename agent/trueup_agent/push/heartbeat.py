@@ -2,11 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic, time_ns
 
 import structlog
 
+from trueup_agent import drift
 from trueup_agent.credential import Host
 from trueup_agent.errors import BadHostFile, PushError
 from trueup_agent.ledger import Head, Ledger, LedgerReader, SourceInfo
@@ -19,34 +20,9 @@ from trueup_shared import logs, wire
 
 log = structlog.get_logger()
 
-# So much of a harness's logs without a single new event of usage is no coincidence any more.
-DRIFT_BYTES = 1024 * 1024
 # The hub takes 8 MB, and a path may have 4 KB; the next heartbeat tells of the rest.
 MOST_SOURCES = 1_500
 COUNT_SECONDS = 600.0
-
-
-class Drift:
-    """The canary: a harness whose logs grow while its usage stays empty has probably changed its format."""
-
-    def __init__(self) -> None:
-        self._when_last_seen: dict[str, tuple[int, int]] = {}  # harness -> (events, bytes read) when events last grew
-
-    def suspected(self, sources: Iterable[SourceInfo]) -> list[str]:
-        """Harnesses under suspicion, given all sources as they are now."""
-        now: dict[str, tuple[int, int]] = {}
-        for source in sources:
-            events, read = now.get(source.harness, (0, 0))
-            now[source.harness] = events + source.events, read + source.position
-        found = []
-        for harness, (events, read) in now.items():
-            # One that never had usage is measured from its first byte on.
-            before = self._when_last_seen.setdefault(harness, (events, read if events else 0))
-            if events != before[0] or read < before[1]:
-                self._when_last_seen[harness] = events, read
-            elif read - before[1] >= DRIFT_BYTES:
-                found.append(harness)
-        return sorted(found)
 
 
 class Heartbeats:
@@ -57,7 +33,6 @@ class Heartbeats:
         self._pusher = pusher
         self._policy = policy
         self._last_error = last_error
-        self._drift = Drift()
         self._told: dict[bytes, wire.SourceStatus] = {}
         self._told_to: tuple[str, str] | None = None  # hub, host id
         self._acked_seq = 0
@@ -71,7 +46,7 @@ class Heartbeats:
         self._acked_seq = receipt.acked_seq if receipt else 0
         while not stop.is_set():
             sources = await asyncio.to_thread(self._sources)
-            self.drift_suspected = self._drift.suspected(sources)
+            self.drift_suspected = list(drift.suspected(sources))
             try:
                 await self._beat(sources)
             except (PushError, BadHostFile) as error:

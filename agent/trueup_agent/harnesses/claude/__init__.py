@@ -22,6 +22,11 @@ _TALK = {"user", "assistant", "system", "progress", "attachment"}
 _CUT_RECORD = re.compile(
     rb'^\{.{0,2000}?"sessionId"\s*:\s*"[^"]+".{0,2000}?"(?:type"\s*:\s*"(?:user|assistant)|message)"', re.S
 )
+# Qwen Code and iFlow descend from the same shape: these say so for the whole file, whatever its other lines look like.
+_OF_A_FORK = re.compile(
+    rb'"message"\s*:\s*\{\s*(?:"role"\s*:\s*"\w+"\s*,\s*)?"parts"\s*:|"subtype"\s*:\s*"ui_telemetry"'
+    rb'|"usageMetadata"\s*:|"sessionId"\s*:\s*"session-[0-9a-f]{8}-'
+)
 
 
 class Claude(Harness):
@@ -70,6 +75,8 @@ class Claude(Harness):
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if path.suffix != ".jsonl" or path.name in _NOT_TRANSCRIPTS or not _NOT_ENTERED.isdisjoint(path.parts):
+            return None
+        if _OF_A_FORK.search(head):
             return None
         lines = head.split(b"\n")
         if (len(lines) == 1 and _CUT_RECORD.match(head)) or any(_fits(line) for line in lines[:_HEAD_RECORDS]):
@@ -142,13 +149,10 @@ def _fits(line: bytes) -> bool:
         records = [decode_record(line)]
     except UNREADABLE:
         records = [record for record, _ in salvage(line)[0]]
-    return any(_is_ours(record, line) for record in records)
+    return any(_is_ours(record) for record in records)
 
 
-def _is_ours(record: Record, line: bytes) -> bool:
-    """Qwen Code and iFlow descend from the same shape; theirs have `parts` and other names for usage."""
-    if b'"usageMetadata"' in line or b'"parts"' in line:
-        return False
+def _is_ours(record: Record) -> bool:
     if record.message is not None and is_given(record.message.usage) and record.type in ("assistant", None):
         return True
     return (

@@ -14,6 +14,7 @@ from trueup_agent.harnesses.claude.usage import (
     SYNTHETIC,
     Counters,
     advisor_calls,
+    is_placeholder,
     model_and_provider,
     read_counters,
 )
@@ -92,16 +93,19 @@ class Events:
 
     def read(
         self, line: Line, message: Message, of_message: Identity | None, message_key: bytes
-    ) -> tuple[bytes | None, str | None]:
-        """Key of the event that the line shows, else None; and the reason why its usage could not be taken."""
+    ) -> tuple[bytes | None, str | None, bool | None]:
+        """Key of the event that the line shows, else None; the reason why its usage could not be taken; whether it has
+        any, None where none is due."""
         usage = read_part(message.usage, Usage)
+        by_client = message.model == SYNTHETIC or bool(line.record.is_api_error_message)
         if usage is None:
-            return None, None
+            return None, None, None if by_client else False
         counters = read_counters(usage, message.stop_reason is not None)
+        metered = counters.any() or (None if by_client or is_placeholder(usage) else False)
         if message.model == SYNTHETIC and not (line.record.is_api_error_message and counters.any()):
-            return None, None
+            return None, None, metered
         if line.at is None:
-            return None, NO_TIME
+            return None, NO_TIME, metered
         identity = identity_of_line(line) if of_message is None else (*of_message, text(line.record.request_id))
         # Requests of one message are a family, if a provider made its id: a gateway's may name another message too.
         family = message_key if of_message is not None and len(of_message) == 1 else None
@@ -123,7 +127,7 @@ class Events:
                 event = _event(line, identity + suffix, of_family, rank, entry, counters, entry.model)
                 event.raw_usage = raw
                 self._add(event)
-        return key, None
+        return key, None, metered
 
     def _add(self, event: EventRecord) -> None:
         slot = (event.key, event.session_key, event.copy)

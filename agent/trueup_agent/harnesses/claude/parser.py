@@ -140,13 +140,13 @@ class ClaudeParser:
         if message_id is None:
             row = self._entry(line, "assistant", talk.assistant_kind(record))
             group = Group(row.key, row.kind, model_and_provider(message.model)[0])
-            group.event_key = self._event(line, message, None, row.key)
+            group.event_key = self._event(line, message, None, row.key, is_first=True)
             talk.add_line(group, None, message.content)
             self._finish(row, group)
             return
         identity = identity_of_message(line, message_id)
-        token, group = self._group(line, message, identity)
-        event_key = self._event(line, message, identity, group.key)
+        token, group, is_first = self._group(line, message, identity)
+        event_key = self._event(line, message, identity, group.key, is_first)
         if group.event_key is None:
             group.event_key = event_key
         talk.add_line(group, text(record.uuid), message.content)
@@ -161,16 +161,22 @@ class ClaudeParser:
         if project is not None and (row.project_path is None or project < row.project_path):
             row.project_path = project
 
-    def _event(self, line: Line, message: Message, of_message: Identity | None, message_key: bytes) -> bytes | None:
-        key, reason = self._events.read(line, message, of_message, message_key)
+    def _event(
+        self, line: Line, message: Message, of_message: Identity | None, message_key: bytes, is_first: bool
+    ) -> bytes | None:
+        key, reason, metered = self._events.read(line, message, of_message, message_key)
+        if metered or (metered is False and is_first):
+            self._parsed.answer(metered)
         if reason is not None:
             skip(self._parsed, reason)
         return key
 
-    def _group(self, line: Line, message: Message, identity: Identity) -> tuple[str, Group]:
+    def _group(self, line: Line, message: Message, identity: Identity) -> tuple[str, Group, bool]:
+        """Its name among the open ones, itself, and whether it was opened now."""
         names = identity[0] if len(identity) == 1 else "\0".join(part or "" for part in identity)
         token = f"{line.copy}\0{line.session.id}\0{names}"
         group = self._groups.pop(token, None)
+        is_first = group is None
         if group is None:
             if (stale := self._open.pop(token, None)) is not None:
                 self._finish(*stale)
@@ -179,7 +185,7 @@ class ClaudeParser:
             while len(self._groups) >= MAX_GROUPS:
                 del self._groups[next(iter(self._groups))]
         self._groups[token] = group  # the last one was read last
-        return token, group
+        return token, group, is_first
 
     def _finish(self, row: MessageRecord, group: Group) -> None:
         row.model = group.model

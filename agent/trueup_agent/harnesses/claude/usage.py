@@ -54,6 +54,12 @@ def read_counters(usage: Usage, is_final: bool) -> Counters:
     return Counters(fresh, read, written, written_1h, output, context, bounds)
 
 
+def is_placeholder(usage: Usage) -> bool:
+    """Are there counters, and are they all zero: not known when the line was written?"""
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+    return any(counter(getattr(usage, name)) == 0 for name in names)
+
+
 def usage_of(raw: bytes, facts: base.Facts) -> base.Usage | None:
     """Of a stored event. Whether the request had ended, its `usage` does not say: that is kept from before."""
     usage = read_part(Raw(raw), Usage)

@@ -208,6 +208,8 @@ class CodexParser:
 
     def _token_count(self, payload: memoryview, at: int | None) -> None:
         count = requests.read_token_count(payload)
+        if count is not None:
+            self._answer(metered=any(seen is not None and seen.says_anything() for seen in (count.total, count.last)))
         if count is not None and not self._is_foreign(count.thread_id):
             found = requests.observe(self.s, count.total, count.last)
             if found is not None:
@@ -218,6 +220,7 @@ class CodexParser:
         if self._is_foreign(record.thread_id):
             return
         self._enter_turn(record.turn_id)
+        self._answer(metered=requests.is_readable(record))
         found = requests.record(self.s, record)
         if found is not None:
             self.emit_event(*found, at, bytes(record.usage), None)
@@ -230,12 +233,27 @@ class CodexParser:
             skip(self.out, "other_thread")
         return foreign
 
+    def _answer(self, metered: bool) -> None:
+        """For the drift canary."""
+        self.s.metered = True  # one way or the other, the turn has been judged
+        self.out.answer(metered)
+
+    def _turn_complete(self, payload: memoryview, at: int | None) -> None:
+        """A turn in which the model spoke and no counter was seen: every build that tells of its end logs one."""
+        if self.s.answered and not self.s.metered:
+            self.out.answer(metered=False)
+        self._turn_aborted(payload, at)
+
+    def _turn_aborted(self, payload: memoryview, at: int | None) -> None:
+        self.s.answered = self.s.metered = False
+
     def _turn_completed(self, payload: memoryview, at: int | None) -> None:
         self.turn_usage(DECODE[shapes.TurnCompleted](payload).usage, at)
 
     def turn_usage(self, logged: Any, at: int | None) -> None:
         """Saved streams have usage per turn. Where the counter is logged as well, the counter counts."""
         usage = usages.vector(logged)
+        self.out.answer(metered=usage is not None)
         if usage is None or not usage.has_tokens() or self.s.prev is not None or self.s.has_records:
             return
         self.ensure_session(at)
@@ -317,6 +335,7 @@ class CodexParser:
     def _message(self, payload: memoryview, at: int | None) -> None:
         message: shapes.Message = DECODE[shapes.Message](payload)
         if message.role == "assistant":
+            self.s.answered = True
             content = decode_any(message.content) if len(memoryview(message.content)) else None
             self.emit_message(at, "assistant", "answer", shapes.text_size(content))
 

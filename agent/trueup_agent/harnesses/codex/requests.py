@@ -86,6 +86,11 @@ def observe(s: State, total: Vector | None, last: Vector | None) -> tuple[Identi
     return (identity if s.epoch == 0 else (*identity, "epoch", s.epoch)), request
 
 
+def is_readable(line: UsageRecord) -> bool:
+    """Does it bear usage, as all of its kind do?"""
+    return bool(bytes(line.usage)) and usages.vector(decode_any(line.usage)) is not None
+
+
 def record(s: State, line: UsageRecord) -> tuple[Identity, Request] | None:
     """A newer line per response, beside the token_count that repeats it: one of the two counts.
 

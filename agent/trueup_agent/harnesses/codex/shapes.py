@@ -46,11 +46,14 @@ _EVENTS = {
     "turn.completed": "turn_completed",
     "item_completed": "item_completed",
     "thread_name_updated": "thread_name",
+    "task_complete": "turn_complete",
+    "turn_complete": "turn_complete",
+    "turn_aborted": "turn_aborted",
     "error": "error",
     **dict.fromkeys(
         (
             *("agent_message", "agent_reasoning", "agent_reasoning_raw_content", "agent_reasoning_section_break"),
-            *("task_complete", "turn_complete", "turn_aborted", "context_compacted", "thread_rolled_back"),
+            *("context_compacted", "thread_rolled_back"),
             *("undo_started", "undo_completed", "entered_review_mode", "exited_review_mode", "session_configured"),
             *("sub_agent_activity", "item_started", "plan_update", "turn_diff", "warning", "stream_error"),
             *(

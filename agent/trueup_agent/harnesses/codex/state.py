@@ -39,6 +39,9 @@ class State(Struct):
     has_records: bool = False
     turn_has_records: bool = False
     told_by_counts: list[tuple[int, ...]] = []
+    # For the drift canary, of the turn: did the model say something, and was the counter seen?
+    answered: bool = False
+    metered: bool = False
 
     def turn_is_unique(self) -> bool:
         return self.turn_id is not None and len(self.turn_id) >= UNIQUE_ID_CHARS

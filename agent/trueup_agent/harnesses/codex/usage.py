@@ -28,6 +28,9 @@ class Vector(NamedTuple):
     def has_tokens(self) -> bool:
         return any(self[:5])
 
+    def says_anything(self) -> bool:
+        return any(n is not None for n in self)
+
     def identity(self) -> tuple[int, ...]:
         """What names a state of the counter. A newer release that copies an older one's history writes 0 where the
         original had no field, and knows cache_write where it did not: neither may change the name."""

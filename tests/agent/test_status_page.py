@@ -1,0 +1,63 @@
+"""What `trueup agent status` says of drift and of a newer release's work, and what the hub hears of it."""
+
+from pathlib import Path
+
+import pytest
+
+from agent_process import Home, daemon, until
+from claude_home import loaded, make_logs, scan_home, write_logs
+from hub_process import Hub
+from trueup_agent.cli import status as page
+from trueup_agent.ledger import Ledger
+from trueup_agent.policy import Policy
+from trueup_hub.enrolment import make_enroll_code
+from trueup_shared.harnesses import DATA_VERSIONS
+
+LOGS = make_logs(sessions=3)
+
+
+async def test_drift_is_told_in_words_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, data = tmp_path / "h", tmp_path / "data"
+    write_logs(home, {name: log.replace(b'"usage"', b'"spent"') for name, log in LOGS.items()})
+    await scan_home(home, data)
+    found = await page.gather(loaded(home, data))
+    page.show(found)
+    out = capsys.readouterr().out
+    assert "drift    claude: its last " in out
+    assert " answers have no usage (none was ever found)" in out
+    assert "update trueup, then scan again" in out
+    assert list(found.drift_suspected) == ["claude"]
+
+
+async def test_how_far_a_newer_release_has_come_with_its_work_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, data = tmp_path / "h", tmp_path / "data"
+    write_logs(home, LOGS)
+    await scan_home(home, data)
+    page.show(await page.gather(loaded(home, data)))
+    assert "re-deriving" not in capsys.readouterr().out
+    monkeypatch.setitem(DATA_VERSIONS, "claude", 2)
+    ledger = await Ledger.open(data, Policy())
+    await ledger.query("UPDATE sources SET data_version = 2 WHERE rowid = 1")
+    await ledger.close()
+    page.show(await page.gather(loaded(home, data)))
+    assert "re-deriving claude: 1 of 3 sources" in capsys.readouterr().out
+
+
+async def test_the_hub_hears_of_drift_with_the_heartbeat(hub: Hub, tmp_path: Path) -> None:
+    ana = Home(tmp_path / "ana")
+    ana.append(4)
+    ana.log.write_bytes(ana.log.read_bytes().replace(b'"usage"', b'"spent"'))
+    env = {
+        "TRUEUP_HUB_URL": hub.url,
+        "TRUEUP_ENROLL_CODE": await make_enroll_code(hub.auth.db),
+        "TRUEUP_HEARTBEAT_SECONDS": "1",
+    }
+    async with daemon(ana, **env):
+
+        async def heard() -> bool:
+            hosts = (await hub.get("hosts"))["hosts"]
+            return bool(hosts and any(flag["flag"] == "drift_suspected" for flag in hosts[0]["flags"]))
+
+        await until(heard, "a heartbeat after the first scan")
