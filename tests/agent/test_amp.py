@@ -118,6 +118,12 @@ async def test_the_ledger_does_not_count_beside_the_usage_of_its_message(tmp_pat
     assert float(totals["cost"]["credits"]) == 1.7  # the ledger may be the only one that knows the price
 
 
+async def test_a_ledger_that_writes_the_number_of_its_message_as_text_is_joined_all_the_same(tmp_path: Path) -> None:
+    named = entry("l1", 1, 12, 210) | {"toMessageId": "1"}
+    write_thread(tmp_path / "home", user(0), answer(1, usage(12, 210)), **ledger(named))
+    assert (await scan_home(tmp_path)).totals()["events"] == 1
+
+
 async def test_the_ledger_of_a_message_that_was_edited_away_does_not_count_it_again(tmp_path: Path) -> None:
     events = ledger(entry("l1", 1, 12, 210))
     write_thread(tmp_path / "home", user(0), answer(1, usage(12, 210)), **events)

@@ -150,6 +150,22 @@ def test_other_harnesses_logs_are_not_taken_for_ours(record: object) -> None:
 
 
 @pytest.mark.parametrize(
+    "theirs",
+    [
+        {"type": "system", "subtype": "ui_telemetry", "systemPayload": {"uiEvent": {"input_token_count": 5}}},
+        {"type": "assistant", "message": {"role": "model", "parts": [{"text": "hi"}]}},
+        {"type": "assistant", "usageMetadata": {"promptTokenCount": 5}},
+        {"sessionId": "session-5de70000-0000-4000-8000-000000000001"},
+    ],
+    ids=["qwen telemetry", "qwen parts", "qwen usage", "iflow"],
+)
+def test_one_record_of_a_descendant_tells_for_the_whole_file(theirs: dict) -> None:
+    shared = {"uuid": "x", "parentUuid": None, "sessionId": "s", "type": "user", "message": {"content": "hi"}}
+    assert Claude().recognise(Path("/x/chat.jsonl"), encode(shared) + b"\n")
+    assert not Claude().recognise(Path("/x/chat.jsonl"), encode(shared) + b"\n" + encode(shared | theirs) + b"\n")
+
+
+@pytest.mark.parametrize(
     "path",
     [
         agent_path("a1"),

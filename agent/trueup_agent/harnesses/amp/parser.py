@@ -1,5 +1,6 @@
 """Parser of an Amp thread (formats/amp.md). The usage of messages counts; the ledger only where a message has none."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,7 @@ from trueup_shared import keys
 
 _PIECE = 2000
 _BRANCH = "refs/heads/"
+_NUMBER = re.compile(r"\d{1,15}")
 _encode = msgspec.json.Encoder().encode
 
 Id = str | int
@@ -227,7 +229,8 @@ def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _id(value: Any) -> Id | None:
-    number = counter(value)
+    """A ledger may write the number of a message as text."""
+    number = counter(int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value)
     return number if number is not None else text(value, 128)
 
 
