@@ -166,14 +166,18 @@ def _bits(a: StoredEvent, b: StoredEvent, bits_a: int, bits_b: int) -> int:
     return bits
 
 
+def precedence(row: StoredMessage | StoredEvent) -> tuple[int, int, bytes]:
+    """Of the sessions that have it the one with the least owns it."""
+    return row.copy, row.session_started, row.session_key
+
+
 def _owner(a: StoredMessage | StoredEvent, b: StoredMessage | StoredEvent, names: tuple[str, ...]) -> dict[str, Any]:
     """Not a copy before a copy, then the session that began first, then the session key."""
-    rank_a = (a.copy, a.session_started, a.session_key)
-    rank_b = (b.copy, b.session_started, b.session_key)
+    rank_a, rank_b = precedence(a), precedence(b)
     if rank_a != rank_b:
-        owner = a if rank_a < rank_b else b
-        values = {name: getattr(owner, name) for name in names}
-        source = (owner.source_key, owner.position)
+        first = a if rank_a < rank_b else b
+        values = {name: getattr(first, name) for name in names}
+        source = (first.source_key, first.position)
     else:
         values = {name: _least(getattr(a, name), getattr(b, name)) for name in names}
         source = min((a.source_key, a.position), (b.source_key, b.position), key=_nulls_last)
