@@ -180,3 +180,12 @@ def test_bytes_that_are_no_text_cost_nothing() -> None:
 def test_a_huge_number_is_unknown() -> None:
     event = one(tokens(sent="9" * 30))
     assert (event.input_undivided_tokens, event.output_tokens) == (None, 310)
+
+
+def test_what_stands_before_the_first_prompt_of_a_run_is_no_answer() -> None:
+    """Aider repeats its own command line, whose message may have many lines, and prints what that asks for."""
+    echoed = [b"> /usr/bin/aider --message # Fix", b"priority: high", b"## Mission", b"cost: 5  "]
+    head, rest = run(), [line.encode() for line in message()]
+    said = [(m.role, m.kind) for m in parse(*head, *echoed, *rest).messages.values()]
+    assert said == [(m.role, m.kind) for m in parse(*head, *rest).messages.values()]
+    assert len(said) == 2

@@ -50,6 +50,7 @@ class Run(Struct):
     begins: int = 0  # offset in the file
     at: int | None = None
     model: str | None = None
+    asked: bool = False  # before the first prompt aider repeats its own command line, whose message may have many lines
 
 
 class State(Struct):
@@ -120,7 +121,7 @@ class HistoryParser:
         elif line.startswith(">"):
             s.is_printing = True
             self._printed(line[1:MAX_LINE].strip(), offset)
-        elif line.strip():
+        elif line.strip() and (s.run is None or s.run.asked or not s.run.header):
             s.prompt, s.is_printing = None, False
             if s.answer is None:
                 s.answer, s.answer_size, s.answer_event = offset, 0, None
@@ -144,6 +145,8 @@ class HistoryParser:
     def _prompt(self, said: str, offset: int) -> None:
         s = self.s
         self._leave_answer()
+        if s.run is not None:
+            s.run.asked = True
         if s.prompt is None:
             s.prompt, s.prompt_size = offset, 0
         s.prompt_size += len(said)
