@@ -53,7 +53,7 @@ def read_cost(usage: Any) -> str | None:
     return cost(costs.get("total")) if isinstance(costs, dict) else None
 
 
-def usage_of(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     """`Harness.usage` of all of them."""
     try:
         return read_usage(msgspec.json.decode(raw))

@@ -55,7 +55,7 @@ def kept(info: Mapping[str, Any], ts: int | None, say: str | None = None, new_it
     return found
 
 
-def stored(raw: bytes, facts: Facts, late_is_inclusive: bool) -> Usage | None:
+def of_raw(raw: bytes, facts: Facts, late_is_inclusive: bool) -> Usage | None:
     """For `Harness.usage`: the counters of a stored event by today's rules."""
     try:
         found = json_text.decode(raw)

@@ -100,9 +100,9 @@ class Aider(Harness):
         return HistoryParser(source, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.aider.usage import usage_of
+        from trueup_agent.harnesses.aider.usage import of_raw
 
-        return usage_of(raw)
+        return of_raw(raw)
 
 
 HARNESS = Aider()

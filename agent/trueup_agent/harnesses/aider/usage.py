@@ -87,7 +87,7 @@ def read_usage(raw: Any) -> Usage | None:
     return Usage(input_undivided_tokens=sent, output_tokens=received, lower_bounds=bounds)
 
 
-def usage_of(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         return read_usage(msgspec.json.decode(raw))
     except UNREADABLE:

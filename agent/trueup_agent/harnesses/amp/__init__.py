@@ -65,7 +65,7 @@ class Amp(Harness):
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
         from trueup_agent.harnesses.amp import usage
 
-        return usage.stored(raw)
+        return usage.of_raw(raw)
 
 
 HARNESS = Amp()

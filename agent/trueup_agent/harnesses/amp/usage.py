@@ -69,7 +69,7 @@ def credits_of(raw: Mapping[str, Any]) -> float | None:
     return float(paid) if 0 <= paid < MAX_AMOUNT else None
 
 
-def stored(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         found = json_text.decode(raw)
     except json_text.UNREADABLE:

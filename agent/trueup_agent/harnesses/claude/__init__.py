@@ -89,9 +89,9 @@ class Claude(Harness):
         return ClaudeParser(origin_of(source.path), state)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.claude.usage import usage_of
+        from trueup_agent.harnesses.claude.usage import of_raw
 
-        return usage_of(raw, facts)
+        return of_raw(raw, facts)
 
 
 HARNESS = Claude()

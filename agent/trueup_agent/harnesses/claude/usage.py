@@ -60,7 +60,7 @@ def is_placeholder(usage: Usage) -> bool:
     return any(counter(getattr(usage, name)) == 0 for name in names)
 
 
-def usage_of(raw: bytes, facts: base.Facts) -> base.Usage | None:
+def of_raw(raw: bytes, facts: base.Facts) -> base.Usage | None:
     """Of a stored event. Whether the request had ended, its `usage` does not say: that is kept from before."""
     usage = read_part(Raw(raw), Usage)
     if usage is not None and (number := _advisor(facts.identity)) is not None:

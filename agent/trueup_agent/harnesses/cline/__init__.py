@@ -92,9 +92,9 @@ class Cline(Harness):
         from trueup_agent.harnesses import tasks_usage
         from trueup_agent.harnesses.cline import sdk_usage
 
-        if (metrics := sdk_usage.stored(raw)) is not None:
+        if (metrics := sdk_usage.of_raw(raw)) is not None:
             return metrics
-        return tasks_usage.stored(raw, facts, LATE_IS_INCLUSIVE)
+        return tasks_usage.of_raw(raw, facts, LATE_IS_INCLUSIVE)
 
 
 HARNESS = Cline()

@@ -43,7 +43,7 @@ def cost_of(raw: Mapping[str, Any]) -> float | None:
     return float(cost) if 0 <= cost < MAX_AMOUNT else None
 
 
-def stored(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     """The counters of a stored event; None where it is none of the SDK's."""
     try:
         found = json_text.decode(raw)

@@ -77,9 +77,9 @@ class Codex(Harness):
         return CodexParser(source.path, state)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.codex.stored import usage_of
+        from trueup_agent.harnesses.codex.stored import of_raw
 
-        return usage_of(raw, facts)
+        return of_raw(raw, facts)
 
 
 HARNESS = Codex()

@@ -12,7 +12,7 @@ from trueup_agent.harnesses.codex.usage import Request, Vector
 _BAD_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 
 
-def usage_of(raw: bytes, facts: base.Facts) -> base.Usage | None:
+def of_raw(raw: bytes, facts: base.Facts) -> base.Usage | None:
     """A difference that was not logged as such stays the difference that it was."""
     try:
         logged, identity = decode_any(raw), decode_any(facts.identity)

@@ -61,9 +61,9 @@ class Crush(Harness):
         return CrushParser(source, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.crush.parser import usage_of_raw
+        from trueup_agent.harnesses.crush.parser import of_raw
 
-        return usage_of_raw(raw)
+        return of_raw(raw)
 
 
 HARNESS = Crush()

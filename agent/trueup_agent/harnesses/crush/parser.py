@@ -47,7 +47,7 @@ def usage_of(raw: Row | dict[str, Any]) -> Usage:
     return Usage(context_tokens=values.counter(raw["prompt_tokens"]) or None)
 
 
-def usage_of_raw(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         return usage_of({"prompt_tokens": None} | _decode(raw))
     except UNREADABLE:

@@ -92,7 +92,7 @@ class Droid(Harness):
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
         from trueup_agent.harnesses.droid import totals
 
-        return totals.stored(raw)
+        return totals.of_raw(raw)
 
 
 HARNESS = Droid()

@@ -32,7 +32,7 @@ def read(raw: Mapping[str, Any]) -> Usage:
     )
 
 
-def stored(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         found = json_text.decode(raw)
     except json_text.UNREADABLE:

@@ -74,9 +74,9 @@ class Goose(Harness):
         return GooseParser(source.path, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.goose.usage import usage_of_raw
+        from trueup_agent.harnesses.goose.usage import of_raw
 
-        return usage_of_raw(raw)
+        return of_raw(raw)
 
 
 HARNESS = Goose()

@@ -18,7 +18,7 @@ LAST = "last_"  # before the names of what its last request used
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def usage_of_raw(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         return usage_of(_decode(raw))[0]
     except UNREADABLE:

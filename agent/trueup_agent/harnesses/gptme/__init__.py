@@ -78,9 +78,9 @@ class Gptme(Harness):
         return GptmeParser(source, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.gptme.parser import usage_of
+        from trueup_agent.harnesses.gptme.parser import of_raw
 
-        return usage_of(raw)
+        return of_raw(raw)
 
     def _source(self, path: Path) -> SourceFile:
         beside = (*_COPIES, "config.toml") if path.name == MAIN else ()

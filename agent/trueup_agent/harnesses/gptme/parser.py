@@ -214,7 +214,7 @@ def is_placeholder(raw: dict[str, Any]) -> bool:
     return counter(raw.get("input_tokens")) == 0 and counter(raw.get("output_tokens")) == 0
 
 
-def usage_of(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         return read_usage(msgspec.json.decode(raw))
     except UNREADABLE:

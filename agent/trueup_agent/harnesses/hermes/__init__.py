@@ -63,9 +63,9 @@ class Hermes(Harness):
         return HermesParser(source.path, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.hermes.usage import usage_of_raw
+        from trueup_agent.harnesses.hermes.usage import of_raw
 
-        return usage_of_raw(raw)
+        return of_raw(raw)
 
 
 HARNESS = Hermes()

@@ -22,7 +22,7 @@ def usage_of(row: Mapping[str, Any]) -> Usage:
     return usage
 
 
-def usage_of_raw(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         return usage_of(_decode(raw))
     except UNREADABLE:

@@ -63,7 +63,7 @@ class Kilo(OpenCode):
             return super().usage(raw, facts)
         from trueup_agent.harnesses import tasks_usage
 
-        return tasks_usage.stored(raw, facts, _LATE_IS_INCLUSIVE)
+        return tasks_usage.of_raw(raw, facts, _LATE_IS_INCLUSIVE)
 
 
 HARNESS = Kilo()

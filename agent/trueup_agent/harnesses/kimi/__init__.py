@@ -76,9 +76,9 @@ class Kimi(Harness):
         return KimiParser(source, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.kimi.usage import usage_of
+        from trueup_agent.harnesses.kimi.usage import of_raw
 
-        return usage_of(raw)
+        return of_raw(raw)
 
     def _source(self, path: Path) -> SourceFile:
         from trueup_agent.harnesses.kimi.place import place_of

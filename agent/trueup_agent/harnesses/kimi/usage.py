@@ -50,7 +50,7 @@ def is_placeholder(usage: Any) -> bool:
     return fresh == 0 and output == 0
 
 
-def usage_of(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         return read_usage(msgspec.json.decode(raw))
     except UNREADABLE:

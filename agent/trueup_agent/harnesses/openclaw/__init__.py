@@ -75,9 +75,9 @@ class OpenClaw(Harness):
         return PiParser(self.id, source.path, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.pi_usage import usage_of
+        from trueup_agent.harnesses.pi_usage import of_raw
 
-        return usage_of(raw)
+        return of_raw(raw)
 
 
 HARNESS = OpenClaw()

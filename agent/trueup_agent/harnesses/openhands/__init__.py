@@ -65,9 +65,9 @@ class OpenHands(Harness):
         return OpenHandsParser(source, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.openhands.usage import usage_of
+        from trueup_agent.harnesses.openhands.usage import of_raw
 
-        return usage_of(raw)
+        return of_raw(raw)
 
     def _source(self, path: Path) -> SourceFile:
         beside = (path.parent / "events",) if path.name == STATE else ()

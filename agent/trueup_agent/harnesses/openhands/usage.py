@@ -45,7 +45,7 @@ def read_usage(raw: Any) -> Usage | None:
     return divide(prompt, read, written, completion, reasoning, one_request=one)
 
 
-def usage_of(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         return read_usage(msgspec.json.decode(raw))
     except UNREADABLE:

@@ -59,9 +59,9 @@ class Pi(Harness):
         return PiParser(self.id, source.path, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.pi_usage import usage_of
+        from trueup_agent.harnesses.pi_usage import of_raw
 
-        return usage_of(raw)
+        return of_raw(raw)
 
 
 HARNESS = Pi()

@@ -63,7 +63,7 @@ class RooCode(Harness):
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
         from trueup_agent.harnesses import tasks_usage
 
-        return tasks_usage.stored(raw, facts, LATE_IS_INCLUSIVE)
+        return tasks_usage.of_raw(raw, facts, LATE_IS_INCLUSIVE)
 
 
 HARNESS = RooCode()

@@ -68,9 +68,9 @@ class Vibe(Harness):
         return VibeParser(source.path, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.vibe.parser import usage_of_raw
+        from trueup_agent.harnesses.vibe.parser import of_raw
 
-        return usage_of_raw(raw)
+        return of_raw(raw)
 
 
 HARNESS = Vibe()

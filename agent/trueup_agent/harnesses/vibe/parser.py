@@ -39,7 +39,7 @@ def usage_of(stats: Mapping[str, Any]) -> Usage:
     return usage
 
 
-def usage_of_raw(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         return usage_of(_decode(raw))
     except UNREADABLE:

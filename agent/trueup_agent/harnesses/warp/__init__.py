@@ -54,9 +54,9 @@ class Warp(Harness):
         return WarpParser(source.path, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.warp.parser import usage_of_raw
+        from trueup_agent.harnesses.warp.parser import of_raw
 
-        return usage_of_raw(raw)
+        return of_raw(raw)
 
 
 HARNESS = Warp()

@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def usage_of_raw(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         decoded = _decode(raw)
     except UNREADABLE:

@@ -59,9 +59,9 @@ class Zed(Harness):
         return ZedParser(source.path, state, files)
 
     def usage(self, raw: bytes, facts: Facts) -> Usage | None:
-        from trueup_agent.harnesses.zed.usage import usage_of_raw
+        from trueup_agent.harnesses.zed.usage import of_raw
 
-        return usage_of_raw(raw)
+        return of_raw(raw)
 
 
 HARNESS = Zed()

@@ -64,7 +64,7 @@ def usage_of(raw: Mapping[str, Counts]) -> Usage:
     return usage
 
 
-def usage_of_raw(raw: bytes) -> Usage | None:
+def of_raw(raw: bytes) -> Usage | None:
     try:
         decoded = _decode(raw)
     except UNREADABLE:
