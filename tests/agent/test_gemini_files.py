@@ -80,6 +80,15 @@ def test_a_project_that_cannot_be_read_costs_its_name_alone(tmp_path: Path) -> N
     assert [row.project_path for row in Read("gemini").file(path).events] == ["ab" * 32]
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_a_document_under_a_name_for_lines_is_read_as_one(tmp_path: Path, indent: int | None) -> None:
+    content = json.loads(document(tmp_path, answer()).read_text(encoding="utf-8"))
+    (tmp_path / "apart").mkdir()
+    for order in (content, dict(reversed(content.items()))):
+        (tmp_path / "apart" / "full.jsonl").write_text(json.dumps(order, indent=indent), encoding="utf-8")
+        assert (await scanned(tmp_path / "out", "gemini", tmp_path / "apart")).totals()["events"] == 1
+
+
 def test_a_half_written_document_is_tried_again(tmp_path: Path) -> None:
     path = document(tmp_path, answer())
     whole = path.read_bytes()

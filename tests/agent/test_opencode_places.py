@@ -86,6 +86,11 @@ async def test_exports_are_found_by_content_whatever_they_are_called(tmp_path: P
     assert seen.totals()["input_tokens"] == 100
 
 
+async def test_an_export_under_a_name_for_lines_is_read_as_one_document(tmp_path: Path) -> None:
+    store.export(tmp_path / "x" / "full.jsonl", ENTRY)
+    assert (await scanned(tmp_path, "opencode", tmp_path / "x")).totals()["input_tokens"] == 100
+
+
 async def test_a_database_of_another_name_is_recognised_by_its_tables(tmp_path: Path) -> None:
     ours = database(tmp_path / "x" / "copy.sqlite", ENTRY)
     head = ours.read_bytes()[: 64 << 10]

@@ -57,7 +57,7 @@ class Gemini(Harness):
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if not is_chat(path.name) or ".qwen" in path.parts or _OTHERS.search(head) or not _OURS.search(head):
             return None
-        return source_of(self.id, path)
+        return source_of(self.id, path, head)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser | WholeParser:
         from trueup_agent.harnesses.gemini.parser import Document, Journal

@@ -11,6 +11,8 @@ PROJECT_ROOT, PROJECTS = ".project_root", "projects.json"
 _CHATS = "chats"
 _DOCUMENT, _JOURNAL = ".json", ".jsonl"
 _SET_ASIDE = re.compile(r"\.(?:tmp|unreadable)-")
+# Other tools keep documents under a name for lines: they begin with a brace alone, or all is in the first line.
+_IS_DOCUMENT = re.compile(rb'\s*\{(?:\s*\n|(?!"\$)[^\n]*"messages"\s*:\s*\[)')
 
 
 def is_chat(name: str) -> bool:
@@ -31,14 +33,14 @@ def holds_chats(tmp: Path) -> bool:
     return any(is_dir(project / _CHATS) for project in children(tmp))
 
 
-def source_of(harness: str, path: Path) -> SourceFile:
+def source_of(harness: str, path: Path, head: bytes = b"") -> SourceFile:
     """With the file that says which directory the project is: its own, which never changes, else the list of all."""
     project = project_folder(path)
     companions: tuple[Path, ...] = ()
     if project is not None:
         own = project / PROJECT_ROOT
         companions = (own,) if is_file(own) else (project.parent.parent / PROJECTS,)
-    kind: Kind = WHOLE if path.suffix == _DOCUMENT else LINES
+    kind: Kind = WHOLE if path.suffix == _DOCUMENT or _IS_DOCUMENT.match(head) else LINES
     return SourceFile(harness=harness, path=path, identity=str(path), kind=kind, companions=companions)
 
 

@@ -26,6 +26,7 @@ _TABLE = re.compile(
 )
 _MEMORY = ":memory:"
 # What `export` prints: {"info": {"id": "ses_…", …}, "messages": […]}.
+_EXPORTS = (".json", ".jsonl")  # whatever its name says, an export is one document
 _EXPORT = re.compile(rb'\s*\{\s*"info"\s*:\s*\{[^{}]{0,2000}?"id"\s*:\s*"ses_')
 
 COUNTERS = {
@@ -91,7 +92,7 @@ class OpenCode(Harness):
         if head.startswith(_SQLITE):
             ours = self.databases.fullmatch(path.name) or _TABLE.search(head)
             return self._database(path) if ours else None
-        if path.suffix == ".json" and _EXPORT.match(head) and b'"messages"' in head:
+        if path.suffix in _EXPORTS and _EXPORT.match(head) and b'"messages"' in head:
             return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
         return recognised(self.id, path, head)
 
@@ -102,7 +103,7 @@ class OpenCode(Harness):
             return DatabaseParser(self.id, source.path, files, state, self.folds_costs)
         from trueup_agent.harnesses.opencode.documents import ExportParser, TreeParser
 
-        if source.companions or source.path.suffix != ".json":
+        if source.companions or source.path.suffix not in _EXPORTS:
             return TreeParser(self.id, source, files, self.folds_costs)
         return ExportParser(self.id, source.path, files, self.folds_costs)
 
