@@ -31,7 +31,7 @@ def test_flag_comes_before_environment_before_file_before_default(tmp_path: Path
         ("[agent]\nrescan_seconds = 0\n", "rescan_seconds"),
         ("[agent]\nsend_project = 'all'\n", "send_project"),
         ("[agent\n", "config.toml"),
-        ("[harness.clade]\nroots = []\n", r"\[harness.clade\]: there are claude, codex"),
+        ("[harness.clade]\nroots = []\n", r"\[harness.clade\]: there are aider, amp"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:

@@ -1,6 +1,7 @@
 """Real transcripts and generated corpora come out exact: every counter, events and lower bounds included."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,13 @@ from given import CORPORA, GEN_CORPUS, needs_given
 from processes import environment, trueup
 
 EXPECTED: dict[str, Any] = json.loads((CORPORA / "expected.json").read_text()) if CORPORA.is_dir() else {}
-GROUPS = [name for name in EXPECTED if name.split("/")[0] in ("claude", "claude-overlap", "codex")]
 COUNTERS = {
     "input": "input_tokens",
     "cache_read": "cache_read_tokens",
     "cache_write": "cache_write_tokens",
     "output": "output_tokens",
     "reasoning": "reasoning_tokens",
+    "input_undivided": "input_undivided_tokens",
 }
 
 
@@ -30,13 +31,13 @@ def folder_of(group: str) -> tuple[str, Path]:
 
 
 @needs_given
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", EXPECTED)
 def test_a_group_of_real_transcripts_has_its_true_totals(group: str, tmp_path: Path) -> None:
     harness, folder = folder_of(group)
     env = environment(tmp_path / "home", tmp_path / "data")
     scanned = trueup("agent", "scan", "--root", f"{harness}={folder}", "--json", env=env)
     assert scanned.status == 0, scanned.err
-    (row,) = trueup("usage", "totals", "--json", "--by", "harness", env=env).json["rows"]
+    (row,) = trueup("usage", "totals", "--by", "harness", "--json", env=env).json["rows"]
     assert row["key"] == harness
     expected = EXPECTED[group]
     for name, counter in COUNTERS.items():
@@ -46,6 +47,23 @@ def test_a_group_of_real_transcripts_has_its_true_totals(group: str, tmp_path: P
         assert row["events"] == expected["events"]
     if "output_lower_bound" in expected:
         assert row["coverage"]["output_tokens"]["lower_bound"] == expected["output_lower_bound"]
+    if "sessions" in expected:
+        assert scanned.json["harnesses"][harness]["sessions"] == expected["sessions"]
+    if "reported_cost_usd" in expected:
+        assert row["totals"]["reported_cost_microusd"] == pytest.approx(cost_of(group, folder) * 1e6, abs=50)
+
+
+def cost_of(group: str, folder: Path) -> float:
+    """As expected.json says it, in dollars with four digits; for Crush it says how to look it up."""
+    cost = EXPECTED[group]["reported_cost_usd"]
+    if isinstance(cost, str):
+        database = next(folder.rglob("crush.db"))
+        (cost,) = (
+            sqlite3.connect(f"file:{database}?mode=ro&immutable=1", uri=True)
+            .execute("SELECT sum(cost) FROM sessions WHERE parent_session_id IS NULL")
+            .fetchone()
+        )
+    return float(cost)
 
 
 def truth_cells(truth: dict[str, Any]) -> dict[tuple[str, str, str], tuple[int, ...]]:
