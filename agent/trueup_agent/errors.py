@@ -5,6 +5,7 @@ AgentError
     LedgerBusy            another process holds the lock; `pid` names it                       ask it, or retry
     LedgerMissing         nothing has been scanned into this data directory yet                stop
     LedgerTooNew          written by a later release                                           stop
+    LedgerOutdated        made by an earlier release, and not ours to bring up to date now     retry
     LedgerUnusable        no permission, disk full, read-only, damaged: only the user can help stop
   WorkerDied              a parser process ended before its work; nothing written is lost      retry
   RootNotFound            `--root` or a setting points at a place without logs                 stop
@@ -53,6 +54,10 @@ class LedgerMissing(LedgerError):
 
 class LedgerTooNew(LedgerError):
     """The ledger was written by a later release."""
+
+
+class LedgerOutdated(LedgerError):
+    """The ledger is as an earlier release made it, and cannot be brought up to date now."""
 
 
 class LedgerUnusable(LedgerError):

@@ -1,11 +1,18 @@
 """A ledger of the first release opens in this one: its rows, digests and numbers are what they were."""
 
+import os
+import shutil
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from claude_home import make_logs, scan_home, write_logs
 from ledger_rows import POLICY, event, recomputed, update
+from processes import environment, trueup
+from trueup_agent.errors import LedgerOutdated
 from trueup_agent.ledger import Ledger, LedgerReader, schema
+from trueup_agent.ledger.lock import WriterLock
 from trueup_agent.policy import Policy
 
 _FIRST = Path(schema.__file__).parent / "migrations" / "0001_ledger.sql"
@@ -71,3 +78,43 @@ async def test_after_an_upgrade_nothing_is_read_again_but_what_had_lost_lines(tm
     with LedgerReader(data) as reader:
         assert reader.source_gone_events() > 0
         assert reader.head() == (head.seq, head.digest, head.rows)
+
+
+_READERS = (("agent", "status"), ("agent", "doctor"), ("usage", "totals"), ("usage", "daily"))
+
+
+async def test_commands_that_only_read_bring_the_ledger_of_an_earlier_release_up_to_date(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    write_logs(home, make_logs())
+    await first_release(home, tmp_path / "first")
+    for number, command in enumerate(_READERS):
+        data = tmp_path / str(number)
+        shutil.copytree(tmp_path / "first", data)
+        done = trueup(*command, env=environment(home, data))
+        assert (done.status, done.err) == (0, ""), command
+        assert "claude" in done.out or "requests" in done.out or "at list price" in done.out
+        with LedgerReader(data) as reader:
+            assert reader.query("PRAGMA user_version") == [(schema.newest_version(),)]
+
+
+async def test_beside_a_process_of_an_earlier_release_they_read_what_they_can_or_say_what_to_do(tmp_path: Path) -> None:
+    home, data = tmp_path / "h", tmp_path / "data"
+    write_logs(home, make_logs())
+    await first_release(home, data)
+    lock = WriterLock(data / schema.LOCK_FILE)
+    lock.take()
+    line = (
+        f"trueup: ledger {data}/ledger.db is as an earlier release made it, and process {os.getpid()} is using it: "
+        "restart that if it is the agent, else wait for it\n"
+    )
+    try:
+        assert trueup("usage", "totals", env=environment(home, data)).status == 0
+        for command in ("status", "doctor", "scan"):
+            done = trueup("agent", command, env=environment(home, data))
+            assert (done.status, done.out, done.err) == (1, "", line)
+        with LedgerReader(data) as reader:
+            assert reader.harness_rows()["claude"][2] > 60
+            with pytest.raises(LedgerOutdated):
+                reader.sources()
+    finally:
+        lock.release()

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-from trueup_agent.errors import LedgerMissing, LedgerTooNew
+from trueup_agent.errors import LedgerBusy, LedgerError, LedgerMissing, LedgerOutdated, LedgerTooNew, LedgerUnusable
 from trueup_agent.ledger import schema, sources
 from trueup_agent.ledger.sources import SourceInfo
 
@@ -16,8 +16,9 @@ class LedgerReader:
     """Usable while a daemon runs. Use as a context manager; `snapshot` makes several queries see one moment."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Raises LedgerMissing, LedgerTooNew, LedgerUnusable."""
+        """Raises LedgerMissing, LedgerTooNew, LedgerUnusable; later LedgerOutdated, for what an old schema lacks."""
         self.path = schema.ledger_path(data_dir)
+        self._outdated: LedgerError | None = None  # why it could not be brought to this release's schema
         with schema.translated(self.path):
             if not self.path.exists():
                 raise LedgerMissing(f"there is no ledger in {data_dir} yet: run `trueup agent scan` first")
@@ -30,6 +31,8 @@ class LedgerReader:
                 )
             if version == 0:
                 raise LedgerMissing(f"the ledger in {data_dir} is empty: run `trueup agent scan` first")
+            if version < schema.newest_version():
+                self._upgrade()
         except BaseException:
             self._db.close()
             raise
@@ -47,8 +50,27 @@ class LedgerReader:
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Rows of a SELECT, as tuples."""
-        with schema.translated(self.path):
-            return self._db.execute(sql, parameters).fetchall()
+        try:
+            with schema.translated(self.path):
+                return self._db.execute(sql, parameters).fetchall()
+        except LedgerUnusable as error:
+            if self._outdated is not None and "no such" in str(error.__cause__):
+                raise self._too_old(self._outdated) from None
+            raise
+
+    def _upgrade(self) -> None:
+        """Whatever stands in the way: most numbers can be read without it."""
+        try:
+            schema.upgrade(self.path)
+        except (LedgerBusy, LedgerUnusable) as error:
+            self._outdated = error
+
+    def _too_old(self, why: LedgerError) -> LedgerOutdated:
+        what = f"ledger {self.path} is as an earlier release made it, and"
+        if isinstance(why, LedgerBusy):
+            who = f"process {why.pid or '(unknown)'}"
+            return LedgerOutdated(f"{what} {who} is using it: restart that if it is the agent, else wait for it")
+        return LedgerOutdated(f"{what} cannot be brought up to date: {why}")
 
     def snapshot(self) -> None:
         """From here until `close` every query sees the ledger as it is now."""

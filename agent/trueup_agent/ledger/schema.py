@@ -3,12 +3,13 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING
 
 from trueup_agent.errors import LedgerTooNew, LedgerUnusable
+from trueup_agent.ledger.lock import WriterLock
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -75,16 +76,36 @@ async def migrate(db: "aiosqlite.Connection", path: Path) -> None:
     """Bring the file to the newest schema. Each script is one transaction that ends with its number."""
     for pragma in _PRAGMAS:
         await db.execute(pragma)
-    scripts = sorted(_MIGRATIONS.glob("*.sql"))
     [[version]] = await db.execute_fetchall("PRAGMA user_version")
     newest = newest_version()
     if version > newest:
         raise LedgerTooNew(
             f"ledger {path} has schema {version}, written by a later release; this one knows {newest}: upgrade trueup"
         )
-    for script in scripts:
-        if _number(script) > version:
-            await db.executescript(script.read_text(encoding="utf-8"))
+    for script in _scripts_after(version):
+        await db.executescript(script)
+
+
+def upgrade(path: Path) -> None:
+    """Bring the ledger that an earlier release made to the newest schema, for a command that only reads.
+
+    Raises LedgerBusy while another process writes it, LedgerUnusable.
+    """
+    lock = WriterLock(path.with_name(LOCK_FILE))
+    with translated(path):
+        lock.take()
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                [[version]] = db.execute("PRAGMA user_version")
+                for script in _scripts_after(version):
+                    db.executescript(script)
+        finally:
+            lock.release()
+
+
+def _scripts_after(version: int) -> list[str]:
+    scripts = sorted(_MIGRATIONS.glob("*.sql"))
+    return [script.read_text(encoding="utf-8") for script in scripts if _number(script) > version]
 
 
 def newest_version() -> int:
