@@ -108,7 +108,7 @@ async def collect_paths(
         at = discover.with_parents(wanted)
         sources = await ledger.sources_at(at)
         found = discover.known_sources(sources)
-        known = {path for source in sources for path in (source.path, *source.companions)}
+        known = {path for source in sources if source.state != GONE for path in (source.path, *source.companions)}
         strangers = {path for path in wanted - memory.no_logs if not known & discover.with_parents([path])}
         if strangers := memory.due(strangers):
             new = await _look_up(ledger, settings, strangers, memory)

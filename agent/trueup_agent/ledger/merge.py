@@ -166,14 +166,10 @@ def _bits(a: StoredEvent, b: StoredEvent, bits_a: int, bits_b: int) -> int:
     return bits
 
 
-def precedence(row: StoredMessage | StoredEvent) -> tuple[int, int, bytes]:
-    """Of the sessions that have it the one with the least owns it."""
-    return row.copy, row.session_started, row.session_key
-
-
 def _owner(a: StoredMessage | StoredEvent, b: StoredMessage | StoredEvent, names: tuple[str, ...]) -> dict[str, Any]:
     """Not a copy before a copy, then the session that began first, then the session key."""
-    rank_a, rank_b = precedence(a), precedence(b)
+    rank_a = (a.copy, a.session_started, a.session_key)
+    rank_b = (b.copy, b.session_started, b.session_key)
     if rank_a != rank_b:
         first = a if rank_a < rank_b else b
         values = {name: getattr(first, name) for name in names}

@@ -8,7 +8,7 @@ import aiosqlite
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.ledger import families, gone, merge, rederive
+from trueup_agent.ledger import families, gone, rederive
 from trueup_agent.ledger.rows import StoredEvent
 from trueup_agent.ledger.rules import as_read
 from trueup_agent.ledger.sources import SourceUpdate
@@ -103,8 +103,8 @@ class Writer:
         for key, stored in (aside | counted).items():
             old, new = as_read(stored), fresh.pop(key)
             merged = self.onto(EVENTS, new, rederive.fuller(old, new))
-            # Who owns a row says whether it is gone; what others still show was copied. The same elsewhere was moved.
-            if old.gone and merge.precedence(new) == merge.precedence(merged):
+            # Who owns a row says whether it is gone: what others show is a copy, unless it is its session, moved.
+            if old.gone and (new.copy, new.session_key) == (merged.copy, merged.session_key):
                 merged.source_key, merged.position = new.source_key, new.position
             merged.gone = 0 if new.source_key == merged.source_key else old.gone
             if merged == (old if old is stored else EVENTS.finish(old, self.policy)):
