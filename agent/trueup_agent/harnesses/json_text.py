@@ -1,11 +1,12 @@
-"""JSON as programs leave it on disk: half-written, glued together, with half of a surrogate pair."""
+"""JSON as programs leave it on disk: half-written, glued together, with half of a surrogate pair, of any shape."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from trueup_agent.harnesses.base import Unfinished
+from trueup_agent.harnesses.base import Files, Unfinished
 from trueup_agent.harnesses.lines import UNREADABLE as UNREADABLE
 
 _PADDING = " \t\r\n\x00\ufeff"  # a crash leaves runs of NUL; some editors a byte order mark
@@ -21,14 +22,19 @@ def decode(raw: bytes | memoryview) -> Any:
         return _lenient.decode(_text(raw))
 
 
-def object_of(value: Any) -> dict[str, Any] | None:
-    """An object out of JSON as a database or a ledger holds it, text or bytes; None for whatever is none."""
+def value_of(value: Any) -> Any:
+    """What JSON says that a database or a ledger holds, as text or bytes; None for whatever is no JSON."""
     if isinstance(value, str):
         value = value.encode("utf-8", "replace")
     try:
-        said = decode(value)
+        return decode(value)
     except (TypeError, *UNREADABLE):
         return None
+
+
+def object_of(value: Any) -> dict[str, Any] | None:
+    """`value_of` where that is an object, else None."""
+    said = value_of(value)
     return said if isinstance(said, dict) else None
 
 
@@ -59,6 +65,36 @@ def decode_document(raw: bytes) -> Any:
         if not text or (text[0] in "{[" and (text[-1] not in "}]" or error.pos >= len(text))):
             raise Unfinished("half-written JSON") from None
         raise
+
+
+def read_document(files: Files, path: Path) -> Any:
+    """`decode_document` of a file; None for what is no JSON. Raises FileNotFoundError where it is gone."""
+    content = files.read(path)
+    if content is None:
+        raise FileNotFoundError(2, "no such file", str(path))
+    try:
+        return decode_document(content)
+    except UNREADABLE:
+        return None
+
+
+# Looking into what was decoded: what is missing or of another type than it should be is empty.
+
+
+def object_at(value: Any, *names: str) -> dict[str, Any]:
+    """The object that `value` is, or to which these names lead from it."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def list_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Those entries of a list that are objects."""
+    return [entry for entry in list_of(value) if isinstance(entry, dict)]
 
 
 def _text(raw: bytes | memoryview) -> str:

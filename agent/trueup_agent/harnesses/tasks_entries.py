@@ -95,21 +95,13 @@ def _entry(record: Any) -> Entry | None:
         ts=counter(record.get("ts")),
         at=epoch(record.get("ts"), 1000),
         text=words,
-        info=_info(words) if kind in _WITH_JSON else None,
+        info=json_text.object_of(words) if kind in _WITH_JSON else None,
         model=Model(text(model.get("providerId")), text(model.get("modelId")))
         if isinstance(model, Mapping)
         else UNKNOWN,
         partial=record.get("partial") is True,
         condensed=condensed if isinstance(condensed, Mapping) else _EMPTY,
     )
-
-
-def _info(words: str) -> Mapping[str, Any] | None:
-    try:
-        info = json_text.decode(words.encode("utf-8", "replace"))
-    except json_text.UNREADABLE:
-        return None
-    return info if isinstance(info, Mapping) else None
 
 
 def tool_of(entry: Entry) -> str | None:

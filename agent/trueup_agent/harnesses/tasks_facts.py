@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import Files, Unfinished
+from trueup_agent.harnesses.json_text import object_at, objects
 from trueup_agent.harnesses.tasks import API_HISTORY, HISTORY_ITEM, METADATA
 from trueup_agent.harnesses.values import epoch, text
 
@@ -50,8 +51,8 @@ class TaskFacts(NamedTuple):
 
 def read_facts(task: Path, files: Files) -> TaskFacts:
     """A file that is missing, half-written or damaged says nothing; when it is whole the task is read again."""
-    metadata = _mapping(_document(files, task / METADATA))
-    item = _mapping(_document(files, task / HISTORY_ITEM))
+    metadata = object_at(_document(files, task / METADATA))
+    item = object_at(_document(files, task / HISTORY_ITEM))
     cwd: str | None = text(item.get("workspace")) or text(item.get("cwdOnTaskInitialization"))
     tags: list[tuple[int | None, str]] = []
     for at, details in _details(_document(files, task / API_HISTORY)):
@@ -80,34 +81,24 @@ def _document(files: Files, path: Path) -> Any:
         return None
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def mappings(value: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects of a list; of anything else none."""
-    if isinstance(value, list):
-        yield from (entry for entry in value if isinstance(entry, Mapping))
-
-
 def _used(metadata: Mapping[str, Any]) -> Iterator[tuple[int, Model]]:
-    for entry in mappings(metadata.get("model_usage")):
+    for entry in objects(metadata.get("model_usage")):
         at, model = epoch(entry.get("ts"), 1000), text(entry.get("model_id"))
         if at is not None and model is not None:
             yield at, Model(text(entry.get("model_provider_id")), model)
 
 
 def _version(metadata: Mapping[str, Any]) -> str | None:
-    known = [text(entry.get("cline_version"), 64) for entry in mappings(metadata.get("environment_history"))]
+    known = [text(entry.get("cline_version"), 64) for entry in objects(metadata.get("environment_history"))]
     return next((version for version in reversed(known) if version), None)
 
 
 def _details(history: Any) -> Iterator[tuple[int | None, str]]:
     """What the extension told the model of its surroundings, with the time of the message where it has one."""
-    for message in mappings(history):
+    for message in objects(history):
         if message.get("role") == "user":
             content = message.get("content")
-            texts = [content] if isinstance(content, str) else [block.get("text") for block in mappings(content)]
+            texts = [content] if isinstance(content, str) else [block.get("text") for block in objects(content)]
             for part in texts:
                 if isinstance(part, str) and (start := part.find(_DETAILS)) >= 0:
                     yield epoch(message.get("ts"), 1000), part[start:]

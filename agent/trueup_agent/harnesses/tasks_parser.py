@@ -69,14 +69,8 @@ class TaskParser:
         return b""
 
     def read(self, everything: bool) -> Iterator[Parsed]:
-        content = self._files.read(self._path)
-        if content is None:
-            raise FileNotFoundError(2, "no such file", str(self._path))
+        document = json_text.read_document(self._files, self._path)
         self._parsed = parsed = Parsed()
-        try:
-            document = json_text.decode_document(content)
-        except json_text.UNREADABLE:
-            document = None
         if not isinstance(document, list):
             parsed.lines += 1
             skip(parsed, MALFORMED)

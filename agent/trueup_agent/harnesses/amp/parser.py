@@ -20,6 +20,7 @@ from trueup_agent.harnesses.base import (
     skip,
 )
 from trueup_agent.harnesses.blocks import said
+from trueup_agent.harnesses.json_text import object_at
 from trueup_agent.harnesses.values import amount, counter, epoch, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
@@ -48,14 +49,8 @@ class AmpParser:
         return b""
 
     def read(self, everything: bool) -> Iterator[Parsed]:
-        content = self._files.read(self._path)
-        if content is None:
-            raise FileNotFoundError(2, "no such file", str(self._path))
+        thread = json_text.read_document(self._files, self._path)
         self._parsed = Parsed()
-        try:
-            thread = json_text.decode_document(content)
-        except json_text.UNREADABLE:
-            thread = None
         messages = thread.get("messages") if isinstance(thread, Mapping) else None
         if not isinstance(thread, Mapping) or not isinstance(messages, list):
             self._parsed.lines += 1
@@ -63,7 +58,7 @@ class AmpParser:
             yield self._parsed
             return
         self._begin(thread)
-        ledger = list(_mappings(_mapping(thread.get("usageLedger")).get("events")))
+        ledger = json_text.objects(object_at(thread, "usageLedger").get("events"))
         self._by_message: dict[Id | None, list[Mapping[str, Any]]] = {}
         for event in ledger:
             self._by_message.setdefault(_id(event.get("toMessageId")), []).append(event)
@@ -88,10 +83,9 @@ class AmpParser:
         self._thread = text(thread.get("id")) or text(self._path.stem) or "thread"
         self._session_key = keys.session_key(self._harness, self._thread)
         self._created = epoch(thread.get("created"), 1000)
-        trees = _mapping(_mapping(thread.get("env")).get("initial")).get("trees")
-        tree = next(_mappings(trees), {})
+        tree = next(iter(json_text.objects(object_at(thread, "env", "initial").get("trees"))), {})
         self._cwd = _path_of(tree.get("uri"))
-        ref = text(_mapping(tree.get("repository")).get("ref"))
+        ref = text(object_at(tree, "repository").get("ref"))
         self._sent_raw: int | None = None
         self._sent = _Moment(self._created, 2)
         self._parsed.sessions.append(
@@ -116,7 +110,7 @@ class AmpParser:
         named: Id = id_ if id_ is not None else f"#{number}"
         moment, event_key, model = self._sent, None, None
         if role == "user":
-            sent = _mapping(message.get("meta")).get("sentAt")
+            sent = object_at(message, "meta").get("sentAt")
             if (at := epoch(sent, 1000)) is not None:
                 self._sent, self._sent_raw = _Moment(at, 2), counter(sent)
                 moment = self._sent
@@ -148,7 +142,7 @@ class AmpParser:
         counters = amp_usage.read(raw)
         model = text(raw.get("model"))
         if not counters.reported():
-            is_complete = _mapping(message.get("state")).get("type") == "complete"
+            is_complete = object_at(message, "state").get("type") == "complete"
             if is_complete and "inputTokens" not in raw and not ledger:
                 self._parsed.answer(metered=False)
             at = _time(ledger[0].get("timestamp")) if ledger else None
@@ -156,7 +150,7 @@ class AmpParser:
         self._parsed.answer(metered=True)
         if amp_usage.differs_from_total(raw):
             skip(self._parsed, CONTRADICTORY)
-        stamp = _mapping(found).get("timestamp")
+        stamp = object_at(found).get("timestamp")
         at = _time(stamp)
         if at is None and ledger:
             at = _time(ledger[0].get("timestamp"))
@@ -217,15 +211,6 @@ class AmpParser:
             )
         )
         return key
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, list):
-        yield from (entry for entry in value if isinstance(entry, Mapping))
 
 
 def _id(value: Any) -> Id | None:

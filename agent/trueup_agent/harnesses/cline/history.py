@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import MALFORMED, Files, SourceFile, skip
-from trueup_agent.harnesses.tasks_facts import mappings
 from trueup_agent.harnesses.values import text
 from trueup_agent.records import Parsed, SessionRecord
 from trueup_shared import keys
@@ -20,18 +19,12 @@ class TaskHistoryParser:
         return b""
 
     def read(self, everything: bool) -> Iterator[Parsed]:
-        content = self._files.read(self._path)
-        if content is None:
-            raise FileNotFoundError(2, "no such file", str(self._path))
+        document = json_text.read_document(self._files, self._path)
         parsed = Parsed()
-        try:
-            document = json_text.decode_document(content)
-        except json_text.UNREADABLE:
-            document = None
         if not isinstance(document, list):
             parsed.lines += 1
             skip(parsed, MALFORMED)
-        for item in mappings(document):
+        for item in json_text.objects(document):
             parsed.lines += 1
             task, place = text(item.get("id")), text(item.get("cwdOnTaskInitialization"))
             if task is not None and place is not None:

@@ -18,7 +18,7 @@ from trueup_agent.harnesses.base import (
 )
 from trueup_agent.harnesses.blocks import said
 from trueup_agent.harnesses.cline import SDK_END, sdk_usage
-from trueup_agent.harnesses.tasks_facts import mappings
+from trueup_agent.harnesses.json_text import object_at, objects
 from trueup_agent.harnesses.values import amount, counter, epoch, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
@@ -39,14 +39,8 @@ class SdkParser:
         return b""
 
     def read(self, everything: bool) -> Iterator[Parsed]:
-        content = self._files.read(self._path)
-        if content is None:
-            raise FileNotFoundError(2, "no such file", str(self._path))
+        document = json_text.read_document(self._files, self._path)
         self._parsed = Parsed()
-        try:
-            document = json_text.decode_document(content)
-        except json_text.UNREADABLE:
-            document = None
         messages = document.get("messages") if isinstance(document, Mapping) else document
         if not isinstance(messages, list):
             self._parsed.lines += 1
@@ -71,10 +65,10 @@ class SdkParser:
         manifest = self._manifest(stem)
         is_subagent = _SUBAGENT in self._session_id and self._session_id.startswith(folder + _SUBAGENT)
         told = manifest if manifest or not is_subagent else self._manifest(folder)
-        metadata = _mapping(manifest.get("metadata"))
-        fork = text(_mapping(metadata.get("fork")).get("forkedFromSessionId"))
+        metadata = object_at(manifest, "metadata")
+        fork = text(object_at(metadata, "fork").get("forkedFromSessionId"))
         parent = folder if is_subagent else text(manifest.get("parent_session_id")) or fork
-        times = (at for message in mappings(messages) if (at := epoch(message.get("ts"), 1000)) is not None)
+        times = (at for message in objects(messages) if (at := epoch(message.get("ts"), 1000)) is not None)
         first = next(times, None)
         begun = None if is_subagent and not manifest else micros(manifest.get("started_at"))
         # What a fork has from before it began is a copy; any other session began no later than its first message.
@@ -85,10 +79,10 @@ class SdkParser:
         self._session_key = keys.session_key(self._harness, self._session_id)
         self._cwd = text(told.get("cwd")) or text(told.get("workspace_root"))
         self._provider, self._model = text(told.get("provider")), text(told.get("model"))
-        self._usage_sums = _mapping(metadata.get("usage"))
+        self._usage_sums = object_at(metadata, "usage")
         self._ended = micros(manifest.get("ended_at")) or micros(document.get("updated_at"))
         self._fork = fork
-        has_metrics = any(isinstance(m.get("metrics"), Mapping) for m in mappings(messages))
+        has_metrics = any(isinstance(m.get("metrics"), Mapping) for m in objects(messages))
         self._has_sums = not has_metrics and sdk_usage.read(sdk_usage.kept(self._usage_sums))[0].reported()
         self._parsed.sessions.append(
             SessionRecord(
@@ -109,7 +103,7 @@ class SdkParser:
         if content is None:
             return {}
         try:
-            return _mapping(json_text.decode_document(content))
+            return object_at(json_text.decode_document(content))
         except (Unfinished, *json_text.UNREADABLE):
             return {}
 
@@ -126,14 +120,14 @@ class SdkParser:
         known = id_ is not None and ts is not None
         identity: list[str | int | None] = [id_, ts] if known else [self._session_id, id_ or number, ts]
         copy = int(at is not None and self._copied_before is not None and at < self._copied_before)
-        info = _mapping(message.get("modelInfo"))
+        info = object_at(message, "modelInfo")
         model = text(info.get("id")) or (self._model if role == "assistant" and not copy else None)
         provider = text(info.get("provider")) or (self._provider if model is not None else None)
         event_key = None
         if role == "assistant":
             event_key = self._event(message, identity, at, copy, provider, model)
         told = said(role, message.get("content"))
-        if role != "assistant" and str(_mapping(message.get("metadata")).get("kind", "")).startswith("compaction"):
+        if role != "assistant" and str(object_at(message, "metadata").get("kind", "")).startswith("compaction"):
             told = told._replace(kind="summary")
         self._parsed.messages.append(
             MessageRecord(
@@ -203,7 +197,7 @@ class SdkParser:
         usage, is_contradictory = sdk_usage.read(raw)
         if is_contradictory:
             skip(self._parsed, CONTRADICTORY)
-        last = [at for message in mappings(messages) if (at := epoch(message.get("ts"), 1000)) is not None]
+        last = [at for message in objects(messages) if (at := epoch(message.get("ts"), 1000)) is not None]
         at = max(last, default=None) or self._ended or self._started
         if at is None:
             skip(self._parsed, NO_TIME)
@@ -227,10 +221,6 @@ class SdkParser:
                 raw_usage=_encode(raw),
             )
         )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _cost(raw: Mapping[str, Any], provider: str | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from trueup_agent.harnesses.base import (
 )
 from trueup_agent.harnesses.codebuff.usage import of_object
 from trueup_agent.harnesses.content import names, numbers, text_size
-from trueup_agent.harnesses.json_text import decode_document
+from trueup_agent.harnesses.json_text import decode_document, object_at
 from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.harnesses.series import observation
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
@@ -66,7 +66,7 @@ class ChatParser:
             skip(parsed, MALFORMED)
             messages = []
         if messages:
-            self._chat(messages, _object(run_state, "sessionState"), meta, parsed)
+            self._chat(messages, object_at(run_state, "sessionState"), meta, parsed)
         yield parsed
 
     def _companion(self, number: int) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class ChatParser:
         return document if isinstance(document, dict) else {}
 
     def _chat(self, messages: list[Any], state: dict[str, Any], meta: dict[str, Any], parsed: Parsed) -> None:
-        project = values.text(_object(state, "fileContext").get("cwd"), MAX_PATH)
+        project = values.text(object_at(state, "fileContext").get("cwd"), MAX_PATH)
         parsed.sessions.append(
             SessionRecord(
                 key=session_key("codebuff", self._id),
@@ -110,7 +110,7 @@ class ChatParser:
                 billed.append(_credits(message))
             parsed.messages.append(self._message(id_, message, at if quality < 3 else None, record, shared))
         if not any(isinstance(message, dict) and message.get("isComplete") is False for message in messages):
-            self._remainder(_object(state, "mainAgentState").get("creditsUsed"), billed, last, parsed)
+            self._remainder(object_at(state, "mainAgentState").get("creditsUsed"), billed, last, parsed)
 
     def _event(
         self,
@@ -226,16 +226,16 @@ def _folder_time(name: str) -> int | None:
 
 def _usage_of(message: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """(usage object, model): of the message, else of the last answer in the history that it carries along."""
-    metadata = _object(message, "metadata")
+    metadata = object_at(message, "metadata")
     model = values.text(metadata.get("model"))
-    for usage in (metadata.get("usage"), _object(metadata, "codebuff").get("usage")):
+    for usage in (metadata.get("usage"), object_at(metadata, "codebuff").get("usage")):
         if isinstance(usage, dict):
             return usage, model
-    history = _object(metadata, "runState", "sessionState", "mainAgentState").get("messageHistory")
+    history = object_at(metadata, "runState", "sessionState", "mainAgentState").get("messageHistory")
     for entry in reversed(history if isinstance(history, list) else []):
         if isinstance(entry, dict) and entry.get("role") == "assistant":
-            options = _object(entry, "providerOptions")
-            inner = _object(options, "codebuff")
+            options = object_at(entry, "providerOptions")
+            inner = object_at(options, "codebuff")
             model = model or values.text(inner.get("model"))
             found = next((one for one in (options.get("usage"), inner.get("usage")) if isinstance(one, dict)), {})
             return found, model
@@ -260,9 +260,3 @@ def _blocks(blocks: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
         if isinstance(block, dict):
             yield block
             yield from _blocks(block.get("blocks"), depth + 1)
-
-
-def _object(value: Any, *steps: str) -> dict[str, Any]:
-    for name in steps:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}

@@ -10,6 +10,7 @@ from msgspec import Struct
 from trueup_agent.harnesses.base import NO_TIME, skip
 from trueup_agent.harnesses.cursor.usage import CONTEXT, INPUT, OUTPUT, in_dollars, kept, of_bubble
 from trueup_agent.harnesses.editors import path_of_uri
+from trueup_agent.harnesses.json_text import objects
 from trueup_agent.harnesses.values import cost, epoch, micros, text
 from trueup_agent.records import SERIES, EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
@@ -38,7 +39,7 @@ class Conversation:
     def __init__(self, id_: str, said: dict[str, Any]) -> None:
         self.id, self._said = id_, said
         self._bubbles: dict[str, dict[str, Any]] = {}
-        for bubble in _dicts(said.get("conversation")):  # before bubbles had keys of their own
+        for bubble in objects(said.get("conversation")):  # before bubbles had keys of their own
             self.add(text(bubble.get("bubbleId")) or f"#{len(self._bubbles)}", bubble)
 
     def add(self, bubble_id: str, bubble: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ class Conversation:
 
     def _in_order(self) -> list[tuple[str, dict[str, Any]]]:
         """As the conversation lists them; what it does not list, by time."""
-        headers = _dicts(self._said.get("fullConversationHeadersOnly"))
+        headers = objects(self._said.get("fullConversationHeadersOnly"))
         place = {
             header.get("bubbleId"): n for n, header in enumerate(headers) if isinstance(header.get("bubbleId"), str)
         }
@@ -232,10 +233,6 @@ def _children(session: SessionRecord, ids: Any) -> list[SessionRecord]:
         )
         for id_ in children
     ]
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _time(value: Any) -> int | None:

@@ -1,7 +1,7 @@
 """Reads Forge's conversations (formats/forge.md): each row is written anew on every turn."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import msgspec
 from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_TIME, Files, count_unknown, skip
 from trueup_agent.harnesses.content import names, numbers
 from trueup_agent.harnesses.forge.usage import of_usage, vector
-from trueup_agent.harnesses.json_text import UNREADABLE, decode
+from trueup_agent.harnesses.json_text import object_of, objects
 from trueup_agent.harnesses.tables import Row, RowsParser, Table
 from trueup_agent.harnesses.values import amount, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
@@ -57,14 +57,10 @@ class ForgeParser(RowsParser):
             yield
 
     def _document(self, context: Any) -> Json | None:
-        try:
-            document = decode(context.encode("utf-8", "replace") if isinstance(context, str) else context)
-        except (*UNREADABLE, TypeError):
-            document = None
-        if isinstance(document, Mapping):
-            return document
-        skip(self.parsed, MALFORMED)
-        return None
+        document = object_of(context)
+        if document is None:
+            skip(self.parsed, MALFORMED)
+        return document
 
 
 class _Conversation:
@@ -111,7 +107,7 @@ class _Conversation:
         role, about = ("tool", "tool_result") if kind == "tool" else _ROLES.get(str(message.get("role")), ("", ""))
         if not role:
             return count_unknown(self.parsed, message.get("role"))
-        calls = [call for call in _list(message.get("tool_calls")) if isinstance(call, Mapping)]
+        calls = objects(message.get("tool_calls"))
         content = message.get("content") if kind == "text" else None
         content = content if isinstance(content, str) else ""
         anchor = _anchor(kind, message, calls, content)
@@ -223,12 +219,8 @@ def _unwrapped(entry: Any) -> tuple[Json | None, str]:
     return (message, kind) if isinstance(message, Mapping) else (None, kind)
 
 
-def _anchor(kind: str, message: Json, calls: list[Json], content: str) -> str:
+def _anchor(kind: str, message: Json, calls: Sequence[Json], content: str) -> str:
     """What names a message as long as it is there: the id of its first tool call, else a digest of what it says."""
     call_ids = [message.get("call_id")] if kind == "tool" else [call.get("call_id") for call in calls]
     named = next((id_ for id_ in map(text, call_ids) if id_ is not None), None)
     return named or blake2b(content.encode("utf-8", "replace"), digest_size=8).hexdigest()
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

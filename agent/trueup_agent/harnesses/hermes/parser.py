@@ -11,7 +11,7 @@ from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import NO_TIME, Database, Files, skip
 from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.hermes.usage import COSTS, COUNTERS, cost_of, usage_of
-from trueup_agent.harnesses.json_text import UNREADABLE, decode
+from trueup_agent.harnesses.json_text import list_of, object_at, value_of
 from trueup_agent.harnesses.series import observation
 from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.tables import Row, RowsParser, Table, is_id
@@ -159,12 +159,7 @@ class HermesParser(RowsParser):
 
     def _message(self, session: Row, row: Row) -> None:
         role = row["role"] if row["role"] in _KINDS else "system"
-        calls: Any = None
-        if isinstance(row["tool_calls"], str):
-            try:
-                calls = decode(row["tool_calls"].encode("utf-8", "replace"))
-            except UNREADABLE:
-                calls = None
+        calls = list_of(value_of(row["tool_calls"]))
         failed = role == "assistant" and row["finish_reason"] == "error"
         self.parsed.messages.append(
             MessageRecord(
@@ -174,7 +169,7 @@ class HermesParser(RowsParser):
                 at=_moment(row["timestamp"]),
                 role=role,
                 kind="error" if failed else _KINDS[role],
-                tool_names=names(_tool(call) for call in calls) if isinstance(calls, list) else None,
+                tool_names=names(object_at(call, "function").get("name") for call in calls),
                 size_chars=size_of(row["content"]) + size_of(row["reasoning_content"] or row["reasoning"]),
                 project_path=_project(session),
                 session_started=_moment(session["started_at"]) or 0,
@@ -189,8 +184,3 @@ def _project(row: Row) -> str | None:
 def _moment(value: Any) -> int | None:
     """Seconds, with fractions."""
     return values.epoch(value, 1) if type(value) in (int, float) else None
-
-
-def _tool(call: Any) -> Any:
-    function = call.get("function") if isinstance(call, dict) else None
-    return function.get("name") if isinstance(function, dict) else None

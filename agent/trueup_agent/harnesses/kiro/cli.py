@@ -5,8 +5,8 @@ from typing import Any
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip
-from trueup_agent.harnesses.content import numbers
-from trueup_agent.harnesses.json_text import decode, decode_document
+from trueup_agent.harnesses.content import names, numbers
+from trueup_agent.harnesses.json_text import decode, decode_document, object_at
 from trueup_agent.harnesses.kiro.records import MAX_PATH, credits_of, event, message, model_of, money, session
 from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.records import EventRecord, Parsed
@@ -48,15 +48,15 @@ class CliParser:
                 session(session_id, started_at=started, project_path=project, title=values.text(document.get("title")))
             )
         shared: dict[str, Any] = {"project_path": project, "session_started": started or 0}
-        turns = self._turns(session_id, _object(document, "session_state"), shared, parsed)
+        turns = self._turns(session_id, object_at(document, "session_state"), shared, parsed)
         _messages(session_id, lines, turns, shared, parsed)
         yield parsed
 
     def _turns(
         self, session_id: str, state: dict[str, Any], shared: dict[str, Any], parsed: Parsed
     ) -> list[EventRecord]:
-        chosen = _object(state, "rts_model_state", "model_info").get("model_id")
-        logged = _object(state, "conversation_metadata").get("user_turn_metadatas")
+        chosen = object_at(state, "rts_model_state", "model_info").get("model_id")
+        logged = object_at(state, "conversation_metadata").get("user_turn_metadatas")
         for number, turn in enumerate(logged if isinstance(logged, list) else ()):
             parsed.lines += 1
             if not isinstance(turn, dict):
@@ -123,7 +123,7 @@ def _messages(
 
 def _tools(blocks: list[dict[str, Any]]) -> list[str] | None:
     used = [block["data"] for block in blocks if block.get("kind") == "toolUse" and isinstance(block.get("data"), dict)]
-    return [name for tool in used if (name := values.text(tool.get("name"), 128)) is not None] or None
+    return names(tool.get("name") for tool in used)
 
 
 def _lines(log: bytes, parsed: Parsed) -> Iterator[dict[str, Any]]:
@@ -143,7 +143,7 @@ def _lines(log: bytes, parsed: Parsed) -> Iterator[dict[str, Any]]:
 
 
 def _time(line: dict[str, Any]) -> int | None:
-    return values.epoch(_object(line["data"], "meta").get("timestamp"), 1)
+    return values.epoch(object_at(line["data"], "meta").get("timestamp"), 1)
 
 
 def _decoded(content: bytes | None, parsed: Parsed) -> dict[str, Any]:
@@ -157,9 +157,3 @@ def _decoded(content: bytes | None, parsed: Parsed) -> dict[str, Any]:
         skip(parsed, MALFORMED)
         return {}
     return document
-
-
-def _object(value: Any, *names: str) -> dict[str, Any]:
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}

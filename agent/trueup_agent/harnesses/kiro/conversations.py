@@ -8,10 +8,9 @@ import msgspec
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Database, Files, Usage, skip
-from trueup_agent.harnesses.content import numbers
-from trueup_agent.harnesses.json_text import decode
+from trueup_agent.harnesses.content import names, numbers
+from trueup_agent.harnesses.json_text import object_at, object_of, objects
 from trueup_agent.harnesses.kiro.records import MAX_PATH, credits_of, event, message, model_of, money, session
-from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.harnesses.series import observation
 from trueup_agent.harnesses.tables import RowsParser
 from trueup_agent.records import Parsed
@@ -58,11 +57,8 @@ class DatabaseParser(RowsParser):
 
     def _row(self, key: Any, value: Any, created: Any, updated: Any) -> None:
         self.parsed.lines += 1
-        try:
-            payload = decode(value.encode("utf-8", "replace") if isinstance(value, str) else value or b"")
-        except (*UNREADABLE, TypeError):
-            payload = None
-        if not isinstance(payload, dict):
+        payload = object_of(value)
+        if payload is None:
             skip(self.parsed, MALFORMED)
             return
         fallback = values.epoch(updated, 1000) or self._files.modified_at(self._path)
@@ -83,7 +79,7 @@ def add(payload: dict[str, Any], folder: str | None, created: int | None, fallba
     started = created or min((at for turn in turns if (at := _time(turn)) is not None), default=fallback)
     shared: dict[str, Any] = {"project_path": folder, "session_started": started or 0}
     parsed.sessions.append(session(session_id, started_at=started, project_path=folder))
-    chosen = _object(payload, "model_info").get("model_id")
+    chosen = object_at(payload, "model_info").get("model_id")
     last = fallback
     for number, turn in enumerate(turns):
         at = _time(turn)
@@ -102,8 +98,8 @@ def _turn(
     parsed: Parsed,
 ) -> None:
     at, fallback = times
-    user, answer = _object(turn, "user"), _answer(turn)
-    content = _object(user, "content")
+    user, answer = object_at(turn, "user"), _answer(turn)
+    content = object_at(user, "content")
     is_prompt = "Prompt" in content or "prompt" in content
     asked = values.micros(user.get("timestamp"))
     parsed.messages.append(
@@ -118,7 +114,7 @@ def _turn(
     )
     if answer is None:
         return
-    metadata = _object(turn, "request_metadata")
+    metadata = object_at(turn, "request_metadata")
     id_ = values.text(answer.get("message_id")) or values.text(metadata.get("message_id")) or str(number)
     when = at or fallback
     record = None
@@ -133,17 +129,13 @@ def _turn(
             **shared,
         )
         parsed.events.append(record)
-    uses = answer.get("tool_uses")
-    names = (
-        [values.text(use.get("name"), 128) for use in uses if isinstance(use, dict)] if isinstance(uses, list) else []
-    )
     text = answer.get("content")
     parsed.messages.append(
         message(
             *(session_id, (session_id, id_), "assistant", "answer"),
             at=at,
             size_chars=len(text) if isinstance(text, str) else None,
-            tool_names=[name for name in names if name] or None,
+            tool_names=names(use.get("name") for use in objects(answer.get("tool_uses"))),
             event_key=record.key if record is not None else None,
             **shared,
         )
@@ -154,7 +146,7 @@ def _credits(
     session_id: str, payload: dict[str, Any], at: int | None, chosen: Any, shared: dict[str, Any], parsed: Parsed
 ) -> None:
     """A list that grows within a turn, and begins anew with the next: a running total per turn."""
-    metadata = _object(payload, "user_turn_metadata")
+    metadata = object_at(payload, "user_turn_metadata")
     credits = credits_of(metadata.get("usage_info"), "value")
     if credits is None or at is None:
         return
@@ -176,12 +168,12 @@ def _credits(
 
 
 def _time(turn: dict[str, Any]) -> int | None:
-    end = values.epoch(_object(turn, "request_metadata").get("stream_end_timestamp_ms"), 1000)
-    return end or values.micros(_object(turn, "user").get("timestamp"))
+    end = values.epoch(object_at(turn, "request_metadata").get("stream_end_timestamp_ms"), 1000)
+    return end or values.micros(object_at(turn, "user").get("timestamp"))
 
 
 def _folder(turn: dict[str, Any]) -> str | None:
-    state = _object(turn, "user", "env_context", "env_state")
+    state = object_at(turn, "user", "env_context", "env_state")
     return values.text(state.get("current_working_directory"), MAX_PATH)
 
 
@@ -192,11 +184,5 @@ def _answer(turn: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _size(content: dict[str, Any]) -> int | None:
-    prompt = _object(content, "Prompt").get("prompt")
+    prompt = object_at(content, "Prompt").get("prompt")
     return len(prompt) if isinstance(prompt, str) else None
-
-
-def _object(value: Any, *names: str) -> dict[str, Any]:
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}

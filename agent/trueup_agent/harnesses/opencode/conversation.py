@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from trueup_agent.harnesses.base import NO_IDENTITY, NO_TIME, Usage, count_unknown, skip
+from trueup_agent.harnesses.json_text import object_at
 from trueup_agent.harnesses.opencode.usage import names_counters, of_tokens, raw_usage, tokens_of
 from trueup_agent.harnesses.values import amount, counter, epoch, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
@@ -64,7 +65,7 @@ def session_of(info: Json, fallback_id: str | None = None) -> Session | None:
         text(info.get("directory")),
         text(info.get("title")),
         text(info.get("version")),
-        epoch(_dict(info.get("time")).get("created"), 1000),
+        epoch(object_at(info, "time").get("created"), 1000),
     )
 
 
@@ -107,7 +108,7 @@ class Conversation:
             return count_unknown(self.parsed, role)
         if message_id is None:
             return skip(self.parsed, NO_IDENTITY)
-        created = epoch(_dict(info.get("time")).get("created"), 1000)
+        created = epoch(object_at(info, "time").get("created"), 1000)
         path = _directory(info, session)
         event_keys = []
         if _ROLES[role] == "assistant":
@@ -132,7 +133,7 @@ class Conversation:
     def _events(
         self, session: Session, message_id: str, info: Json, parts: Sequence[Part], path: str | None
     ) -> Iterator[EventRecord]:
-        created, completed = (epoch(_dict(info.get("time")).get(name), 1000) for name in ("created", "completed"))
+        created, completed = (epoch(object_at(info, "time").get(name), 1000) for name in ("created", "completed"))
         failed = info.get("error") is not None
         twins: dict[tuple[int | None, ...], int] = {}
         for request in self._requests(session, info, parts, created, completed):
@@ -200,7 +201,7 @@ class Conversation:
                 cost, raw_cost = self._message_cost(session, info, parts), info.get("cost")
             if ordinal:
                 at = _step_time(parts[begin : end + 1], created, completed) or at
-            chosen = _dict(step.get("model"))
+            chosen = object_at(step, "model")
             yield Request(
                 ordinal, at, text(chosen.get("providerID")) or provider, text(chosen.get("modelID")) or model,
                 tokens, cost, raw_cost, True,
@@ -228,15 +229,11 @@ class Conversation:
         """Forks copy messages under new ids: all but these and, in Kilo, the cost is the same. So do migrations, which
         leave one step of several: `twins` counts equal steps of a message instead of their places."""
         tokens = request.tokens or {}
-        cache = _dict(tokens.get("cache"))
+        cache = object_at(tokens, "cache")
         counts = [tokens.get(name) for name in ("input", "output", "reasoning")]
         vector = tuple(map(counter, [*counts, cache.get("read"), cache.get("write")]))
         nth = twins[vector] = twins.get(vector, -1) + 1
         return keys.key("family", self._harness, created, completed, request.provider, request.model, nth, *vector)
-
-
-def _dict(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}
 
 
 def _amount(value: Any) -> str | None:
@@ -251,7 +248,7 @@ def _cost_status(provider: str | None) -> str:
 
 def _directory(info: Json, session: Session) -> str | None:
     """Outside of a repository the root is `/`, and very old messages have no path or a bare one."""
-    cwd = text(_dict(info.get("path")).get("cwd"))
+    cwd = text(object_at(info, "path").get("cwd"))
     return session.directory if session.directory and cwd in (None, "/") else cwd
 
 
@@ -277,8 +274,8 @@ def _step_time(step: Sequence[Part], created: int | None, completed: int | None)
     """When a later step ended: with the last thing that it did, else as its row says, unless that was copied later."""
     ends = []
     for part in step:
-        for clock in (part.data.get("time"), _dict(part.data.get("state")).get("time")):
-            ends += [epoch(_dict(clock).get(name), 1000) for name in ("start", "end")]
+        for clock in (part.data.get("time"), object_at(part.data, "state").get("time")):
+            ends += [epoch(object_at(clock).get(name), 1000) for name in ("start", "end")]
     last = max((end for end in ends if end is not None), default=None)
     stored_at = step[-1].stored_at
     if last is None and stored_at and (created or 0) <= stored_at <= (completed or stored_at) + _CLOCK_SLACK:

@@ -6,6 +6,7 @@ step; reasoning is apart from output, as its cost is worked out from both.
 
 from typing import Any
 
+from trueup_agent.harnesses.json_text import object_at
 from trueup_agent.harnesses.opencode.conversation import Json, Part
 from trueup_agent.harnesses.opencode.usage import APART
 
@@ -23,7 +24,7 @@ def unfolded(kind: Any, data: Json) -> tuple[Json, list[Part]] | None:
         return {"role": "user", "time": data.get("time")}, [Part(text)]
     if kind not in ("assistant", "compaction"):
         return {"role": kind}, []
-    model, time = _dict(data.get("model")), dict(_dict(data.get("time")))
+    model, time = object_at(data, "model"), dict(object_at(data, "time"))
     info: Json = {"role": "assistant", "modelID": model.get("id"), "providerID": model.get("providerID"), "time": time}
     info |= {name: data[name] for name in ("cost", "finish", "error") if name in data}
     tokens = data.get("tokens")
@@ -42,7 +43,3 @@ def unfolded(kind: Any, data: Json) -> tuple[Json, list[Part]] | None:
 
 def _part(content: Json) -> Json:
     return content | {"tool": content.get("name")} if content.get("type") == "tool" else content
-
-
-def _dict(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}

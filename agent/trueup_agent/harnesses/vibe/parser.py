@@ -14,7 +14,7 @@ from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_IDENTITY, NO_TIME, Files, Usage, skip
 from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.inclusive import divide
-from trueup_agent.harnesses.json_text import UNREADABLE, decode, decode_document
+from trueup_agent.harnesses.json_text import UNREADABLE, decode, decode_document, object_at, objects
 from trueup_agent.harnesses.series import observation, series_key
 from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.vibe import MESSAGES, META, parent_meta
@@ -86,9 +86,7 @@ class VibeParser:
             return
         self._key = session_key(ID, self._id)
         self._started = values.micros(meta.get("start_time"))
-        environment = meta.get("environment")
-        directory = environment.get("working_directory") if isinstance(environment, dict) else None
-        self._project = values.text(directory, MAX_PATH)
+        self._project = values.text(object_at(meta, "environment").get("working_directory"), MAX_PATH)
         enclosing = parent_meta(self._path)
         parent = (self._id_of(enclosing) if enclosing else None) or values.text(meta.get("parent_session_id"))
         self._parsed.sessions.append(
@@ -106,7 +104,7 @@ class VibeParser:
         )
         answers = 0
         beside = self._path.name == META
-        for number, message in enumerate(self._messages() if beside else _objects(messages)):
+        for number, message in enumerate(self._messages() if beside else objects(messages)):
             answers += message.get("role") == "assistant"
             self._message(number, message)
         self._usage(None if enclosing else parent, answers)
@@ -126,8 +124,7 @@ class VibeParser:
         return values.text(alias) or values.text(self._meta.get("model"))
 
     def _usage(self, parent: str | None, answers: int) -> None:
-        stats = self._meta.get("stats")
-        stats = stats if isinstance(stats, dict) else {}
+        stats = object_at(self._meta, "stats")
         vector = tuple(values.counter(stats.get(name)) for name in _VECTOR)
         if any(vector[:2]):
             self._parsed.answer(metered=True)
@@ -186,10 +183,7 @@ class VibeParser:
         if not isinstance(role, str) or role not in _KINDS:
             skip(self._parsed, MALFORMED)
             return
-        calls = message.get("tool_calls")
-        functions = (
-            [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-        )
+        calls = objects(message.get("tool_calls"))
         self._parsed.messages.append(
             MessageRecord(
                 key=message_key(ID, self._id, values.text(message.get("message_id")) or number),
@@ -199,13 +193,9 @@ class VibeParser:
                 role=role,
                 kind="meta" if role == "user" and message.get("injected") is True else _KINDS[role],
                 model=(values.text(message.get("model")) or self._model()) if role == "assistant" else None,
-                tool_names=names(function.get("name") for function in functions if isinstance(function, dict)),
+                tool_names=names(object_at(call, "function").get("name") for call in calls),
                 size_chars=size_of(message.get("content")) + size_of(message.get("reasoning_content")),
                 project_path=self._project,
                 session_started=self._started or 0,
             )
         )
-
-
-def _objects(messages: Any) -> list[dict[str, Any]]:
-    return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []

@@ -12,7 +12,7 @@ import msgspec
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Database, Files, Usage, skip
-from trueup_agent.harnesses.json_text import UNREADABLE, decode
+from trueup_agent.harnesses.json_text import object_at, object_of, objects, value_of
 from trueup_agent.harnesses.series import observation
 from trueup_agent.harnesses.tables import Row, RowsParser, Table
 from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
@@ -33,15 +33,12 @@ _CONVERSATION = """SELECT conversation_id, last_modified_at, conversation_data I
 _OF_CHANGED = "conversation_id IN (SELECT conversation_id FROM agent_conversations WHERE last_modified_at >= ?)"
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def of_raw(raw: bytes) -> Usage | None:
-    try:
-        decoded = _decode(raw)
-    except UNREADABLE:
+    if (logged := object_of(raw)) is None:
         return None
-    return Usage(undivided_tokens=next((values.counter(decoded[name]) for name in _PAYERS if name in decoded), None))
+    return Usage(undivided_tokens=next((values.counter(logged[name]) for name in _PAYERS if name in logged), None))
 
 
 class _Conversation:
@@ -197,11 +194,7 @@ class WarpParser(RowsParser):
 
 
 def _entries(usage: Any) -> list[dict[str, Any]]:
-    try:
-        decoded = decode(usage.encode("utf-8", "replace")) if isinstance(usage, str) else None
-    except UNREADABLE:
-        return []
-    return [entry for entry in decoded if isinstance(entry, dict)] if isinstance(decoded, list) else []
+    return objects(value_of(usage))
 
 
 def _status(status: Any) -> str | None:
@@ -211,10 +204,7 @@ def _status(status: Any) -> str | None:
 
 def _prompt_size(queries: Any) -> int | None:
     """`[{"Query": {"text": …}}, …]`."""
-    try:
-        decoded = decode(queries.encode("utf-8", "replace")) if isinstance(queries, str) else None
-    except UNREADABLE:
+    if (entries := value_of(queries)) is None:
         return None
-    asked = [one.get("Query") for one in decoded if isinstance(one, dict)] if isinstance(decoded, list) else []
-    texts = [query.get("text") for query in asked if isinstance(query, dict)]
+    texts = [object_at(entry, "Query").get("text") for entry in objects(entries)]
     return sum(len(text) for text in texts if isinstance(text, str))
