@@ -39,6 +39,32 @@ def test_a_table_marks_what_is_unknown_and_what_may_be_more(ledger: Path) -> Non
     assert "11 tokens have no list price" in result.stdout
 
 
+def test_requests_that_report_no_tokens_show_what_they_do_report(tmp_path: Path) -> None:
+    data = write(
+        tmp_path,
+        [
+            full("a"),
+            *(event(name, harness="crush", reported_cost="0.107", reported_cost_unit="usd") for name in "bc"),
+            event("d", harness="kiro", reported_cost="1.925", reported_cost_unit="credits"),
+            event("e", harness="iflow"),
+        ],
+    )
+    text = run(data, "totals", "--by", "harness").stdout
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+    assert "requests" in lines["harness"]
+    assert (lines["crush"][1], lines["crush"][-2:]) == ("2", ["$0.21", "—"])
+    assert (lines["kiro"][1], lines["kiro"][-2:]) == ("1", ["—", "1.93"])
+    assert (lines["iflow"][1], set(lines["iflow"][2:])) == ("1", {"—"})
+    assert lines["all"][-2:] == ["$0.21", "1.93"]
+    assert "those of two harnesses are not alike" in text
+    assert "credits as reported" in run(data, "totals").stdout
+
+
+def test_what_nobody_reports_has_no_column(ledger: Path) -> None:
+    header = run(ledger, "totals", "--by", "harness").stdout.splitlines()[1]
+    assert not any(title in header for title in ("requests", "as reported", "credits", "undivided"))
+
+
 def test_totals_for_people_say_who_reported_what(ledger: Path) -> None:
     text = run(ledger, "totals").stdout
     assert "reported by 1 of 2 requests" in text

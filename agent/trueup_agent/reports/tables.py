@@ -1,5 +1,8 @@
 """A report as a table for people: `—` is unknown, `≥` marks a sum to which some requests gave less than all."""
 
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -34,15 +37,26 @@ def _rows(report: Report) -> Table:
     table = Table(show_footer=len(report.rows) > 1, header_style="bold", box=None, pad_edge=False)
     for position, name in enumerate(report.dimensions):
         table.add_column(name, "all" if position == 0 else "", overflow="fold", no_wrap=name == "day")
-    used = [column for column in _COLUMNS if _is_used(column[0], report.totals)]
-    for name, title in used:
-        table.add_column(title, amount(report.totals, name), justify="right", no_wrap=True)
-    table.add_column("at list price", dollars(report.totals.cost_nanousd), justify="right", no_wrap=True)
+    for title, total in _cells(report.totals, report.totals):
+        table.add_column(title, total, justify="right", no_wrap=True)
     for key, sums in report.rows:
-        cells = [amount(sums, name) for name, _ in used]
         names = (Text(printable(value or UNKNOWN)) for value in key)  # a name in brackets is no markup
-        table.add_row(*names, *cells, dollars(sums.cost_nanousd))
+        table.add_row(*names, *(cell for _, cell in _cells(sums, report.totals)))
     return table
+
+
+def _cells(sums: Sums, totals: Sums) -> Iterator[tuple[str, str]]:
+    """(title, cell): the columns that have something to say in this report."""
+    if totals.coverage[TOTAL].reported < totals.events:
+        yield "requests", f"{sums.events:,}"  # of some nothing else is known
+    for name, title in _COLUMNS:
+        if _is_used(name, totals):
+            yield title, amount(sums, name)
+    yield "at list price", dollars(sums.cost_nanousd)
+    if totals.reported_nanousd is not None:
+        yield "as reported", dollars(sums.reported_nanousd)
+    if totals.reported_nanocredits is not None:
+        yield "credits", credits_of(sums)
 
 
 def _list(sums: Sums) -> Table:
@@ -57,6 +71,8 @@ def _list(sums: Sums) -> Table:
     table.add_row("at list price", dollars(sums.cost_nanousd), "")
     if sums.reported_nanousd is not None:
         table.add_row("cost as reported", dollars(sums.reported_nanousd), "")
+    if sums.reported_nanocredits is not None:
+        table.add_row("credits as reported", credits_of(sums), "")
     return table
 
 
@@ -70,7 +86,7 @@ def _coverage(sums: Sums, name: str) -> str:
         return ""
     told = [f"reported by {coverage.reported:,} of {sums.events:,} requests"]
     if coverage.lower_bound:
-        told.append(f"{coverage.lower_bound:,} lower bounds")
+        told.append(f"{coverage.lower_bound:,} lower bound{'s' if coverage.lower_bound > 1 else ''}")
     return ", ".join(told)
 
 
@@ -89,6 +105,13 @@ def dollars(nano: int | None) -> str:
     return f"${cents // 100:,}.{cents % 100:02}"
 
 
+def credits_of(sums: Sums) -> str:
+    """Hundredths, half up, of whatever a credit is to each harness."""
+    if sums.reported_nanocredits is None:
+        return UNKNOWN
+    return f"{Decimal(sums.reported_nanocredits).scaleb(-9).quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+
+
 def _notes(report: Report) -> list[str]:
     totals = report.totals
     notes = [f"List prices of {prices.DATE}; a flat plan costs what it costs."]
@@ -96,4 +119,6 @@ def _notes(report: Report) -> list[str]:
         notes.append(f"{totals.unpriced_tokens:,} tokens have no list price and are not in it.")
     if any(totals.is_lower_bound(name) for name, _ in _COLUMNS):
         notes.append("≥: not every request reported this in full, so the true number may be greater.")
+    if totals.reported_nanocredits is not None:
+        notes.append("A credit is what its harness takes it for: those of two harnesses are not alike.")
     return notes
