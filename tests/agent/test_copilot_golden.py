@@ -26,11 +26,11 @@ async def test_the_golden_home_gives_the_figures_and_keys_that_were_worked_out_b
     shutil.copytree(GOLDEN / "home", home)
     seen = await scanned(tmp_path, "copilot", home, home=True)
     assert told(seen, "log") == EXPECTED["log"]
-    assert seen.totals()["cost"] == {"nano_aiu": Decimal(1_500_000_000)}
+    assert seen.totals()["cost"] == {"aiu": Decimal("1.5")}
     store(home, EXPECTED["database"])
     await seen.scan()
     assert told(seen, "log_and_database") == EXPECTED["log_and_database"]
-    assert seen.totals()["cost"] == {"nano_aiu": Decimal(1_500_000_000)}
+    assert seen.totals()["cost"] == {"aiu": Decimal("1.5")}
     rows = (*seen.events(), *seen.set_aside())
     assert {row.identity: row.key.hex() for row in rows} == EXPECTED["keys"]
     assert [session.title for session in seen.sessions()] == ["Fix the cart"]

@@ -165,7 +165,26 @@ async def test_what_premium_requests_cost_is_no_money(tmp_path: Path) -> None:
 async def test_ai_units_of_the_session_are_added_up_over_its_runs(tmp_path: Path) -> None:
     log = Log().start().shutdown(60, 1000, 100, totalNanoAiu=1_200_000_000)
     seen = await seen_of(tmp_path, log.resume(100).shutdown(160, 1500, 150, totalNanoAiu=1_500_000_000))
-    assert seen.totals()["cost"] == {"nano_aiu": Decimal(1_500_000_000)}
+    assert seen.totals()["cost"] == {"aiu": Decimal("1.5")}
+
+
+@pytest.mark.parametrize("per_model", [True, False])
+async def test_ai_units_beyond_a_billion_survive_a_log_that_grows_between_two_readings(
+    tmp_path: Path, per_model: bool
+) -> None:
+    """One AI unit is a billion of what is logged, so the numbers are larger than any amount of money."""
+    log = Log().start()
+    seen: Scanned | None = None
+    for run, nano_aiu in enumerate((5_000_000_000, 12_000_000_000)):
+        metric = {"usage": usage(1000 * (run + 1), 100)} | ({"totalNanoAiu": nano_aiu} if per_model else {})
+        more = {} if per_model else {"totalNanoAiu": nano_aiu}
+        log.add(60 * (run + 1), "session.shutdown", {"modelMetrics": {MODEL: metric}, **more}).write(tmp_path / "home")
+        if seen is None:
+            seen = await scanned(tmp_path, "copilot", tmp_path / "home")
+        else:
+            await seen.scan()
+    assert seen is not None
+    assert [event.reported_cost for event in seen.events()] == ["5", "7"]
 
 
 async def test_subagents_are_in_the_totals_of_the_session_that_started_them(tmp_path: Path) -> None:

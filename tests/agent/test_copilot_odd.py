@@ -1,6 +1,7 @@
 """Logs of Copilot CLI that are damaged, old, or of another kind: flat files, history documents, OpenTelemetry."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,22 @@ async def test_a_prompt_smaller_than_its_cached_part_is_unknown_and_counted_as_s
     assert seen.totals()["skipped"] == {"contradictory_usage": 1}
 
 
+async def test_text_cut_inside_a_character_does_not_cost_the_numbers_beside_it(tmp_path: Path) -> None:
+    path = Log().start().answer(9, output=12, content="caf\xe9").write(tmp_path / "home")
+    path.write_bytes(path.read_bytes().replace(b"\\u00e9", b"\xc3"))
+    totals = (await seen_of(tmp_path)).totals()
+    assert (totals["output_tokens"], totals["messages"], totals["skipped"]) == (12, 1, {})
+
+
+async def test_numbers_without_end_are_unknown_and_harm_nothing_that_follows(tmp_path: Path) -> None:
+    log = Log().start().answer(9, output=10**40).shutdown(60, 10**40, 100).answer(70, output=5)
+    path = log.write(tmp_path / "home")
+    seen = await seen_of(tmp_path)
+    path.write_text(path.read_text() + Log().answer(80, output=7, messageId="m80").lines[0] + "\n")
+    await seen.scan()
+    assert seen.totals()["output_tokens"] == 112
+
+
 async def test_a_log_without_times_is_dated_by_its_file(tmp_path: Path) -> None:
     path = Log().start().answer(9, output=5).write(tmp_path / "home")
     path.write_text(path.read_text().replace("2026-07-01T", "01.07. "), encoding="utf-8")
@@ -148,7 +165,7 @@ async def test_of_records_that_describe_one_call_the_surest_counts(tmp_path: Pat
     seen = await seen_of(tmp_path)
     totals = seen.totals()
     assert (totals["events"], totals["input_tokens"], totals["output_tokens"]) == (2, 2 * (2345 - 640), 182)
-    assert totals["cost"] == {"nano_aiu": 1_500_000_000}
+    assert totals["cost"] == {"aiu": Decimal("1.5")}
     assert (seen.events()[0].at, seen.events()[0].context_tokens) == (START + 30_005_000, 2345)
     assert len(seen.set_aside()) == 2
 

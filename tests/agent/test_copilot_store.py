@@ -1,6 +1,7 @@
 """Rows of the database, and what they make of the totals in the logs (formats/copilot.md, Choosing the source)."""
 
 import sqlite3
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import pytest
 
 from copilot_files import COLUMNS, MODEL, SESSION, START, Log, row, store
 from scanned import Scanned, scanned
+from trueup_agent.harnesses.base import Unfinished
+from trueup_agent.harnesses.marked import MarkedRows, Row
+from trueup_agent.records import Parsed
 
 
 async def seen_of(tmp_path: Path) -> Scanned:
@@ -26,7 +30,7 @@ async def test_a_row_is_a_request_with_its_caches_taken_out_of_the_prompt(tmp_pa
     told = (event.input_tokens, event.cache_read_tokens, event.cache_write_tokens, event.output_tokens)
     assert (told, event.reasoning_tokens, event.context_tokens) == ((1000, 12000, 2000, 120), 30, 15000)
     assert (event.lower_bounds, event.derived, event.model) == (0, 0, MODEL)
-    assert (event.reported_cost, event.reported_cost_unit) == ("5000000", "nano_aiu")
+    assert (event.reported_cost, event.reported_cost_unit) == ("0.005", "aiu")
     assert event.reported_cost_status == "reported"
 
 
@@ -203,7 +207,25 @@ async def test_what_cannot_be_taken_of_a_row_is_counted(
 async def test_money_of_rows_and_totals_is_told_once(tmp_path: Path) -> None:
     Log().start().answer(9).shutdown(60, 3000, 150, totalNanoAiu=900).write(tmp_path / "home")
     store(tmp_path / "home", [row(19, 2000, 50, total_nano_aiu=500)])
-    assert (await seen_of(tmp_path)).totals()["cost"] == {"nano_aiu": Decimal(900)}
+    assert (await seen_of(tmp_path)).totals()["cost"] == {"aiu": Decimal("9E-7")}
+
+
+def test_rows_out_of_order_in_a_damaged_database_do_not_lead_round_and_round() -> None:
+    class Damaged(MarkedRows):
+        def ready(self) -> bool:
+            return True
+
+        def page(self, where: str, id_: int, limit: int) -> list[Row]:
+            return [{"rowid": 2}, {"rowid": 1}]
+
+        def digest(self, row: Row) -> str:
+            return ""
+
+        def rows(self, rows: Sequence[Row], parsed: Parsed) -> None:
+            pass
+
+    with pytest.raises(Unfinished):
+        list(Damaged(None).read(everything=True))
 
 
 async def test_a_database_of_another_shape_is_no_error(tmp_path: Path) -> None:

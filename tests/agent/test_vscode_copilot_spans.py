@@ -37,7 +37,7 @@ async def test_a_call_is_divided_with_both_caches_taken_out_of_its_prompt(home: 
     assert (event.input_tokens, event.cache_read_tokens, event.cache_write_tokens) == (300, 800, 100)
     assert (event.output_tokens, event.reasoning_tokens, event.context_tokens) == (300, 20, 1200)
     assert (event.model, event.provider, event.at) == ("claude-sonnet-4-6", "github", (START + 1500) * 1000)
-    assert seen.totals()["cost"] == {"nano_aiu": Decimal(7)}
+    assert seen.totals()["cost"] == {"aiu": Decimal("7E-9")}
     assert (event.cost_nanousd or 0) > 0
     assert [session.session_id for session in seen.sessions()] == [SESSION]
 

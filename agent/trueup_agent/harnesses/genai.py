@@ -5,6 +5,7 @@ attributes of its cached parts are left out where they are zero.
 """
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from trueup_agent.harnesses import values
@@ -33,6 +34,7 @@ RESPONSE_ID = "gen_ai.response.id"
 RESPONSE_MODEL = "gen_ai.response.model"
 REQUEST_MODEL = "gen_ai.request.model"
 
+_NANO, _LEAST = 10**9, Decimal("1e-18")
 _REPORTS_CACHE = "github"  # always says what was read from the cache, so an attribute left out is a zero
 
 
@@ -61,8 +63,18 @@ def integer(value: Any) -> int | None:
     return values.counter(value)
 
 
+def ai_units(nano: float | None) -> dict[str, Any]:
+    """Fields of an event that cost so many billionths of an AI unit; whole units, as the wire takes nine digits."""
+    if nano is None or not 0 <= nano < values.MAX_AMOUNT * _NANO:
+        return {}
+    units = format((Decimal(str(nano)) / _NANO).quantize(_LEAST).normalize(), "f")
+    return {"reported_cost": units, "reported_cost_unit": "aiu", "reported_cost_status": "reported"}
+
+
 def kept(attributes: Attributes) -> dict[str, Any]:
-    return {name: attributes[name] for name in USAGE if isinstance(attributes.get(name), str | int | float)}
+    found: dict[str, Any] = {name: n for name in USAGE if (n := integer(attributes.get(name))) is not None}
+    provider = values.text(attributes.get(PROVIDER), 64)
+    return found if provider is None else found | {PROVIDER: provider}
 
 
 def attributes_of(listed: Any) -> Attributes:

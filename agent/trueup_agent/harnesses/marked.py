@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.harnesses.base import Database
+from trueup_agent.harnesses.base import Database, Unfinished
 from trueup_agent.records import Parsed
 
 PAGE_ROWS = 2000
@@ -58,6 +58,8 @@ class MarkedRows:
         if everything or not self._holds():
             self._mark = Mark()
         while found := self.page("rowid > ? ORDER BY rowid", self._mark.id, PAGE_ROWS):
+            if found[-1]["rowid"] <= self._mark.id:
+                raise Unfinished("its rows are out of order")  # a damaged index, which would lead round and round
             parsed = Parsed(lines=len(found))
             self.rows(found, parsed)
             self._mark = Mark(found[-1]["rowid"], self.digest(found[-1]))

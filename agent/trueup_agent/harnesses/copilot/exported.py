@@ -61,7 +61,7 @@ def _read(resource: genai.Attributes, record: Mapping[str, Any], parsed: Parsed)
         at=at,
         model=values.text(attributes.get(genai.RESPONSE_MODEL)) or values.text(attributes.get(genai.REQUEST_MODEL)),
         session_started=at,
-        **_money(attributes),
+        **genai.ai_units(genai.number(attributes, genai.NANO_AIU)),
     )
     if contradictory(raw, found):
         skip(parsed, CONTRADICTORY)
@@ -80,10 +80,3 @@ def _identity(record: Mapping[str, Any], attributes: genai.Attributes, rank: int
         return None
     turn = attributes.get("turn.index") if rank == EXPORTED_TURN else None
     return ("span", trace, span) if turn is None else ("turn", trace, span, str(turn)[:32])
-
-
-def _money(attributes: genai.Attributes) -> dict[str, Any]:
-    nano_aiu = genai.number(attributes, genai.NANO_AIU)
-    if nano_aiu is None:
-        return {}
-    return {"reported_cost": str(nano_aiu), "reported_cost_unit": "nano_aiu", "reported_cost_status": "reported"}

@@ -46,10 +46,11 @@ class HistoryParser:
         messages = document.get("chatMessages")
         for number, message in enumerate(messages if isinstance(messages, list) else []):
             parsed.lines += 1
-            if not isinstance(message, dict) or message.get("role") not in _KINDS:
+            role = message.get("role") if isinstance(message, dict) else None
+            if not isinstance(role, str) or role not in _KINDS:
                 skip(parsed, MALFORMED)
                 continue
-            role, content = message["role"], message.get("content")
+            content = message.get("content")
             record = None
             if role == "assistant" and when is not None:
                 # A request of which nobody knows the usage.

@@ -8,13 +8,14 @@ from msgspec import Raw, Struct
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip
-from trueup_agent.harnesses.copilot import exported, shutdown
+from trueup_agent.harnesses.copilot import calls, exported, shutdown
 from trueup_agent.harnesses.copilot.records import ANSWER, LEG, event
 from trueup_agent.harnesses.copilot.state import State, decode_state, encode_state, session_of
 from trueup_agent.harnesses.copilot.usage import COMPONENTS, contradictory
+from trueup_agent.harnesses.json_text import decode
 from trueup_agent.harnesses.lines import UNREADABLE, JsonLines
 from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
-from trueup_shared.keys import message_key, session_key
+from trueup_shared.keys import event_key, message_key, session_key
 
 MAX_PATH = 1024
 # Of a user message: typed by the user, or by a command of theirs. Others are injected ("skill-pdf", "autopilot").
@@ -25,6 +26,8 @@ _NOTHING_TO_DO = frozenset(
     {
         "abort", "assistant.idle", "assistant.intent", "assistant.reasoning", "assistant.turn_end",
         "assistant.turn_start", "assistant.usage", "command.completed", "command.queued", "hook.end", "hook.start",
+        "model.captured_assignment_context", "model.message", "model.messages_snapshot", "model.model_call_failure",
+        "model.model_call_started", "model.response", "model.turn_ended", "model.turn_started",
         "permission.completed", "permission.requested", "session.binary_asset", "session.compaction_start",
         "session.context_changed", "session.handoff", "session.idle", "session.info", "session.mode_changed",
         "session.permissions_changed", "session.plan_changed", "session.schedule_created",
@@ -70,11 +73,15 @@ class Data(Struct, rename="camel"):
     compaction_tokens_used: Any = None
     model_metrics: Any = None
     total_nano_aiu: Any = None
+    api_call_id: Any = None
+    call_id: Any = None
+    model_call: Any = None
+    response_usage: Any = None
+    copilot_usage: Any = None
 
 
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_data = msgspec.json.Decoder(Data).decode
-_decode_any = msgspec.json.Decoder().decode
 
 
 class LogParser(JsonLines):
@@ -96,7 +103,10 @@ class LogParser(JsonLines):
         if isinstance(record.type, str) and len(memoryview(record.data)):
             self._event(record)
         elif len(memoryview(record.attributes)) or len(memoryview(record.resource_spans)):
-            exported.read(_decode_any(line), self.parsed)
+            try:
+                exported.read(decode(line), self.parsed)
+            except UNREADABLE:
+                skip(self.parsed, MALFORMED)
         else:
             count_unknown(self.parsed, record.type)
 
@@ -107,7 +117,7 @@ class LogParser(JsonLines):
                 count_unknown(self.parsed, record.type)
             return
         try:
-            data: Data = _decode_data(record.data)
+            data = _data(record.data)
         except UNREADABLE:
             skip(self.parsed, MALFORMED)
             return
@@ -175,7 +185,7 @@ class LogParser(JsonLines):
     def _shutdown(self, data: Data, at: int | None, id_: str) -> None:
         found = list(shutdown.legs(self.s, data.model_metrics, data.total_nano_aiu))
         for leg in found:
-            self._emit(at, ("shutdown", id_, leg.model), leg.raw, LEG, leg.model, since=self.s.since, **leg.money())
+            self._emit(at, ("shutdown", id_, leg.model), leg.raw, LEG, leg.model, since=self.s.since, **leg.money)
         # A shutdown after answers tells what they used; one that does not has lost its fields.
         for _ in range(1 if found else self.s.answers):
             self.parsed.answer(metered=bool(found))
@@ -187,9 +197,12 @@ class LogParser(JsonLines):
         s.answers += 1
         model = values.text(data.model) or s.model
         identity = ("message", values.text(data.message_id) or id_)
-        raw = {} if data.output_tokens is None else {"outputTokens": data.output_tokens}
-        record = self._emit(at, identity, {"answer": raw}, ANSWER, model)
-        metered = record is not None and record.output_tokens is not None
+        output = values.counter(data.output_tokens)
+        raw = {} if output is None else {"outputTokens": output}
+        told = dict(s.calls).get(calls.name_of(data.api_call_id) or "")  # the same request
+        record = self._emit(at, identity, {"answer": raw}, ANSWER, model) if told is None else None
+        key = event_key("copilot", s.session_id, "call", told) if told else record.key if record else None
+        metered = told is not None or (record is not None and record.output_tokens is not None)
         s.shows_output = s.shows_output or metered
         if metered or s.shows_output:  # later builds leave the number to the database
             self.parsed.answer(metered=metered)
@@ -199,13 +212,24 @@ class LogParser(JsonLines):
             *(at, id_, "assistant", "answer", data.content),
             model=model,
             tool_names=[tool for name in tools if (tool := values.text(name, 128))] or None,
-            event_key=record.key if record is not None else None,
+            event_key=key,
         )
+
+    def _model_call(self, data: Data, at: int | None, id_: str) -> None:
+        """Of some requests newer logs have all: above all of those that the client makes beside the conversation."""
+        call = calls.read(data.model_call, data.response_usage, data.copilot_usage)
+        if call is None:
+            return
+        self.parsed.answer(metered=bool(call.raw))
+        identity = ("call", values.text(data.call_id) or call.name or id_)
+        self._emit(at, identity, {"call": call.raw}, ANSWER, call.model or self.s.model, **call.money)
+        if call.name is not None:
+            self.s.calls = [*self.s.calls[1 - calls.REMEMBERED :], (call.name, identity[1])]
 
     def _compaction(self, data: Data, at: int | None, id_: str) -> None:
         used = data.compaction_tokens_used
         if isinstance(used, dict):
-            told = {name: used[name] for name in _COMPACTION if isinstance(used.get(name), int | float)}
+            told = {name: n for name in _COMPACTION if (n := values.counter(used.get(name))) is not None}
             if told:
                 model = values.text(used.get("model")) or self.s.model
                 self._emit(at, ("compaction", id_), {"compaction": told}, ANSWER, model)
@@ -286,12 +310,21 @@ _ACTIONS: dict[str, Callable[[LogParser, Data, int | None, str], None]] = {
     "session.auto_mode_resolved": LogParser._model_change,
     "session.shutdown": LogParser._shutdown,
     "session.compaction_complete": LogParser._compaction,
+    "model.model_call_success": LogParser._model_call,
     "session.error": LogParser._error,
     "user.message": LogParser._user_message,
     "assistant.message": LogParser._assistant_message,
     "system.message": LogParser._system_message,
     "tool.execution_complete": LogParser._tool_result,
 }
+
+
+def _data(raw: Raw) -> Data:
+    """Raises what UNREADABLE names. Text that was cut inside a character does not cost the numbers beside it."""
+    try:
+        return _decode_data(raw)
+    except UnicodeDecodeError:
+        return msgspec.convert(decode(memoryview(raw)), Data)
 
 
 def _flat_yaml(content: bytes) -> dict[str, str]:

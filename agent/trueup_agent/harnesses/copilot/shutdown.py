@@ -7,25 +7,17 @@ goes with them: premium requests per model, AI units per model (later builds) or
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from trueup_agent.harnesses import values
+from trueup_agent.harnesses import genai, values
 from trueup_agent.harnesses.copilot.state import State, Total
 from trueup_agent.harnesses.copilot.usage import COMPONENTS, vector
 
-NANO_AIU, PREMIUM_REQUESTS = "nano_aiu", "premium_requests"
-
 
 class Leg(NamedTuple):
-    """What one run used of one model. `raw` holds both totals."""
+    """What one run used of one model. `raw` holds both totals, `money` fields of an event."""
 
     model: str
     raw: dict[str, Any]
-    cost: str | None
-    unit: str | None
-
-    def money(self) -> dict[str, str | None]:
-        """Fields of an event."""
-        status = "reported" if self.cost is not None else None
-        return {"reported_cost": self.cost, "reported_cost_unit": self.unit, "reported_cost_status": status}
+    money: dict[str, Any]
 
 
 def legs(s: State, metrics: Any, session_nano_aiu: Any) -> Iterator[Leg]:
@@ -41,7 +33,7 @@ def legs(s: State, metrics: Any, session_nano_aiu: Any) -> Iterator[Leg]:
             continue
         requests = metric.get("requests")
         total = Total(
-            {part: usage[part] for part in COMPONENTS if isinstance(usage.get(part), int | float)},
+            {part: n for part, n in zip(COMPONENTS, vector(usage), strict=True) if n is not None},
             _amount(requests.get("cost") if isinstance(requests, Mapping) else None),
             _amount(metric.get("totalNanoAiu")),
         )
@@ -51,24 +43,25 @@ def legs(s: State, metrics: Any, session_nano_aiu: Any) -> Iterator[Leg]:
             raw["previous"] = before.usage
             if vector(before.usage) == vector(total.usage):
                 continue  # this run did not use it
-        cost, unit = _added(total.nano_aiu, before.nano_aiu if before else None), NANO_AIU
-        if cost is None and alone:
-            cost = _added(s.nano_aiu, of_session)
-        if cost is None:
-            cost, unit = _added(total.premium_requests, before.premium_requests if before else None), PREMIUM_REQUESTS
-        yield Leg(model, raw, cost, unit if cost is not None else None)
+        units = _added(total.nano_aiu, before.nano_aiu if before else None)
+        if units is None and alone:
+            units = _added(s.nano_aiu, of_session)
+        premium = _added(total.premium_requests, before.premium_requests if before else None)
+        yield Leg(model, raw, genai.ai_units(units) or _premium(premium))
 
 
 def _amount(value: Any) -> float | None:
     return value if type(value) in (int, float) and 0 <= value < values.LATEST else None
 
 
-def _added(now: float | None, before: float | None) -> str | None:
-    """Decimal text. Premium requests come in thirds and tenths, so what binary fractions add is rounded off."""
-    if now is None:
-        return None
-    return _decimal(now if before is None or now < before else round(now - before, 9))
+def _added(now: float | None, before: float | None) -> float | None:
+    """Premium requests come in thirds and tenths: what binary fractions add is rounded off."""
+    return now if now is None or before is None or now < before else round(now - before, 9)
 
 
-def _decimal(value: float) -> str | None:
-    return str(value) if type(value) is int else values.amount(value)
+def _premium(requests: float | None) -> dict[str, Any]:
+    """Requests by the weight of their model. They are no money."""
+    cost = values.amount(requests)
+    if cost is None:
+        return {}
+    return {"reported_cost": cost, "reported_cost_unit": "premium_requests", "reported_cost_status": "reported"}

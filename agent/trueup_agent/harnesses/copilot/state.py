@@ -1,7 +1,6 @@
 """What a reader of a session's log carries from one line to the next."""
 
 from pathlib import PurePath
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -12,9 +11,9 @@ from trueup_agent.harnesses import values
 class Total(Struct):
     """What the last shutdown said of one model: running totals."""
 
-    usage: dict[str, Any]
-    premium_requests: float | None = None
-    nano_aiu: float | None = None
+    usage: dict[str, int]
+    premium_requests: int | float | None = None
+    nano_aiu: int | float | None = None
 
 
 class State(Struct):
@@ -26,10 +25,11 @@ class State(Struct):
     emitted: bool = False
     since: int | None = None  # the next shutdown's totals tell of what came after it
     totals: dict[str, Total] = {}
-    nano_aiu: float | None = None  # of all models, at the last shutdown
+    nano_aiu: int | float | None = None  # of all models, at the last shutdown
     answers: int = 0  # of this run, which the shutdown should tell the usage of
     shows_output: bool = False  # its answers say how many tokens they have
     records: int = 0
+    calls: list[tuple[str, str]] = []  # requests that the log told of itself: API id -> name of the event
 
 
 encode_state = msgspec.msgpack.Encoder().encode

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trueup_agent.harnesses import values
+from trueup_agent.harnesses import genai, values
 from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_IDENTITY, NO_TIME, Database, Files, skip
 from trueup_agent.harnesses.copilot.records import ROW, event
 from trueup_agent.harnesses.copilot.usage import contradictory
@@ -61,10 +61,9 @@ class StoreParser(MarkedRows):
         if at is None:
             skip(parsed, NO_TIME)
             return
-        logged = {name: row[name] for name in _COUNTERS if isinstance(row[name], int | float)}
+        logged = {name: n for name in _COUNTERS if (n := values.counter(row[name])) is not None}
         if any(row[name] is not None and values.counter(row[name]) is None for name in _COUNTERS):
             skip(parsed, MALFORMED)
-        nano_aiu = values.counter(row["total_nano_aiu"])
         record = event(
             *(session_id, ("row", row["rowid"], self.digest(row)), {"row": logged}, ROW),
             at=at,
@@ -72,9 +71,7 @@ class StoreParser(MarkedRows):
             model=values.text(row["model"]),
             project_path=session.project_path if session is not None else None,
             session_started=started or at,
-            reported_cost=None if nano_aiu is None else str(nano_aiu),
-            reported_cost_unit=None if nano_aiu is None else "nano_aiu",
-            reported_cost_status=None if nano_aiu is None else "reported",
+            **genai.ai_units(values.counter(row["total_nano_aiu"])),
         )
         if contradictory({"row": logged}, record):
             skip(parsed, CONTRADICTORY)

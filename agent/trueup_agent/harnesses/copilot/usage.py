@@ -46,6 +46,11 @@ def _of_answer(logged: Mapping[str, Any]) -> Usage:
     return Usage(output_tokens=output, lower_bounds=0 if output is None else BIT["output_tokens"])
 
 
+def _of_call(logged: Mapping[str, Any]) -> Usage:
+    names = ("prompt_tokens", "cached_tokens", "cache_creation_tokens", "completion_tokens", "reasoning_tokens")
+    return divide(*(values.counter(logged["call"].get(name)) for name in names))
+
+
 def _of_compaction(logged: Mapping[str, Any]) -> Usage:
     """The request that wrote the summary: in older builds under other names, and without what it wrote to the cache."""
     told = logged["compaction"]
@@ -63,7 +68,7 @@ def contradictory(logged: Mapping[str, Any], usage: Usage | EventRecord) -> bool
     if usage.input_tokens is not None or usage.input_undivided_tokens is not None:
         return False
     told = next(iter(logged.values()))
-    names = ("input_tokens", "inputTokens", "input", *genai.INPUT)
+    names = ("input_tokens", "inputTokens", "input", "prompt_tokens", *genai.INPUT)
     return any(genai.integer(told.get(name)) is not None for name in names)
 
 
@@ -100,6 +105,7 @@ _BY_NAME = {
     "row": _of_row,
     "shutdown": _of_shutdown,
     "answer": _of_answer,
+    "call": _of_call,
     "compaction": _of_compaction,
     "span": _of_span,
 }

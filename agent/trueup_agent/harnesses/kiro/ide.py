@@ -8,7 +8,7 @@ from msgspec import Struct
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, count_unknown, skip
 from trueup_agent.harnesses.content import numbers, text_size
-from trueup_agent.harnesses.json_text import decode_document
+from trueup_agent.harnesses.json_text import decode, decode_document
 from trueup_agent.harnesses.kiro.records import MAX_PATH, credits_of, event, message, model_of, money, session
 from trueup_agent.harnesses.lines import UNREADABLE, JsonLines
 
@@ -26,7 +26,6 @@ _NOTHING_TO_DO = frozenset(
         *("sub_agent_end", "pending_interaction", "interaction_resolved", "snapshot", "checkpoint"),
     )
 )
-_decode = msgspec.json.Decoder().decode
 
 
 class State(Struct):
@@ -55,7 +54,7 @@ class IdeParser(JsonLines):
         return _encode_state(self.s)
 
     def decode(self, line: memoryview) -> Any:
-        return _decode(line)
+        return decode(line)
 
     def _about(self) -> dict[str, Any]:
         try:
@@ -101,7 +100,7 @@ class IdeParser(JsonLines):
                     session_started=s.started_at or 0,
                 )
             )
-        elif kind not in _NOTHING_TO_DO:
+        elif not isinstance(kind, str) or kind not in _NOTHING_TO_DO:
             count_unknown(self.parsed, kind)
 
     def _usage(self, summaries: Any, at: int | None, id_: str) -> None:

@@ -93,8 +93,12 @@ class ChatParser:
         """The turn's usage; None for one that is under way, or was cancelled before any was told."""
         result = request.get("result")
         metadata = (result.get("metadata") if isinstance(result, dict) else None) or {}
-        told = {name: metadata[name] for name in ("promptTokens", "outputTokens") if name in metadata}
-        known = any(values.counter(value) is not None for value in told.values())
+        told: dict[str, Any] = {
+            name: n
+            for name in ("promptTokens", "outputTokens")
+            if (n := values.counter(metadata.get(name))) is not None
+        }
+        known = bool(told)
         if result is None or (request.get("isCanceled") is True and not known):
             return None
         when, quality = _when(shared["at"], shared["session_started"], self)

@@ -86,16 +86,13 @@ class SpansParser(MarkedRows):
                 started_at=started,
             )
         )
-        nano_aiu = genai.number(attributes, genai.NANO_AIU)
         record = event(
             *(session_id, ("span", span_id), {"span": genai.kept(attributes)}, CALL if known else UNKNOWN_CALL),
             at=at,
             provider=values.text(row["provider_name"]),
             model=values.text(row["response_model"]) or values.text(row["request_model"]),
             session_started=started,
-            reported_cost=None if nano_aiu is None else str(nano_aiu),
-            reported_cost_unit=None if nano_aiu is None else "nano_aiu",
-            reported_cost_status=None if nano_aiu is None else "reported",
+            **genai.ai_units(genai.number(attributes, genai.NANO_AIU)),
         )
         if contradictory(record, attributes):
             skip(parsed, CONTRADICTORY)

@@ -3,23 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from trueup_agent.harnesses import genai, values
 from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_IDENTITY, NO_TIME, count_unknown, skip
+from trueup_agent.harnesses.json_text import decode
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.vscode_copilot.usage import CALL, RUN, UNKNOWN_CALL, contradictory, event
 from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
-
-_decode = msgspec.json.Decoder().decode
 
 
 class TracesParser(JsonLines):
     """`base.LineParser`. A run of the agent counts where its calls are not told of: no sample tells what it used."""
 
     def decode(self, line: memoryview) -> Any:
-        return _decode(line)
+        return decode(line)
 
     def record(self, record: Any, line: memoryview) -> None:
         if not isinstance(record, Mapping) or "resourceSpans" not in record:
