@@ -96,7 +96,7 @@ async def gather(loaded: Loaded) -> AgentStatus:
             rows=rows,
             set_aside=reader.set_aside_events(),
             harnesses=harnesses,
-            rederiving=_rederiving(reader.floors(), sources),
+            rederiving=_rederiving(_enabled_floors(loaded, reader), sources),
             drift_suspected=drift_suspected(sources),
             last_error=(daemon.last_error if daemon else None) or (problems[0] if problems else None),
             hub={"url": host.hub_url, "host_id": host.host_id, "label": host.label} if host else None,
@@ -107,6 +107,12 @@ async def gather(loaded: Loaded) -> AgentStatus:
             policy=loaded.agent.policy.as_dict(),
             daemon=daemon,
         )
+
+
+def _enabled_floors(loaded: Loaded, reader: LedgerReader) -> dict[str, int]:
+    """Of harnesses whose logs are read at all."""
+    of = loaded.places.harnesses
+    return {name: floor for name, floor in reader.floors().items() if name not in of or of[name].enabled}
 
 
 def _rederiving(floors: Mapping[str, int], sources: Iterable[SourceInfo]) -> dict[str, Rederiving]:
