@@ -6,11 +6,14 @@ One JSONL file per session and per subagent, below a `projects` folder. What a f
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trueup_agent.harnesses.base import About, Facts, Files, Harness, LineParser, SourceFile, Usage
-from trueup_agent.harnesses.claude.records import UNREADABLE, Record, decode_record, is_given, salvage
-from trueup_agent.harnesses.claude.session import AGENT_FILE, SESSION_ID, origin_of
 from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.homes import expanded
+
+if TYPE_CHECKING:
+    from trueup_agent.harnesses.claude.records import Record
 
 _DESKTOP = "local-agent-mode-sessions"
 _DESKTOP_DEPTH = 8  # how far below it `projects` folders are looked for
@@ -19,11 +22,9 @@ _NOT_ENTERED = {"tool-results"}
 _HEAD_RECORDS = 20
 _TALK = {"user", "assistant", "system", "progress", "attachment"}
 # A first record longer than the head: its outer fields usually come before the message.
-_CUT_RECORD = re.compile(
-    rb'^\{.{0,2000}?"sessionId"\s*:\s*"[^"]+".{0,2000}?"(?:type"\s*:\s*"(?:user|assistant)|message)"', re.S
-)
+_CUT_RECORD = rb'(?s)^\{.{0,2000}?"sessionId"\s*:\s*"[^"]+".{0,2000}?"(?:type"\s*:\s*"(?:user|assistant)|message)"'
 # Qwen Code and iFlow descend from the same shape: these say so for the whole file, whatever its other lines look like.
-_OF_A_FORK = re.compile(
+_OF_A_FORK = (
     rb'"message"\s*:\s*\{\s*(?:"role"\s*:\s*"\w+"\s*,\s*)?"parts"\s*:|"subtype"\s*:\s*"ui_telemetry"'
     rb'|"usageMetadata"\s*:|"sessionId"\s*:\s*"session-[0-9a-f]{8}-'
 )
@@ -71,20 +72,21 @@ class Claude(Harness):
         roots = _projects_below(folder, errors) if folder.name == _DESKTOP else [folder]
         for root in roots:
             for path in _transcripts(root, errors):
-                yield SourceFile(harness=self.id, path=path, identity=str(path))
+                yield self.source_at(path)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if path.suffix != ".jsonl" or path.name in _NOT_TRANSCRIPTS or not _NOT_ENTERED.isdisjoint(path.parts):
             return None
-        if _OF_A_FORK.search(head):
+        if re.search(_OF_A_FORK, head):
             return None
         lines = head.split(b"\n")
-        if (len(lines) == 1 and _CUT_RECORD.match(head)) or any(_fits(line) for line in lines[:_HEAD_RECORDS]):
-            return SourceFile(harness=self.id, path=path, identity=str(path))
+        if (len(lines) == 1 and re.match(_CUT_RECORD, head)) or any(_fits(line) for line in lines[:_HEAD_RECORDS]):
+            return self.source_at(path)
         return None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser:
         from trueup_agent.harnesses.claude.parser import ClaudeParser
+        from trueup_agent.harnesses.claude.session import origin_of
 
         return ClaudeParser(origin_of(source.path), state)
 
@@ -98,10 +100,7 @@ HARNESS = Claude()
 
 
 def _path(value: str | None, home: Path) -> Path | None:
-    value = (value or "").strip()
-    if not value:
-        return None
-    return home / value[1:].lstrip("/\\") if value[0] == "~" else Path(value)
+    return expanded((value or "").strip(), home)
 
 
 def _desktop_folders(home: Path, config: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
@@ -117,6 +116,8 @@ def _desktop_folders(home: Path, config: Path, environ: Mapping[str, str], platf
 
 def _holds_projects(root: Path) -> bool:
     """Is it a data folder under another name: are there sessions one level below?"""
+    from trueup_agent.harnesses.claude.session import AGENT_FILE, SESSION_ID
+
     return any(
         SESSION_ID.fullmatch(path.stem) or AGENT_FILE.fullmatch(path.stem)
         for child in sorted(root.iterdir())
@@ -145,6 +146,8 @@ def _projects_below(desktop: Path, errors: list[OSError]) -> list[Path]:
 
 
 def _fits(line: bytes) -> bool:
+    from trueup_agent.harnesses.claude.records import UNREADABLE, decode_record, salvage
+
     try:
         records = [decode_record(line)]
     except UNREADABLE:
@@ -152,7 +155,9 @@ def _fits(line: bytes) -> bool:
     return any(_is_ours(record) for record in records)
 
 
-def _is_ours(record: Record) -> bool:
+def _is_ours(record: "Record") -> bool:
+    from trueup_agent.harnesses.claude.records import is_given
+
     if record.message is not None and is_given(record.message.usage) and record.type in ("assistant", None):
         return True
     return (
