@@ -9,8 +9,11 @@ from typing import Any
 from backports import zstd
 
 import antigravity_files
+import copilot_files
 import cursor_files
+import kiro_files
 import opencode_store
+import vscode_chats
 from databases import GOLDEN, write
 
 # Where a database lies whose tables are the golden data.
@@ -32,6 +35,7 @@ def golden_home(harness: str, target: Path) -> Path:
     for name in ("home", "root"):
         if (golden / name).is_dir():
             shutil.copytree(golden / name, root)
+            _BESIDE.get(harness, lambda root: None)(root)
             return root
     maker = _MAKERS.get(harness)
     if maker is not None:
@@ -58,6 +62,55 @@ def _zed(root: Path, harness: str) -> None:
 def _opencode(root: Path, harness: str) -> None:
     opencode_store.database(root / f".local/share/{harness}/{harness}.db", *_read(GOLDEN / harness / "sessions.json"))
 
+
+def _copilot(root: Path) -> None:
+    copilot_files.store(root, [copilot_files.row(n, 1000 * n, 100, 800) for n in (1, 2)])
+    home = root / ".copilot"
+    for name, content in _COPILOT_FILES.items():
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+_COPILOT_FILES = {
+    "otel/export.jsonl": {
+        "traceId": "t1",
+        "spanId": "s1",
+        "endTime": [copilot_files.START // 1_000_000, 0],
+        "attributes": {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.conversation.id": "other",
+            "gen_ai.provider.name": "github",
+            "gen_ai.usage.input_tokens": 50,
+            "gen_ai.usage.output_tokens": 5,
+            "github.copilot.nano_aiu": 7,
+        },
+    },
+    "history-session-state/h.json": {
+        "sessionId": "h",
+        "startTime": copilot_files.stamp(0),
+        "chatMessages": [{"role": "assistant", "content": "x", "tool_calls": [{"function": {"name": "bash"}}]}],
+    },
+}
+
+
+def _vscode(root: Path) -> None:
+    chat = vscode_chats.state(vscode_chats.request(1, 5, 5), session="other")
+    vscode_chats.document(root, chat, name="other")
+    written = ("s1", "gen_ai.usage.cache_creation.input_tokens", "3")
+    spans = (vscode_chats.span(1, 100, 10, 50, chat_session_id="third"), vscode_chats.span(2, chat_session_id="third"))
+    vscode_chats.spans(root, *spans, attributes=(written,))
+
+
+def _kiro(root: Path) -> None:
+    kiro_files.database(root, ("/a", "c", kiro_files.conversation("c", "m1", "m2", used=[0.5]), 5))
+    used = [{"usage": 1, "unit": "credit"}]
+    at = kiro_files.START * 1000
+    kiro_files.execution(root, "5e5510/0e0e", executionId="x", startTime=at, endTime=at + 5, usageSummary=used)
+    kiro_files.execution(root, "0e0e.chat", executionId="x", chat=[{"role": "human", "content": "fix"}])
+
+
+# What lies beside the golden data: sources of other kinds, which their figures leave out.
+_BESIDE: dict[str, Callable[[Path], object]] = {"copilot": _copilot, "vscode-copilot": _vscode, "kiro": _kiro}
 
 _MAKERS: dict[str, Callable[[Path, str], object]] = {
     "antigravity": lambda root, harness: antigravity_files.golden_home(root),

@@ -14,19 +14,18 @@ from trueup_agent.harnesses.base import (
     Facts,
     Files,
     Harness,
-    Kind,
     LineParser,
     SourceFile,
     Usage,
     WholeParser,
 )
+from trueup_agent.harnesses.folders import children, is_sqlite
 
 DATABASE = "data.sqlite3"
 MESSAGES, SESSION = "messages.jsonl", "session.json"
 _EXTENSION, _SESSIONS, _PROGRAMS = "kiro.kiroagent", "sessions", ("kiro-cli", "amazon-q")
 _STUBS = "workspace-sessions"  # lists of what the executions hold
 _CLI_KINDS = ("Prompt", "AssistantMessage", "ToolResults", "Clear")
-_SQLITE = b"SQLite format 3\0"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -38,7 +37,10 @@ class Kiro(Harness):
         name="Kiro",
         sources="JSONL and JSON; SQLite of older builds and Amazon Q",
         counters={},
-        undercounts=("tokens are not logged, only credits", "before 2026 credits are logged for some turns only"),
+        undercounts=(
+            "tokens are not logged, only credits",
+            "the database tells the credits of the turn that a conversation is in, not of those before",
+        ),
         verified=False,
         variables=("KIRO_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA"),
     )
@@ -61,20 +63,20 @@ class Kiro(Harness):
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         if (folder / DATABASE).is_file():
-            yield self._source(folder / DATABASE, ROWS)
+            yield self.source_at(folder / DATABASE, ROWS)
         elif folder.name == _EXTENSION:
             yield from self._executions(folder, errors)
         else:
-            for child in _listed(folder, errors):
+            for child in children(folder, errors.append):
                 if child.name == "cli":
                     yield from self._cli_sessions(child, errors)
                 elif child.is_dir():
-                    sessions = [session for session in _listed(child, errors) if (session / MESSAGES).is_file()]
+                    sessions = [session for session in children(child, errors.append) if (session / MESSAGES).is_file()]
                     yield from (self._ide_session(session / MESSAGES) for session in sessions)
 
     def _cli_sessions(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         """A session is a log and a document beside it; either may be missing."""
-        paths = [path for path in _listed(folder, errors) if path.suffix in (".json", ".jsonl")]
+        paths = [path for path in children(folder, errors.append) if path.suffix in (".json", ".jsonl")]
         stems = dict.fromkeys(path.with_suffix("") for path in paths)
         yield from (self._cli_session(stem.with_name(stem.name + ".json")) for stem in stems)
 
@@ -90,22 +92,19 @@ class Kiro(Harness):
 
     def _executions(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         """`<workspace>/<chat>.chat` and `<workspace>/<session>/<execution>`, which has no suffix."""
-        for workspace in _listed(folder, errors):
+        for workspace in children(folder, errors.append):
             if workspace.name == _STUBS or not workspace.is_dir():
                 continue
-            for path in _listed(workspace, errors):
+            for path in children(workspace, errors.append):
                 if path.suffix == ".chat":
-                    yield self._source(path, WHOLE)
+                    yield self.source_at(path, WHOLE)
                 elif not path.suffix and path.is_dir():
-                    executions = [file for file in _listed(path, errors) if not file.suffix]
-                    yield from (self._source(file, WHOLE) for file in executions)
-
-    def _source(self, path: Path, kind: Kind) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=kind)
+                    executions = [file for file in children(path, errors.append) if not file.suffix]
+                    yield from (self.source_at(file, WHOLE) for file in executions)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        if head.startswith(_SQLITE):
-            return self._source(path, ROWS) if b"conversations_v2" in head or path.name == DATABASE else None
+        if is_sqlite(head):
+            return self.source_at(path, ROWS) if b"conversations_v2" in head or path.name == DATABASE else None
         if path.suffix == ".jsonl":
             shape = _shape(head)
             if shape == "cli":
@@ -115,7 +114,7 @@ class Kiro(Harness):
             return self._cli_session(path)
         is_payload = path.suffix == ".json" and b'"conversation_id"' in head and b'"history"' in head
         is_execution = path.suffix in ("", ".chat") and b'"executionId"' in head and b'"executions"' not in head[:64]
-        return self._source(path, WHOLE) if is_payload or is_execution else None
+        return self.source_at(path, WHOLE) if is_payload or is_execution else None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser | WholeParser:
         if source.kind == ROWS:
@@ -139,16 +138,6 @@ class Kiro(Harness):
 
 
 HARNESS = Kiro()
-
-
-def _listed(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        errors.append(error)
-        return []
 
 
 def _shape(head: bytes) -> str | None:
