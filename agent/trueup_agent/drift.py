@@ -12,10 +12,11 @@ from msgspec import Struct
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.ledger.sources import SourceInfo
 
-# Fewer answers may have been cut short; one paste of an image is a megabyte, but a single line.
+# Fewer answers may have been cut short. A megabyte comes with one image, or while a long command tells of its progress:
+# where nothing was answered, people ask again.
 ANSWERS = 3
 BYTES = 1 << 20
-LINES = 20
+PROMPTS = 3
 UNKNOWN = 20
 
 
@@ -24,6 +25,7 @@ class Suspicion(Struct, frozen=True, kw_only=True):
 
     answers: int = 0
     bytes: int = 0
+    prompts: int = 0
     lines: int = 0
     unknown: int = 0
     since: int | None = None
@@ -34,6 +36,7 @@ class Suspicion(Struct, frozen=True, kw_only=True):
         return Suspicion(
             answers=self.answers + source.unmetered,
             bytes=self.bytes + (source.unmetered_bytes if is_log else 0),
+            prompts=self.prompts + source.unmetered_prompts,
             lines=self.lines + source.unmetered_lines,
             unknown=self.unknown + source.unmetered_unknown,
             since=source.metered_at,
@@ -41,7 +44,7 @@ class Suspicion(Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        grew = self.since is not None and self.bytes >= BYTES and self.lines >= LINES
+        grew = self.since is not None and self.bytes >= BYTES and self.prompts >= PROMPTS
         strange = self.unknown >= UNKNOWN and self.unknown * 2 > self.lines
         return self.answers >= ANSWERS or grew or strange
 

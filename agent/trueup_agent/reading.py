@@ -296,7 +296,7 @@ class Reading:
         )
 
 
-_TAIL = ("unmetered", "unmetered_bytes", "unmetered_lines", "unmetered_unknown")
+_TAIL = ("unmetered", "unmetered_bytes", "unmetered_prompts", "unmetered_lines", "unmetered_unknown")
 # A source that is read from its beginning: what was counted of it is counted again.
 _START = {
     **msgspec.structs.asdict(Mark()),
@@ -313,12 +313,14 @@ _START = {
 def _canary(info: SourceInfo, parsed: Parsed, bytes_read: int) -> dict[str, Any]:
     """What was read since the last answer with usage (drift.py)."""
     since = _NOTHING if parsed.metered else info
+    prompts = sum(message.kind == "prompt" for message in parsed.messages)
     metered_at = info.metered_at
     if parsed.metered:
         metered_at = max((event.at for event in parsed.events), default=metered_at or time_ns() // 1000)
     return {
         "unmetered": since.unmetered + parsed.unmetered,
         "unmetered_bytes": since.unmetered_bytes + (0 if parsed.metered else bytes_read),
+        "unmetered_prompts": since.unmetered_prompts + (0 if parsed.metered else prompts),
         "unmetered_lines": since.unmetered_lines + parsed.lines - parsed.metered_lines,
         "unmetered_unknown": since.unmetered_unknown + sum(parsed.unknown.values()) - parsed.metered_unknown,
         "metered_at": metered_at,

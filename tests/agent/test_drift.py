@@ -25,10 +25,11 @@ def source(name: str, age: int = 0, harness: str = "claude", kind: str = "lines"
     )
 
 
-def tail(answers: int = 0, bytes_: int = 0, lines: int = 0, unknown: int = 0) -> dict[str, int]:
+def tail(answers: int = 0, bytes_: int = 0, prompts: int = 0, lines: int = 0, unknown: int = 0) -> dict[str, int]:
     return {
         "unmetered": answers,
         "unmetered_bytes": bytes_,
+        "unmetered_prompts": prompts,
         "unmetered_lines": lines,
         "unmetered_unknown": unknown,
     }
@@ -41,10 +42,10 @@ def tail(answers: int = 0, bytes_: int = 0, lines: int = 0, unknown: int = 0) ->
         ([source("a", **tail(answers=2))], False),
         ([source("a", **tail(answers=2)), source("b", 1, metered_at=LAST, **tail(answers=1))], True),
         ([source("a", metered_at=LAST), source("b", 1, **tail(answers=9))], False),
-        ([source("a", metered_at=LAST, **tail(bytes_=1 << 20, lines=20))], True),
-        ([source("a", metered_at=LAST, **tail(bytes_=5 << 20, lines=1))], False),  # one paste
-        ([source("a", metered_at=LAST, kind="rows", **tail(bytes_=5 << 20, lines=90))], False),
-        ([source("a", **tail(bytes_=5 << 20, lines=90))], False),  # never metered: perhaps too old to be
+        ([source("a", metered_at=LAST, **tail(bytes_=1 << 20, prompts=3))], True),
+        ([source("a", metered_at=LAST, **tail(bytes_=5 << 20, prompts=2))], False),  # an image, a long command
+        ([source("a", metered_at=LAST, kind="rows", **tail(bytes_=5 << 20, prompts=9))], False),
+        ([source("a", **tail(bytes_=5 << 20, prompts=9))], False),  # never metered: perhaps too old to be
         ([source("a", **tail(unknown=20, lines=39))], True),
         ([source("a", **tail(unknown=20, lines=41))], False),
         ([source("a", harness="iflow", **tail(answers=9))], False),  # it reports no tokens at all
@@ -162,6 +163,20 @@ async def test_turns_that_were_aborted_or_never_answered_raise_nothing(tmp_path:
         write_logs(tmp_path / str(number), {name: log})
         result, _ = await scan_home(tmp_path / str(number), tmp_path / f"data{number}")
         assert result.drift_suspected == {}
+
+
+async def test_questions_without_any_answer_raise_it_once_they_are_a_megabyte(tmp_path: Path) -> None:
+    home, data = tmp_path / "h", tmp_path / "data"
+    logs = make_logs(sessions=1)
+    [(name, content)] = logs.items()
+    asked = [line for line in content.splitlines(keepends=True) if b'"type":"user"' in line]
+    write_logs(home, {name: content + asked[0].replace(b"x", b"y" * 9_000)})
+    result, _ = await scan_home(home, data)
+    assert result.drift_suspected == {}
+    with (home / name).open("ab") as log:
+        log.write(b"".join(line.replace(b'"content":"', b'"content":"' + b"z" * 400_000) for line in asked[:4]))
+    result, _ = await scan_home(home, data)
+    assert result.drift_suspected["claude"].startswith("its last 1.6 MB of logs have no usage (the last is of 2026-")
 
 
 def every_given() -> list[Any]:

@@ -38,6 +38,7 @@ class SourceInfo(Mark, kw_only=True, gc=False):
     # What was read since the last answer with usage, and the time of that one (drift.py).
     unmetered: int = 0  # answers
     unmetered_bytes: int = 0
+    unmetered_prompts: int = 0
     unmetered_lines: int = 0
     unmetered_unknown: int = 0  # records of unknown types
     metered_at: int | None = None

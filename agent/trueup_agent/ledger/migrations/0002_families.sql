@@ -22,6 +22,7 @@ CREATE INDEX set_aside_events_after ON set_aside_events (after) WHERE after IS N
 -- What was read since the last answer with usage, and the time of that one (drift.py).
 ALTER TABLE sources ADD COLUMN unmetered INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sources ADD COLUMN unmetered_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sources ADD COLUMN unmetered_prompts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sources ADD COLUMN unmetered_lines INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sources ADD COLUMN unmetered_unknown INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sources ADD COLUMN metered_at INTEGER;
