@@ -57,6 +57,19 @@ def test_a_harness_that_is_not_there_is_a_line_and_asked_by_name_says_where_it_w
     assert "CODEX_HOME" in alone
 
 
+def test_absent_places_beside_one_that_is_there_are_a_number_unless_asked_for_by_name(home: Path) -> None:
+    everything, alone = run(home, "doctor").out, run(home, "doctor", "claude").out
+    assert f"looked in   {home}/.claude/projects: found\n              and 2 that are absent\n" in everything
+    assert f"{home}/.config/claude/projects: absent" in alone
+    assert "that are absent" not in alone
+
+
+def test_how_well_a_counter_is_reported_stands_with_it(home: Path) -> None:
+    text = run(home, "doctor", "claude").out
+    assert "  reports     input, cache read, cache write, " in text
+    assert "output (exact; lower bound where no line of the request has a stop reason)" in text
+
+
 def test_a_variable_of_the_harness_moves_where_it_is_looked_for(home: Path, tmp_path: Path) -> None:
     moved = finding(run(home, "doctor", "codex", "--json", CODEX_HOME=str(tmp_path / "elsewhere")), "codex")
     assert moved["places"][0]["path"] == str(tmp_path / "elsewhere" / "sessions")
