@@ -41,7 +41,9 @@ def test_chats_and_spans_of_every_editor_are_found(
 ) -> None:
     journal(tmp_path, initial())
     journal(tmp_path, initial(), name="e", folder="globalStorage/emptyWindowChatSessions")
-    journal(tmp_path, initial(), name="x", folder="workspaceStorage/aa11/other")
+    # Transcripts repeat what the chats say, without usage: not a second source.
+    for folder in ("workspaceStorage/aa11/GitHub.copilot-chat/transcripts", "workspaceStorage/aa11/other"):
+        journal(tmp_path, initial(), name="x", folder=folder)
     spans(tmp_path)
     if Path(user) != USER:
         (tmp_path / user).parent.mkdir(parents=True)
