@@ -123,7 +123,8 @@ def _advice(finding: Finding, variables: Sequence[str]) -> list[str]:
     if not finding.enabled:
         return [f"it is switched off: set enabled = true under [harness.{name}] in the settings file to read it"]
     advice = []
-    if finding.unreadable or any(place.state == "no permission" for place in finding.places):
+    closed = bool(finding.unreadable) or any(place.state == "no permission" for place in finding.places)
+    if closed:
         advice.append("let this user read what is listed above, then run `trueup agent scan`")
     if any(place.state == "not a folder" for place in finding.places):
         advice.append("a place where a folder is expected holds something else: move it away or name the right one")
@@ -131,7 +132,7 @@ def _advice(finding: Finding, variables: Sequence[str]) -> list[str]:
         advice.append(f"{finding.unread:,} logs are not read yet: run `trueup agent scan`")
     if finding.unknown:
         advice.append("records of unknown type may be a newer version of the format: update trueup")
-    if not finding.sources and not finding.ledger.sources:
+    if not finding.sources and not finding.ledger.sources and not closed:
         also = f", or set {' or '.join(variables)} as for {finding.name} itself" if variables else ""
         advice.append(
             f'if {finding.name} is used here, name its place: roots = ["PATH"] under [harness.{name}] in the settings '

@@ -86,6 +86,25 @@ def test_what_cannot_be_read_is_named_with_its_reason(home: Path) -> None:
     assert {place["state"] for place in finding(looked, "codex")["places"]} == {"absent"}
 
 
+def test_a_scan_names_the_first_twenty_that_it_could_not_read(home: Path) -> None:
+    for number in range(25):
+        other = home / FOLDER / f"5e551000-0000-4000-8000-0000000001{number:02}.jsonl"
+        other.symlink_to(other)
+    told = run(home, "scan")
+    assert told.out.count("not read ") == 21
+    assert "not read 5 more: --json has all of them" in told.out
+    assert len(run(home, "scan", "--json").json["unreadable"]) == 25
+
+
+def test_where_something_cannot_be_read_nobody_is_sent_elsewhere(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / FOLDER).mkdir(parents=True)
+    other = home / FOLDER / "5e551000-0000-4000-8000-0000000000ff.jsonl"
+    other.symlink_to(other)
+    advice = finding(run(home, "doctor", "claude", "--json"))["advice"]
+    assert advice == ["let this user read what is listed above, then run `trueup agent scan`"]
+
+
 def test_skipped_lines_and_unknown_records_are_told_by_reason(home: Path) -> None:
     log = next((home / FOLDER).glob("*.jsonl"))
     log.write_bytes(b'not json\n{"type":"brand-new"}\n' + log.read_bytes())

@@ -1,11 +1,13 @@
 """What `trueup agent status` says of drift and of a newer release's work, and what the hub hears of it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from agent_process import Home, daemon, until
 from claude_home import loaded, make_logs, scan_home, write_logs
+from golden_homes import golden_home
 from hub_process import Hub
 from trueup_agent.cli import status as page
 from trueup_agent.ledger import Ledger
@@ -27,6 +29,25 @@ async def test_drift_is_told_in_words_with_what_to_do(tmp_path: Path, capsys: py
     assert " answers have no usage (none was ever found)" in out
     assert "update trueup, then scan again" in out
     assert list(found.drift_suspected) == ["claude"]
+
+
+async def test_only_logs_that_are_appended_to_have_bytes_left_to_read(tmp_path: Path) -> None:
+    home, data = golden_home("goose", tmp_path), tmp_path / "data"
+    shutil.copytree(golden_home("roocode", tmp_path / "r"), home, dirs_exist_ok=True)
+    write_logs(home, LOGS)
+    first = home / sorted(LOGS)[0]
+    first.write_bytes(first.read_bytes() + b'{"torn')
+    await scan_home(home, data)
+    found = (await page.gather(loaded(home, data))).harnesses
+    assert {name: of.unread_bytes for name, of in found.items()} == {"claude": 6, "goose": 0, "roocode": 0}
+
+
+async def test_the_error_that_it_names_says_of_which_log(tmp_path: Path) -> None:
+    home, data = golden_home("goose", tmp_path), tmp_path / "data"
+    path = next(home.rglob("sessions.db"))
+    path.write_bytes(b"no database" * 1000)
+    await scan_home(home, data)
+    assert (await page.gather(loaded(home, data))).last_error == f"{path}: file is not a database"
 
 
 async def test_how_far_a_newer_release_has_come_with_its_work_is_told(

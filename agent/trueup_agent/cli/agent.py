@@ -17,6 +17,8 @@ from trueup_agent.settings import Loaded
 from trueup_shared.cli import Globals, WrongUsage, set_up_logs
 from trueup_shared.terminal import printable
 
+_MOST_PATHS = 20
+
 
 @click.group()
 def agent() -> None:
@@ -139,8 +141,10 @@ def _print_scan(result: ScanResult, loaded: Loaded, roots: list[RootArg] | None)
             )
     for name, why in sorted(result.drift_suspected.items()):
         click.echo(f"drift in {name}: {why}")
-    for path, reason in sorted(result.unreadable.items()):
+    for path, reason in sorted(result.unreadable.items())[:_MOST_PATHS]:
         click.echo(printable(f"not read {path}: {reason}"))
+    if len(result.unreadable) > _MOST_PATHS:
+        click.echo(f"not read {len(result.unreadable) - _MOST_PATHS:,} more: --json has all of them")
     click.echo(
         f"{result.inserted:,} inserted, {result.restated:,} restated, {result.removed:,} removed, "
         f"{result.unchanged:,} unchanged in {result.seconds:.1f} s"

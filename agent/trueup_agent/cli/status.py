@@ -10,6 +10,7 @@ from msgspec import Struct
 from trueup_agent.credential import load_host
 from trueup_agent.daemon import DaemonStatus, ask_status
 from trueup_agent.glance import drift_suspected
+from trueup_agent.harnesses.base import LINES
 from trueup_agent.ledger import LedgerReader, SourceInfo
 from trueup_agent.ledger.sources import GONE
 from trueup_agent.push.rejections import RejectedRow, still_rejected
@@ -28,7 +29,7 @@ class HarnessStatus(Struct, kw_only=True):
     events: int = 0
     skipped_lines: int = 0
     unknown_records: int = 0
-    unread_bytes: int = 0  # of files that were longer than what had been read at the last look
+    unread_bytes: int = 0  # of logs that are appended to and that were longer than what had been read at the last look
 
 
 class Rederiving(Struct, kw_only=True):
@@ -81,14 +82,14 @@ async def gather(loaded: Loaded) -> AgentStatus:
             of.unreadable += source.error is not None
             of.skipped_lines += source.skipped_lines
             of.unknown_records += source.unknown_records
-            of.unread_bytes += 0 if source.compressed or source.state == GONE else max(0, source.size - source.position)
+            of.unread_bytes += _unread_bytes(source)
         receipt_json = reader.meta("last_receipt")
         receipt = msgspec.json.decode(receipt_json, type=wire.Receipt) if receipt_json and host else None
         acked = receipt.acked_seq if receipt else 0
         verdict: wire.Verdict | None = None
         if receipt:
             verdict = receipt.verdict if acked == head_seq else "behind"
-        problems = [source.error for source in sources if source.error]
+        problems = [f"{source.path}: {source.error}" for source in sources if source.error]
         return AgentStatus(
             data_dir=str(loaded.data_dir),
             ledger_id=reader.ledger_id(),
@@ -113,6 +114,13 @@ def _enabled_floors(loaded: Loaded, reader: LedgerReader) -> dict[str, int]:
     """Of harnesses whose logs are read at all."""
     of = loaded.places.harnesses
     return {name: floor for name, floor in reader.floors().items() if name not in of or of[name].enabled}
+
+
+def _unread_bytes(source: SourceInfo) -> int:
+    """What is rewritten, or a database, is read whole or not at all: that has no position."""
+    if source.kind != LINES or source.compressed or source.state == GONE:
+        return 0
+    return max(0, source.size - source.position)
 
 
 def _rederiving(floors: Mapping[str, int], sources: Iterable[SourceInfo]) -> dict[str, Rederiving]:
