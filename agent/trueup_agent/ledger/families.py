@@ -27,7 +27,7 @@ async def settle(
     """Put each changed event, and those of its family that it moves, where it belongs.
 
     `changed` are as read. `counted` and `aside` hold what is stored under the keys that came in; `more_families` lost a
-    row, or have one that is gone.
+    row.
     """
     family_keys = {row.family for row in changed.values() if row.family is not None}
     grown = {row.family for row in changed.values() if row.rule == SERIES and row.family is not None}
