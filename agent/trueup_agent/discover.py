@@ -143,12 +143,20 @@ def data_folders(harness: Harness, places: Places) -> list[Path]:
     configured = places.harnesses.get(harness.id, HarnessSettings()).roots
     if configured:
         paths = [Path(root).expanduser().absolute() for root in configured]
-        return [folder for path in paths for folder in harness.folders_of_root(path) or [path]]
+        return [folder for path in paths for folder in _folders_below(harness, path) or [path]]
     return [
         folder
         for home in places.homes
         for folder in harness.data_folders(home, places.environ if home == places.own_home else {}, places.platform)
     ]
+
+
+def _folders_below(harness: Harness, root: Path) -> list[Path]:
+    """None where the root is away or closed to us, as a drive that is not mounted: a look around says so."""
+    try:
+        return harness.folders_of_root(root) if root.is_dir() else []
+    except OSError:
+        return []
 
 
 class _Look:
@@ -181,6 +189,9 @@ class _Look:
                     errors.append(closed)
             elif os.path.isfile(folder):  # noqa: PTH113 - likewise
                 self._take(_recognised(harness, folder, self._cannot_read))
+            elif (closed := _closed_above(folder)) is not None:
+                self.incomplete.add(harness.id)
+                errors.append(closed)
             for error in errors:
                 self._cannot_read(error)
 
@@ -214,6 +225,19 @@ class _Look:
 
     def _cannot_read(self, error: OSError) -> None:
         self.unreadable[_legible(str(error.filename))] = error.strerror or str(error)
+
+
+def _closed_above(folder: Path) -> OSError | None:
+    """Why nobody can say whether `folder` is there: the topmost folder that is closed to us."""
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        closed = (above for above in reversed(folder.parents) if not os.access(above, os.X_OK))
+        error.filename = str(next(closed, folder))
+        return error
+    return None
 
 
 def is_text(path: str) -> bool:

@@ -1,11 +1,12 @@
 """Folders that are closed to us are told, and what lies beside them is read."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from trueup_agent.discover import discover
+from trueup_agent.discover import discover, watched_folders
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.harnesses.base import SourceFile
 from trueup_agent.harnesses.folders import children, is_dir, is_file
@@ -71,3 +72,31 @@ def test_a_harness_whose_look_ends_early_is_told_and_says_of_nothing_that_it_is_
     found = discover(Places(homes=[tmp_path], own_home=tmp_path, environ={}, platform="linux", harnesses=others))
     assert [one.source.path for one in found.found] == [path]
     assert (found.unreadable, found.complete) == ({"/closed": "Permission denied"}, {"qwen"})
+
+
+def test_what_lies_behind_a_closed_folder_is_told_once_by_the_topmost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / ".config"
+    stat = Path.stat
+    monkeypatch.setattr(os, "access", lambda path, mode: not Path(path).is_relative_to(closed))
+
+    def refuse(path: Path, **options: bool) -> os.stat_result:
+        if closed in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    found = discover(Places(homes=[tmp_path], own_home=tmp_path, platform="linux"))
+    assert found.unreadable == {str(closed): "Permission denied"}
+    assert {"cline", "cursor", "vscode-copilot"}.isdisjoint(found.complete)
+    assert "codex" in found.complete
+
+
+@pytest.mark.parametrize("harness", HARNESSES)
+def test_a_root_of_the_settings_that_is_away_is_told_and_watched_for(harness: str, tmp_path: Path) -> None:
+    root = tmp_path / "not-mounted"
+    others = {name: HarnessSettings(enabled=False) for name in HARNESSES if name != harness}
+    places = Places(homes=[], harnesses=others | {harness: HarnessSettings(roots=[str(root)])})
+    assert discover(places).unreadable == {str(root): "No such file or directory"}
+    assert watched_folders(places) == ([root] if HARNESSES[harness].is_watched else [])
