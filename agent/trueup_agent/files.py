@@ -1,5 +1,6 @@
 """`harnesses.base.Files`: what a parser may read of its source, from the disk."""
 
+import errno
 import os
 import stat
 from io import FileIO
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup_agent.harnesses.base import SourceFile, TooLarge
+from trueup_agent.harnesses.folders import walk
 
 if TYPE_CHECKING:
     from trueup_agent.guest import GuestDatabase
@@ -36,11 +38,10 @@ class DiskFiles:
     def list(self, folder: Path) -> list[Path]:
         self._check(folder)
         return [
-            Path(directory, name)
-            for directory, below, names in os.walk(folder)
-            if below.sort() is None
-            for name in sorted(names)
-            if stat.S_ISREG(Path(directory, name).lstat().st_mode)
+            directory / name
+            for directory, _, names in walk(folder, _unless_gone, follow_links=False)
+            for name in names
+            if _is_regular(directory / name)
         ]
 
     def modified_at(self, path: Path) -> int | None:
@@ -66,21 +67,49 @@ class DiskFiles:
         assert any(path.is_relative_to(root) for root in self._roots), path
 
 
+def _unless_gone(error: OSError) -> None:
+    """What is closed to us is still there: without it a reading would say too little."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False  # it vanished
+
+
 def read_regular(path: Path, limit: int) -> bytes | None:
     """The content of a file; None of anything else (a pipe that nobody writes to would be waited for).
 
     Raises OSError, and TooLarge above `limit` bytes.
     """
-    with open_regular(path) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        if status.st_size > limit:
+    try:
+        file = open_regular(path)
+    except NotRegular:
+        return None
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
             raise TooLarge(f"larger than {limit >> 20} MB")
-        return file.readall()
+        return file.read(size)  # what is appended in the meantime is read the next time
+
+
+class NotRegular(OSError):
+    """A pipe, a device, a directory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EINVAL, "no regular file", str(path))
 
 
 def open_regular(path: Path) -> FileIO:
-    """Opened without waiting for the other end of a pipe."""
+    """Opened without waiting for the other end of a pipe. Raises OSError, NotRegular among them."""
+    if not stat.S_ISREG(path.stat().st_mode):  # merely opening a device can have an effect: a tape, a watchdog
+        raise NotRegular(path)
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    return FileIO(os.open(path, flags), "rb")
+    file = FileIO(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # put there in the meantime
+        file.close()
+        raise NotRegular(path)
+    return file

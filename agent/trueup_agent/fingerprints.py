@@ -19,6 +19,7 @@ class Fingerprints:
 
     def __init__(self) -> None:
         self._looks: dict[Path, bytes] = {}
+        self._folders: dict[tuple[int, int], bytes] = {}  # device, inode: a folder is reached through links as well
 
     def of(self, source: SourceFile) -> bytes:
         """Of the companions; of the files below where the source is a folder, of its logs where it is a database.
@@ -36,21 +37,29 @@ class Fingerprints:
 
     def _look(self, path: Path) -> bytes:
         if path not in self._looks:
-            self._looks[path] = _look(path)
+            self._looks[path] = self._looked(path)
         return self._looks[path]
 
+    def _looked(self, path: Path) -> bytes:
+        try:
+            status = path.stat()
+        except OSError:
+            return _NOTHING
+        if not stat.S_ISDIR(status.st_mode):
+            # An empty log says as much as none.
+            return _seen("", status) if status.st_size or not path.name.endswith(ROWS_BESIDE) else _NOTHING
+        key = (status.st_dev, status.st_ino)
+        if key not in self._folders:
+            self._folders[key] = _of_folder(str(path))
+        return self._folders[key]
 
-def _look(path: Path) -> bytes:
+
+_NOTHING = b"nothing\n"
+
+
+def _of_folder(top: str) -> bytes:
     digest = blake2b(digest_size=_HASH_BYTES)
-    try:
-        status = path.stat()
-    except OSError:
-        return digest.digest()
-    if not stat.S_ISDIR(status.st_mode):
-        if status.st_size or not path.name.endswith(ROWS_BESIDE):  # an empty one says as much as none
-            digest.update(_seen("", status))
-        return digest.digest()
-    folders = [str(path)]
+    folders = [top]
     while folders:
         folder = folders.pop()
         try:
@@ -59,9 +68,9 @@ def _look(path: Path) -> bytes:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                     else:
-                        digest.update(_seen(entry.path, entry.stat(follow_symlinks=False)))
+                        digest.update(_seen(entry.path[len(top) :], entry.stat(follow_symlinks=False)))
         except OSError as error:
-            digest.update(f"{folder} {error.errno}".encode(errors="surrogateescape"))
+            digest.update(f"{folder[len(top) :]} {error.errno}\n".encode(errors="surrogateescape"))
     return digest.digest()
 
 

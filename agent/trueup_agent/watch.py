@@ -1,7 +1,6 @@
 """Know at once when a log grows (watchfiles), and rescan so that what the watcher missed is found all the same."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import structlog
 from watchfiles import Change, awatch
 
 from trueup_agent.fingerprints import ROWS_BESIDE
+from trueup_agent.harnesses.folders import ignore, walk
 from trueup_agent.waiting import first_of, unless
 from trueup_shared import logs
 
@@ -144,9 +144,9 @@ def _split(folders: Iterable[Path]) -> tuple[dict[Path, int], list[Path]]:
 
 def _files_below(folders: Iterable[Path]) -> set[Path]:
     return {
-        Path(parent, name)
+        parent / name
         for folder in folders
         if folder.is_dir()
-        for parent, _, names in os.walk(folder)
+        for parent, _, names in walk(folder, ignore)
         for name in names
     }

@@ -31,8 +31,8 @@ def test_sessions_and_the_archive_of_the_home_are_read_and_nothing_else(home: Pa
     (home / ".codex/sessions/notes.txt").touch()
     (home / ".codex/archived_sessions" / f"{ROLLOUT.replace('a', 'c')}.jsonl.zst").touch()
     assert found(home) == [
-        (f"sessions/2026/05/04/{ROLLOUT}.jsonl", False),
         ("sessions/rollout-2025-05-07-abc.jsonl", False),
+        (f"sessions/2026/05/04/{ROLLOUT}.jsonl", False),
         (f"archived_sessions/{ROLLOUT.replace('a', 'c')}.jsonl.zst", True),
     ]
 

@@ -7,26 +7,44 @@ from pathlib import Path
 from trueup_agent.harnesses.base import TooLarge
 
 SMALL_BYTES = 8 << 20
+_SQLITE = b"SQLite format 3\x00"
 
 CannotRead = Callable[[OSError], object]
 
 
-def walk(top: Path, cannot_read: CannotRead) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """`os.walk` in name order that follows links, but enters no directory twice."""
+def walk(top: Path, cannot_read: CannotRead, follow_links: bool = True) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """`os.walk` in name order, as deep as it goes (that of Python recurses), which enters no directory twice.
+
+    What the caller takes out of the folders that it gets is not entered.
+    """
     entered: set[tuple[int, int]] = set()
-    for directory, below, names in os.walk(top, onerror=cannot_read, followlinks=True):
+    waiting = [str(top)]
+    while waiting:
+        directory = waiting.pop()
+        below: list[str] = []
+        names: list[str] = []
         try:
-            status = Path(directory).stat()
+            status = os.stat(directory)  # noqa: PTH116 - deep paths are dear to Path
+            if (status.st_dev, status.st_ino) in entered:
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    (below if _is_folder(entry, follow_links) else names).append(entry.name)
         except OSError as error:
             cannot_read(error)
-            below.clear()
             continue
-        if (status.st_dev, status.st_ino) in entered:
-            below.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
         below.sort()
-        yield Path(directory), below, sorted(names)
+        names.sort()
+        yield Path(directory), below, names
+        waiting += [os.path.join(directory, name) for name in reversed(below)]  # noqa: PTH118
+
+
+def _is_folder(entry: "os.DirEntry[str]", follow_links: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=follow_links)
+    except OSError:
+        return False
 
 
 def ignore(error: OSError) -> None:
@@ -59,6 +77,11 @@ def is_file(path: Path, cannot_read: CannotRead = ignore) -> bool:
     except OSError as error:
         cannot_read(error)
         return False
+
+
+def is_sqlite(head: bytes) -> bool:
+    """Is a file with that beginning a database?"""
+    return head.startswith(_SQLITE)
 
 
 def read_small(path: Path, limit: int = SMALL_BYTES) -> bytes | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from trueup_agent.harnesses.base import About, Facts, Files, Harness, LineParser, SourceFile, Usage
+from trueup_agent.harnesses.folders import walk
 
 PLAIN, COMPRESSED = ".jsonl", ".jsonl.zst"
 _FOLDERS = ("sessions", "archived_sessions")
@@ -85,18 +86,14 @@ class Codex(Harness):
 HARNESS = Codex()
 
 
-def _files_below(directory: Path, errors: list[OSError]) -> Iterator[Path]:
+def _files_below(top: Path, errors: list[OSError]) -> Iterator[Path]:
     """Logs by their names, in order. Beside a compressed log its plain form is the live one."""
-    try:
-        entries = {entry.name: entry for entry in sorted(directory.iterdir())}
-    except OSError as error:
-        errors.append(error)
-        return
-    for name, entry in entries.items():
-        if name.endswith(PLAIN) or (name.endswith(COMPRESSED) and name.removesuffix(".zst") not in entries):
-            yield entry
-        elif "." not in name and entry.is_dir() and not entry.is_symlink():
-            yield from _files_below(entry, errors)
+    for directory, below, names in walk(top, errors.append, follow_links=False):
+        below[:] = [name for name in below if "." not in name]
+        beside = set(names)
+        for name in names:
+            if name.endswith(PLAIN) or (name.endswith(COMPRESSED) and name.removesuffix(".zst") not in beside):
+                yield directory / name
 
 
 def _places(live: Path, stem: str) -> tuple[Path, Path]:
