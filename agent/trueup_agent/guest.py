@@ -3,6 +3,8 @@
 Rules and why (formats/README.md, rule 9): a database without a write-ahead log is opened as immutable, which takes no
 lock, and looked at again after each query; with a live log it is opened read-only beside its `-shm`, which is not
 written to; where that cannot be used, or a transaction was left half done, a private copy is read.
+
+Its schema is not trusted either: it may have been made to hurt. Only tables are read; a view could run anything.
 """
 
 import os
@@ -30,9 +32,15 @@ _BUSY_MS = 250
 _CONNECTED_SECONDS = 0.1
 _ROWS_AT_ONCE = 64
 _STEPS = 100_000
+_CELL_BYTES = 48  # what a value takes in memory beside its text
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # zeroed where the transaction ended
 _WAL_HEADER = 32  # holds a salt that changes whenever the log is begun anew
 _DB_HEADER = 100  # holds a counter of transactions
+
+_COPIES = "trueup-copy-"  # and the process that made it
+_PRAGMAS = (f"busy_timeout = {_BUSY_MS}", "query_only = 1", "trusted_schema = 0", "cell_size_check = 1")
+# No view, and no virtual table, which brings code of its own. SQLite stores the statement in this form.
+_IS_TABLE = "SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE AND sql LIKE 'CREATE TABLE%'"
 
 _Look = tuple[int, int, int, bytes]
 
@@ -61,6 +69,8 @@ class GuestDatabase:
         self._opened = 0.0
 
     def columns(self, table: str) -> frozenset[str]:
+        if not self.rows(_IS_TABLE, (table,)):
+            return frozenset()
         return frozenset(row[0] for row in self.rows("SELECT name FROM pragma_table_info(?)", (table,)))
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -80,9 +90,6 @@ class GuestDatabase:
 
     def close(self) -> None:
         self._disconnect()
-        if self._copy is not None:
-            self._copy.cleanup()
-            self._copy = None
 
     def _query(self, db: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         until = monotonic() + MAX_QUERY_SECONDS
@@ -94,6 +101,7 @@ class GuestDatabase:
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 found += rows
                 size += sum(len(value) for row in rows for value in row if isinstance(value, str | bytes))
+                size += _CELL_BYTES * len(rows) * (len(rows[0]) + 1)
                 if size > MAX_RESULT_BYTES:
                     raise TooLarge(f"more than {MAX_RESULT_BYTES >> 20} MB in one answer")
         finally:
@@ -113,6 +121,9 @@ class GuestDatabase:
         if self._db is not None:
             self._db.close()
             self._db = None
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
 
     def _changed(self) -> bool:
         """Did what is read without a lock change since it was opened? Then it is opened anew."""
@@ -122,8 +133,6 @@ class GuestDatabase:
         return True
 
     def _open(self) -> sqlite3.Connection:
-        if self._copy is not None:
-            return _connect(Path(self._copy.name, "copy.db"), "mode=rw")
         self._look = self._looks()
         if _head(self._journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
             return self._open_copy(self._journal)
@@ -145,20 +154,27 @@ class GuestDatabase:
         """With the log that completes it, or with the journal that takes back what was begun."""
         if self._path.stat().st_size + _size(beside) > MAX_COPY_BYTES:
             raise TooLarge("it cannot be read where it is, and it is too large to be copied")
-        copy = tempfile.TemporaryDirectory(prefix="trueup-")
+        _remove_left_copies()
+        copy = tempfile.TemporaryDirectory(prefix=f"{_COPIES}{os.getpid()}-", ignore_cleanup_errors=True)
         try:
             target = Path(copy.name, "copy.db")
-            shutil.copyfile(self._path, target)
-            shutil.copyfile(beside, target.with_name(target.name + beside.name.removeprefix(self._path.name)))
+            _copy(self._path, target)
+            _copy(beside, target.with_name(target.name + beside.name.removeprefix(self._path.name)))
             if self._looks() != self._look:
                 raise _Moved
             db = _connect(target, "mode=rw")
+            try:
+                db.execute("SELECT 1 FROM sqlite_master LIMIT 1").close()  # opens all of its files
+            except BaseException:
+                db.close()
+                raise
         except FileNotFoundError:
             copy.cleanup()
             raise _Moved from None
         except BaseException:
             copy.cleanup()
             raise
+        copy.cleanup()  # read without a name, it is gone however we end; Windows removes no open file
         self._copy = copy
         return db
 
@@ -168,16 +184,46 @@ class GuestDatabase:
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
-    db = sqlite3.connect(f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None)
+    # Read by one thread at a time, not always the same.
+    db = sqlite3.connect(f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in (f"busy_timeout = {_BUSY_MS}", "query_only = 1", "trusted_schema = 0"):
+        for pragma in _PRAGMAS:
             db.execute(f"PRAGMA {pragma}").close()
+        db.set_authorizer(_authorize)
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_RESULT_BYTES)
         db.text_factory = lambda raw: raw.decode("utf-8", "replace")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _authorize(action: int, _name: str | None, _column: str | None, _schema: str | None, within: str | None) -> int:
+    """Whatever a view says is refused; parsers name none of their subqueries."""
+    return sqlite3.SQLITE_OK if within is None else sqlite3.SQLITE_DENY
+
+
+def _copy(path: Path, target: Path) -> None:
+    with open_regular(path) as source, target.open("xb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+
+
+def _remove_left_copies() -> None:
+    """Of processes that were killed while they made one."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_COPIES}*-*"):
+        process = folder.name.removeprefix(_COPIES).split("-")[0]
+        if os.name == "posix" and process.isdecimal() and not _is_running(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)  # only what is ours can be, and links are not followed
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
 
 
 def _looked(path: Path, length: int) -> _Look:
@@ -198,9 +244,10 @@ def _head(path: Path, length: int) -> bytes:
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        status = path.stat()
     except OSError:
         return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _in_words(error: sqlite3.DatabaseError) -> str:

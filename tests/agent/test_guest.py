@@ -250,14 +250,71 @@ def test_values_come_as_they_are_and_text_that_is_no_utf8_repaired(path: Path) -
 
 
 def test_an_answer_without_end_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT"
-    made(
-        path, f"CREATE VIEW v AS {endless} n FROM c WHERE n < 0", f"CREATE VIEW w AS {endless} hex(zeroblob(9)) FROM c"
-    )
+    endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT c.n + 1 FROM c) SELECT"
+    made(path)
+    monkeypatch.setattr(guest, "_authorize", lambda *_: sqlite3.SQLITE_OK)
     monkeypatch.setattr(guest, "MAX_QUERY_SECONDS", 0.05)
     with pytest.raises(Unfinished, match="takes too long"):
-        read(path, "SELECT * FROM v")
+        read(path, f"{endless} n FROM c WHERE n < 0")
     monkeypatch.setattr(guest, "MAX_QUERY_SECONDS", 60.0)
-    monkeypatch.setattr(guest, "MAX_RESULT_BYTES", 10_000)
+    monkeypatch.setattr(guest, "MAX_RESULT_BYTES", 100_000)
     with pytest.raises(TooLarge):
-        read(path, "SELECT * FROM w")
+        read(path, f"{endless} hex(zeroblob(9)) FROM c")
+    with pytest.raises(TooLarge):  # numbers take memory too
+        read(path, f"{endless} n FROM c")
+
+
+def test_views_and_virtual_tables_are_no_tables_and_are_never_run(path: Path) -> None:
+    made(
+        path,
+        "CREATE VIEW messages AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n AS id FROM c",
+        "CREATE VIEW sessions AS SELECT n AS id FROM t",
+        "CREATE VIRTUAL TABLE parts USING fts5(id)",
+        "CREATE TABLE own (id)",
+    )
+    for name in ("messages", "sessions", "parts"):
+        assert columns(path, name) == frozenset()
+    for name in ("messages", "sessions"):
+        with pytest.raises(Unfinished, match=r"prohibited|not authorized"):
+            read(path, f"SELECT id FROM {name}")
+    assert columns(path, "OWN") == {"id"}
+
+
+def test_a_copy_has_no_name_while_it_is_read_and_one_left_behind_is_removed(
+    path: Path, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(guest.tempfile, "tempdir", str(tmp_path / "temporary"))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for process in (ended.pid, os.getppid()):
+        (tmp_path / "temporary" / f"trueup-copy-{process}-x").mkdir()
+        (tmp_path / "temporary" / f"trueup-copy-{process}-x" / "copy.db").touch()
+    program.run("PRAGMA journal_mode = wal", "CREATE TABLE t (n)", "INSERT INTO t VALUES (1)")
+    monkeypatch.setattr(guest.os, "access", lambda *_: False)
+    database = GuestDatabase(path)
+    try:
+        assert database.rows(ALL) == [(1,)]
+        # The other one belongs to a process that runs.
+        assert [folder.name for folder in (tmp_path / "temporary").iterdir()] == [f"trueup-copy-{os.getppid()}-x"]
+        assert database.rows(ALL) == [(1,)]
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("end", ["-wal", "-journal", "-shm"])
+@pytest.mark.parametrize("what", ["pipe", "/dev/zero", "folder"])
+def test_what_is_no_file_beside_a_database_is_not_there(path: Path, end: str, what: str) -> None:
+    made(path)
+    beside = path.with_name(path.name + end)
+    if what == "pipe":
+        os.mkfifo(beside)
+    elif what == "folder":
+        beside.mkdir()
+    else:
+        beside.symlink_to(what)
+    database = GuestDatabase(path)
+    try:
+        assert database.rows(ALL) == [(1,), (2,)]
+    finally:
+        database.close()

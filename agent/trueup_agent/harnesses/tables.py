@@ -1,6 +1,7 @@
 """What parsers of databases have in common: columns that a release may lack, and watermarks."""
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from trueup_agent.records import Parsed
 
 PIECE_RECORDS = 4_000
 PAGE_ROWS = 500
+_LONGEST_MARK = 512  # characters: a time or an id, and not what else a column may hold
 
 Row = dict[str, Any]
 Mark = int | float | str
@@ -70,7 +72,9 @@ class RowsParser:
 
     def saw(self, name: str, value: object) -> None:
         """A value that the next reading begins with, or with a greater one."""
-        if isinstance(value, (int, float, str)):
+        if isinstance(value, float) and not isfinite(value):
+            return  # JSON cannot say it again
+        if isinstance(value, (int, float, str)) and not (isinstance(value, str) and len(value) > _LONGEST_MARK):
             mark = self._next.get(name, value)
             if isinstance(mark, str) != isinstance(value, str):
                 return  # a value of another type than its column has
