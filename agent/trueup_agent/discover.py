@@ -189,9 +189,9 @@ class _Look:
                     errors.append(closed)
             elif os.path.isfile(folder):  # noqa: PTH113 - likewise
                 self._take(_recognised(harness, folder, self._cannot_read))
-            elif (closed := _closed_above(folder)) is not None:
+            elif (behind := _closed_above(folder)) is not None:
                 self.incomplete.add(harness.id)
-                errors.append(closed)
+                errors.append(behind)
             for error in errors:
                 self._cannot_read(error)
 

@@ -45,6 +45,10 @@ class HarnessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     roots: list[str] = []  # read instead of the default places
     enabled: bool = True
 
+    def __post_init__(self) -> None:
+        if any(not root.strip() for root in self.roots):
+            raise ValueError("roots: one of them is empty")
+
 
 class Places(Struct, frozen=True, kw_only=True):
     """Where logs are looked for: homes, the harnesses' own environment variables, and settings that overrule both."""
@@ -78,7 +82,9 @@ def load(
     harnesses = {}
     for name, section in _section(file, "harness").items():
         if name not in HARNESSES:
-            raise SettingError(f"settings file, [harness.{name}]: there are {', '.join(sorted(HARNESSES))}")
+            raise SettingError(
+                f"settings file, [harness.{name}]: no such harness; there are {', '.join(sorted(HARNESSES))}"
+            )
         try:
             harnesses[name] = msgspec.convert(section, HarnessSettings)
         except msgspec.ValidationError as error:

@@ -27,11 +27,12 @@ def test_flag_comes_before_environment_before_file_before_default(tmp_path: Path
         ("[agnet]\n", "unknown section 'agnet'"),
         ("agent = 3\n", r"write \[agent\]"),
         ("[harness.claude]\nroot = 'x'\n", r"\[harness.claude\].*root"),
+        ("[harness.claude]\nroots = ['']\n", r"\[harness.claude\].*one of them is empty"),
         ("[agent]\nrescan_seconds = 'often'\n", "rescan_seconds"),
         ("[agent]\nrescan_seconds = 0\n", "rescan_seconds"),
         ("[agent]\nsend_project = 'all'\n", "send_project"),
         ("[agent\n", "config.toml"),
-        ("[harness.clade]\nroots = []\n", r"\[harness.clade\]: there are aider, amp"),
+        ("[harness.clade]\nroots = []\n", r"\[harness.clade\]: no such harness; there are aider, amp"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
