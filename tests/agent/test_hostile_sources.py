@@ -9,18 +9,13 @@ import pytest
 from databases import write
 from scanned import scanned
 
-_SESSIONS = {
-    "sessions": [
-        {"id": f"s{number}", "cost": 0.5, "prompt_tokens": 9, "completion_tokens": 1, "updated_at": 1760000000, "created_at": 1760000000}
-        for number in range(2)
-    ],
-    "messages": [],
-}  # fmt: skip
+_TOTALS = {"cost": 0.5, "prompt_tokens": 9, "completion_tokens": 1, "created_at": 1760000000}
+_SESSIONS = {"sessions": [{"id": id_, "updated_at": 1760000000, **_TOTALS} for id_ in ("s0", "s1")]}
 
 
 @pytest.mark.parametrize("odd", [float("inf"), float("-inf"), "9" * 100_000, b"\xff" * 9])
 async def test_a_time_that_is_none_does_not_end_the_next_reading(tmp_path: Path, odd: object) -> None:
-    path = write(tmp_path / "crush.db", {name: rows for name, rows in _SESSIONS.items() if rows})
+    path = write(tmp_path / "crush.db", _SESSIONS)
     db = sqlite3.connect(path)
     with db:
         db.execute("UPDATE sessions SET updated_at = ? WHERE id = 's1'", (odd,))
