@@ -1,5 +1,6 @@
 """Where OpenHands keeps its conversations, and what is one of them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,18 @@ def test_conversations_and_those_of_their_subagents_are_sources(tmp_path: Path) 
     assert found[0].companions == (tmp_path / "a/events",)
 
 
-def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_closed_is_told_one_that_is_missing_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(path))
+
     errors: list[OSError] = []
     assert list(HANDS.sources(tmp_path / "none", errors)) == []
-    assert len(errors) == 1
+    assert errors == []
+    monkeypatch.setattr(Path, "iterdir", closed)
+    assert list(HANDS.sources(tmp_path, errors)) == []
+    assert [error.filename for error in errors] == [str(tmp_path)]
 
 
 def test_a_document_found_elsewhere_is_known_by_its_metrics() -> None:

@@ -188,6 +188,10 @@ class Harness:
         """The source that a file found elsewhere is, by its name and its first records (up to 64 KiB); or None."""
         raise NotImplementedError
 
+    def source_at(self, path: Path, kind: Kind = LINES, companions: tuple[Path, ...] = ()) -> SourceFile:
+        """A source that its path names, as most do: one that its producer never moves."""
+        return SourceFile(harness=self.id, path=path, identity=str(path), kind=kind, companions=companions)
+
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser | WholeParser:
         """A parser that goes on from `state`, or from the beginning."""
         raise NotImplementedError

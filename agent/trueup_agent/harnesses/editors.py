@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from trueup_agent.harnesses.folders import children, is_dir
+
 # Their `User` folders are named whether or not they exist, so that an editor installed later is seen at once. Forks
 # that are not listed are found by the shape of their folder.
 APPS = ("Code", "Code - Insiders", "Code - OSS", "VSCodium", "Cursor", "Windsurf", "Positron", "Antigravity")
@@ -90,18 +92,8 @@ def _servers(home: Path, environ: Mapping[str, str]) -> Iterator[Path]:
 
 def _is_user(folder: Path) -> bool:
     """Other programs have a folder `User` too."""
-    return _is_dir(folder / "globalStorage") or _is_dir(folder / "workspaceStorage")
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # closed to us
-        return False
+    return is_dir(folder / "globalStorage") or is_dir(folder / "workspaceStorage")
 
 
 def _children(folder: Path) -> list[Path]:
-    try:
-        return sorted(child for child in folder.iterdir() if _is_dir(child))
-    except OSError:
-        return []
+    return [child for child in children(folder) if is_dir(child)]

@@ -27,6 +27,13 @@ def local_app_data(home: Path, environ: Mapping[str, str]) -> Path:
     return _named(environ, "LOCALAPPDATA") or home / "AppData" / "Local"
 
 
+def expanded(value: str | None, home: Path) -> Path | None:
+    """The path that a variable holds, where it is set: a leading `~` is the home of the user whose variable it is."""
+    if not value:
+        return None
+    return home / value[1:].lstrip("/\\") if value[0] == "~" else Path(value)
+
+
 def _named(environ: Mapping[str, str], variable: str) -> Path | None:
     value = environ.get(variable)
     return Path(value) if value and Path(value).is_absolute() else None

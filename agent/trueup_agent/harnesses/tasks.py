@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import WHOLE, Harness, SourceFile
+from trueup_agent.harnesses.folders import children, is_dir, is_file
 
 UI_MESSAGES = "ui_messages.json"
 OLD_UI_MESSAGES = "claude_messages.json"  # 2024
@@ -18,12 +19,7 @@ def sources_of_tasks(harness: str, folder: Path, errors: list[OSError]) -> Itera
     """The tasks in a `tasks` folder, one folder each."""
     for task in folders_in(folder, errors):
         for name in (UI_MESSAGES, OLD_UI_MESSAGES):
-            try:
-                there = (task / name).exists()
-            except OSError as error:
-                errors.append(error)
-                break
-            if there:
+            if is_file(task / name, errors.append):
                 yield task_source(harness, task / name)
                 break
 
@@ -47,11 +43,7 @@ def is_task(path: Path, head: bytes) -> bool:
 
 
 def folders_in(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(child for child in folder.iterdir() if child.is_dir())
-    except OSError as error:
-        errors.append(error)
-        return []
+    return [child for child in children(folder, errors.append) if is_dir(child, errors.append)]
 
 
 def folders_of_home(harness: Harness, root: Path) -> list[Path]:

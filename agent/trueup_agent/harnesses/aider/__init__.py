@@ -75,20 +75,20 @@ class Aider(Harness):
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         look = _look(folder, errors)
         for path in look.logs:
-            yield SourceFile(harness=self.id, path=path, identity=str(path))
+            yield self.source_at(path)
         for path in look.histories:
-            yield SourceFile(harness=self.id, path=path, identity=str(path), companions=tuple(look.logs))
+            yield self.source_at(path, companions=tuple(look.logs))
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if path.suffix not in _PROSE:
-            return SourceFile(harness=self.id, path=path, identity=str(path)) if _is_analytics(head) else None
+            return self.source_at(path) if _is_analytics(head) else None
         if not _HEADER.search(head):
             return None
         try:
             logs = sorted(one for one in path.parent.iterdir() if _LOG_NAME.match(one.name))
         except OSError:
             logs = []
-        return SourceFile(harness=self.id, path=path, identity=str(path), companions=tuple(logs))
+        return self.source_at(path, companions=tuple(logs))
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser:
         if source.path.suffix not in _PROSE:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import children
 
 _THREAD = re.compile(r"T-[0-9A-Za-z-]+\.json$")
 _THREAD_ID = re.compile(rb'"id"\s*:\s*"T-')
@@ -42,20 +43,14 @@ class Amp(Harness):
         return usual or nearer[:1]
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        try:
-            paths = sorted(path for path in folder.iterdir() if _THREAD.match(path.name))
-        except OSError as error:
-            errors.append(error)
-            return
-        yield from map(self._source, paths)
+        for path in children(folder, errors.append):
+            if _THREAD.match(path.name):
+                yield self.source_at(path, WHOLE)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         is_document = path.suffix == ".json" and head.lstrip()[:1] == b"{"
         is_thread = _THREAD.match(path.name) is not None or (_THREAD_ID.search(head) and b'"messages"' in head)
-        return self._source(path) if is_document and is_thread else None
-
-    def _source(self, path: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
+        return self.source_at(path, WHOLE) if is_document and is_thread else None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         from trueup_agent.harnesses.amp.parser import AmpParser
@@ -72,7 +67,4 @@ HARNESS = Amp()
 
 
 def _holds_threads(folder: Path) -> bool:
-    try:
-        return any(_THREAD.match(path.name) for path in folder.iterdir())
-    except OSError:
-        return False
+    return any(_THREAD.match(path.name) for path in children(folder))

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +19,7 @@ from trueup_agent.harnesses.base import (
     skip,
 )
 from trueup_agent.harnesses.blocks import said
+from trueup_agent.harnesses.editors import path_of_uri
 from trueup_agent.harnesses.json_text import object_at
 from trueup_agent.harnesses.values import amount, counter, epoch, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
@@ -224,10 +224,4 @@ def _time(value: Any) -> int | None:
 
 
 def _path_of(uri: Any) -> str | None:
-    if not isinstance(uri, str) or not uri.startswith("file://"):
-        return None
-    try:
-        path = unquote(urlsplit(uri).path)
-    except ValueError:
-        return None
-    return text(path[1:] if path[2:3] == ":" else path)  # file:///c:/shop
+    return text(path_of_uri(uri)) if isinstance(uri, str) and uri.startswith("file://") else None

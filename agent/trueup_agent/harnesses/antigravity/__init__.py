@@ -17,14 +17,13 @@ from trueup_agent.harnesses.base import (
     Usage,
     WholeParser,
 )
-from trueup_agent.harnesses.folders import children, is_dir, is_file
+from trueup_agent.harnesses.folders import children, is_dir, is_file, is_sqlite
 
 HOMES = ("antigravity", "antigravity-cli", "antigravity-ide")
 CONVERSATIONS = ("conversations", "implicit")
 STORE, SIDECAR = ".db", ".trajectory.json"
 _BRAIN = "brain"
 _TRANSCRIPT = Path(".system_generated", "logs", "transcript.jsonl")
-_SQLITE = b"SQLite format 3\x00"
 _STEP = re.compile(rb'^\{\s*"step_index"\s*:\s*\d+\s*,\s*"source"\s*:')
 
 
@@ -67,24 +66,24 @@ class Antigravity(Harness):
         yield from map(self._store, stores)
         for path in entries:
             if path.name.endswith(SIDECAR) and path.name.removesuffix(SIDECAR) not in in_database:
-                yield SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
+                yield self.source_at(path, WHOLE)
         for brain in children(folder / _BRAIN, errors.append):
             path = brain / _TRANSCRIPT
             if brain.name not in in_database and is_file(path, errors.append):
-                yield SourceFile(harness=self.id, path=path, identity=str(path), kind=LINES)
+                yield self.source_at(path, LINES)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        if head.startswith(_SQLITE):
+        if is_sqlite(head):
             return self._store(path) if path.suffix == STORE and b"gen_metadata" in head else None
         if path.suffix == ".json" and b'"generatorMetadata"' in head:
-            return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
+            return self.source_at(path, WHOLE)
         if path.suffix == ".jsonl" and _STEP.match(head):
-            return SourceFile(harness=self.id, path=path, identity=str(path), kind=LINES)
+            return self.source_at(path, LINES)
         return None
 
     def _store(self, path: Path) -> SourceFile:
         transcript = path.parent.parent / _BRAIN / path.stem / _TRANSCRIPT
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS, companions=(transcript,))
+        return self.source_at(path, ROWS, (transcript,))
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser | WholeParser:
         from trueup_agent.harnesses.antigravity.parser import Sidecar, Store, Transcript

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trueup_agent.harnesses import editors, tasks
 from trueup_agent.harnesses.base import WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import children
 
 EXTENSION = "saoudrizwan.claude-dev"
 LATE_IS_INCLUSIVE = False
@@ -50,15 +51,11 @@ class Cline(Harness):
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         yield from tasks.sources_of_tasks(self.id, folder, errors)
         for child in tasks.folders_in(folder, []):
-            try:
-                names = sorted(path for path in child.iterdir() if path.name.endswith(SDK_END))
-            except OSError as error:
-                errors.append(error)
-            else:
-                yield from map(self._sdk_source, names)
+            paths = children(child, errors.append)
+            yield from (self._sdk_source(path) for path in paths if path.name.endswith(SDK_END))
         if folder.name == "state":
             history = folder / TASK_HISTORY
-            yield SourceFile(harness=self.id, path=history, identity=str(history), kind=WHOLE)
+            yield self.source_at(history, WHOLE)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if path.name.endswith(SDK_END):
@@ -66,14 +63,14 @@ class Cline(Harness):
         if tasks.is_task(path, head):
             return tasks.task_source(self.id, path)
         if path.name == TASK_HISTORY and b'"tokensIn"' in head:
-            return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
+            return self.source_at(path, WHOLE)
         return None
 
     def _sdk_source(self, path: Path) -> SourceFile:
         manifest = path.with_name(path.name.removesuffix(SDK_END) + ".json")
         root_manifest = path.with_name(path.parent.name + ".json")  # of the session whose subagent this is
         companions = tuple(dict.fromkeys((manifest, root_manifest)))
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE, companions=companions)
+        return self.source_at(path, WHOLE, companions)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         if source.path.name.endswith(SDK_END):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import children
 
 MESSAGES, RUN_STATE, META = "chat-messages.json", "run-state.json", "chat-meta.json"
 _CHANNELS = ("manicode", "manicode-dev", "manicode-staging")
@@ -38,14 +39,14 @@ class Codebuff(Harness):
         return found or ([root] if root.name == "projects" and root.parent.name in _CHANNELS else [])
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        for project in _listed(folder, errors):
-            for chat in _listed(project / "chats", errors):
+        for project in children(folder, errors.append):
+            for chat in children(project / "chats", errors.append):
                 if (chat / MESSAGES).is_file():
                     yield self._source(chat / MESSAGES)
 
     def _source(self, path: Path) -> SourceFile:
         beside = (path.with_name(RUN_STATE), path.with_name(META))
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE, companions=beside)
+        return self.source_at(path, WHOLE, beside)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         fits = path.name == MESSAGES and head.lstrip().startswith(b"[") and (b'"variant"' in head or len(head) < 8)
@@ -63,13 +64,3 @@ class Codebuff(Harness):
 
 
 HARNESS = Codebuff()
-
-
-def _listed(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        errors.append(error)
-        return []

@@ -17,13 +17,12 @@ from trueup_agent.harnesses.base import (
     Usage,
     WholeParser,
 )
-from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.folders import children, is_sqlite, walk
 
 STORE = "session-store.db"
 LOG = "events.jsonl"
 WORKSPACE = "workspace.yaml"
 _LOGS, _HISTORY, _EXPORTS = "session-state", "history-session-state", "otel"
-_SQLITE = b"SQLite format 3\0"
 _HEAD_RECORDS = 5
 _decode = msgspec.json.Decoder().decode
 
@@ -70,7 +69,7 @@ class Copilot(Harness):
             yield from self._logs(parent / _LOGS, errors)
         if folder.name != _LOGS:
             for path in _files(parent / _HISTORY, ".json", errors):
-                yield SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
+                yield self.source_at(path, WHOLE)
         if folder == parent:
             yield from self._beside_logs(folder, errors)
 
@@ -84,21 +83,21 @@ class Copilot(Harness):
 
     def _log(self, path: Path) -> SourceFile:
         beside = (path.with_name(WORKSPACE),) if path.name == LOG else ()
-        return SourceFile(harness=self.id, path=path, identity=str(path), companions=beside)
+        return self.source_at(path, companions=beside)
 
     def _beside_logs(self, home: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         if (home / STORE).is_file():
-            yield SourceFile(harness=self.id, path=home / STORE, identity=str(home / STORE), kind=ROWS)
+            yield self.source_at(home / STORE, ROWS)
         for path in _files(home / _EXPORTS, ".jsonl", errors):
-            yield SourceFile(harness=self.id, path=path, identity=str(path))
+            yield self.source_at(path)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        if head.startswith(_SQLITE):
+        if is_sqlite(head):
             fits = path.name == STORE or b"assistant_usage_events" in head
-            return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS) if fits else None
+            return self.source_at(path, ROWS) if fits else None
         if path.suffix == ".json":
             fits = b'"sessionId"' in head and (b'"chatMessages"' in head or b'"timeline"' in head)
-            return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE) if fits else None
+            return self.source_at(path, WHOLE) if fits else None
         lines = [line for line in head.split(b"\n")[:_HEAD_RECORDS] if line.strip()]
         fits = path.suffix == ".jsonl" and path.parent.name != "transcripts" and any(map(_fits, lines))
         return self._log(path) if fits else None
@@ -125,13 +124,8 @@ class Copilot(Harness):
 HARNESS = Copilot()
 
 
-def _files(folder: Path, suffix: str, errors: list[OSError]) -> Iterator[Path]:
-    try:
-        yield from sorted(path for path in folder.iterdir() if path.suffix == suffix)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        errors.append(error)
+def _files(folder: Path, suffix: str, errors: list[OSError]) -> list[Path]:
+    return [path for path in children(folder, errors.append) if path.suffix == suffix]
 
 
 def _fits(line: bytes) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trueup_agent.harnesses.base import ROWS, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
 from trueup_agent.harnesses.crush.registry import REGISTRY, entries
-from trueup_agent.harnesses.folders import read_small
+from trueup_agent.harnesses.folders import is_sqlite, read_small
 from trueup_agent.harnesses.homes import local_app_data, xdg_data
 
 DATABASE, DATA_FOLDER = "crush.db", ".crush"
@@ -49,11 +49,11 @@ class Crush(Harness):
                 errors.append(error)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        fits = head.startswith(b"SQLite format 3\x00") and path.name == DATABASE
+        fits = is_sqlite(head) and path.name == DATABASE
         return self._source(path) if fits else None
 
     def _source(self, path: Path, *companions: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS, companions=companions)
+        return self.source_at(path, ROWS, companions)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         from trueup_agent.harnesses.crush.parser import CrushParser

@@ -19,13 +19,12 @@ from trueup_agent.harnesses.base import (
     Usage,
     WholeParser,
 )
-from trueup_agent.harnesses.folders import children, is_dir, is_file, walk
+from trueup_agent.harnesses.folders import children, is_dir, is_file, is_sqlite, walk
 
 GLOBAL, WORKSPACES, PROJECTS, CHATS = "globalStorage", "workspaceStorage", "projects", "chats"
 STORE, CLI_STORE, WORKSPACE = "state.vscdb", "store.db", "workspace.json"
 TRANSCRIPTS = "agent-transcripts"
 
-_SQLITE = b"SQLite format 3\x00"
 _PAGE = re.compile(rb'"usageEventsDisplay"\s*:')
 _CSV = re.compile(rb'^\xef?\xbb?\xbf?"?Date"?,.*Model.*Cache Read.*Output Tokens')
 _LINE = re.compile(rb'^\{\s*(?:"role"\s*:\s*"(?:user|assistant)"\s*,\s*"message"\s*:\s*\{|"type"\s*:\s*"turn_ended")')
@@ -108,7 +107,7 @@ class Cursor(Harness):
                         yield _source(path, LINES)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        if head.startswith(_SQLITE):
+        if is_sqlite(head):
             if path.name == STORE and (b"cursorDiskKV" in head or "Cursor" in path.parts):
                 return _workspace(path) if is_file(path.with_name(WORKSPACE)) else _store(path)
             is_chat = b"TABLE blobs" in head and b"TABLE meta" in head

@@ -76,11 +76,11 @@ class Droid(Harness):
 
     def _log(self, path: Path) -> SourceFile:
         settings = path.with_name(path.name.removesuffix(LOG_END) + SETTINGS_END)
-        return SourceFile(harness=self.id, path=path, identity=str(path), companions=(settings,))
+        return self.source_at(path, companions=(settings,))
 
     def _settings(self, path: Path) -> SourceFile:
         """Settings without a conversation."""
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
+        return self.source_at(path, WHOLE)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser | WholeParser:
         from trueup_agent.harnesses.droid.parser import DroidParser, SettingsParser

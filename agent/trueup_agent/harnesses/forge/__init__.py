@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import ROWS, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import is_file, is_sqlite
 
 DATABASE = ".forge.db"
-_SQLITE = b"SQLite format 3\x00"
 
 
 class Forge(Harness):
@@ -39,15 +39,12 @@ class Forge(Harness):
         return [folder for folder in found if folder != root] or found
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        try:
-            if (folder / DATABASE).exists():
-                yield self._source(folder / DATABASE)
-        except OSError as error:
-            errors.append(error)
+        if is_file(folder / DATABASE, errors.append):
+            yield self.source_at(folder / DATABASE, ROWS)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         ours = path.name == DATABASE or (b"conversation_id" in head and b"workspace_id" in head and b"metrics" in head)
-        return self._source(path) if ours and head.startswith(_SQLITE) else None
+        return self.source_at(path, ROWS) if ours and is_sqlite(head) else None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         from trueup_agent.harnesses.forge.parser import ForgeParser
@@ -58,9 +55,6 @@ class Forge(Harness):
         from trueup_agent.harnesses.forge.usage import of_raw
 
         return of_raw(raw)
-
-    def _source(self, path: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS)
 
 
 HARNESS = Forge()

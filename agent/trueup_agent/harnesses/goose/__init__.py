@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 
 from trueup_agent.harnesses.base import ROWS, WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import children, is_sqlite
 from trueup_agent.harnesses.homes import app_data, application_support, xdg_data
+from trueup_agent.harnesses.lines import UNREADABLE
 
 DATABASE, LEGACY = "sessions.db", ".jsonl"
-_SQLITE = b"SQLite format 3\x00"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -45,24 +46,19 @@ class Goose(Harness):
         return super().folders_of_root(root) or [place for place in places if (place / DATABASE).is_file()][:1]
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        try:
-            entries = sorted(folder.iterdir())
-        except OSError as error:
-            errors.append(error)
-            return
-        for path in entries:
+        for path in children(folder, errors.append):
             if path.name == DATABASE or path.suffix == LEGACY:
                 yield self._source(path)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        if head.startswith(_SQLITE):
+        if is_sqlite(head):
             fits = path.name == DATABASE or b"accumulated_total_tokens" in head
         else:
             fits = path.suffix == LEGACY and _is_header(head.split(b"\n", 1)[0])
         return self._source(path) if fits else None
 
     def _source(self, path: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE if path.suffix == LEGACY else ROWS)
+        return self.source_at(path, WHOLE if path.suffix == LEGACY else ROWS)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         if source.kind == WHOLE:
@@ -86,6 +82,6 @@ def _is_header(line: bytes) -> bool:
     """The first line of a session's file: no other harness has a `working_dir` without a `type` there."""
     try:
         header = _decode(line)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except UNREADABLE:
         return False
     return isinstance(header, dict) and "working_dir" in header and "type" not in header

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 
 from trueup_agent.harnesses.base import WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import children
+from trueup_agent.harnesses.homes import expanded
 from trueup_agent.harnesses.lines import UNREADABLE
 
 MAIN = "conversation.jsonl"
@@ -38,10 +40,10 @@ class Gptme(Harness):
     )
 
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
-        if named := environ.get("GPTME_LOGS_HOME"):
-            return [_path(named, home)]
-        if named := environ.get("XDG_DATA_HOME"):
-            return [_path(named, home) / "gptme/logs"]
+        if named := expanded(environ.get("GPTME_LOGS_HOME"), home):
+            return [named]
+        if data := expanded(environ.get("XDG_DATA_HOME"), home):
+            return [data / "gptme/logs"]
         folders = [home / ".local/share/gptme/logs"]
         if platform == "darwin":
             folders.append(home / "Library/Application Support/gptme/logs")
@@ -57,12 +59,7 @@ class Gptme(Harness):
         return found or ([root] if root.name == "logs" or next(root.glob(f"*/{MAIN}"), None) else [])
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        try:
-            conversations = sorted(folder.iterdir())
-        except OSError as error:
-            errors.append(error)
-            return
-        for conversation in conversations:
+        for conversation in children(folder, errors.append):
             if (conversation / MAIN).is_file():
                 yield self._source(conversation / MAIN)
 
@@ -85,14 +82,10 @@ class Gptme(Harness):
     def _source(self, path: Path) -> SourceFile:
         beside = (*_COPIES, "config.toml") if path.name == MAIN else ()
         companions = tuple(path.parent / name for name in beside)
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE, companions=companions)
+        return self.source_at(path, WHOLE, companions)
 
 
 HARNESS = Gptme()
-
-
-def _path(value: str, home: Path) -> Path:
-    return home / value[1:].lstrip("/\\") if value[0] == "~" else Path(value)
 
 
 def _fits(line: bytes) -> bool:

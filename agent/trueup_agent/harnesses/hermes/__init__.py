@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import ROWS, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import children, is_dir, is_sqlite
 
 DATABASE, PROFILES = "state.db", "profiles"
 
@@ -40,22 +41,14 @@ class Hermes(Harness):
         return super().folders_of_root(root)
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        yield self._source(folder / DATABASE)
-        try:
-            profiles = sorted((folder / PROFILES).iterdir())
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            errors.append(error)
-            return
-        yield from (self._source(profile / DATABASE) for profile in profiles if profile.is_dir())
+        yield self.source_at(folder / DATABASE, ROWS)
+        for profile in children(folder / PROFILES, errors.append):
+            if is_dir(profile, errors.append):
+                yield self.source_at(profile / DATABASE, ROWS)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         is_ours = path.name == DATABASE or b"estimated_cost_usd" in head
-        return self._source(path) if head.startswith(b"SQLite format 3\x00") and is_ours else None
-
-    def _source(self, path: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS)
+        return self.source_at(path, ROWS) if is_sqlite(head) and is_ours else None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         from trueup_agent.harnesses.hermes.parser import HermesParser

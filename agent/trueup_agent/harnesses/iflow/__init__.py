@@ -32,11 +32,11 @@ class IFlow(Harness):
         for directory, _, names in walk(folder, errors.append):
             for name in names:
                 if name.startswith(_PREFIX) and name.endswith(_SUFFIX):
-                    yield SourceFile(harness=self.id, path=directory / name, identity=str(directory / name))
+                    yield self.source_at(directory / name)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         ours = path.suffix == _SUFFIX and _OURS.search(head) and b'"parentUuid"' in head
-        return SourceFile(harness=self.id, path=path, identity=str(path)) if ours else None
+        return self.source_at(path) if ours else None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser:
         from trueup_agent.harnesses.iflow.parser import IFlowParser

@@ -7,6 +7,7 @@ import msgspec
 
 from trueup_agent.harnesses.base import About, Facts, Files, Harness, LineParser, SourceFile, Usage
 from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.homes import expanded
 from trueup_agent.harnesses.lines import UNREADABLE
 
 _WIRE = "wire.jsonl"
@@ -45,8 +46,8 @@ class Kimi(Harness):
 
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
         homes = [
-            _path(environ.get("KIMI_SHARE_DIR"), home) or home / ".kimi",
-            _path(environ.get("KIMI_CODE_HOME"), home) or home / ".kimi-code",
+            expanded(environ.get("KIMI_SHARE_DIR"), home) or home / ".kimi",
+            expanded(environ.get("KIMI_CODE_HOME"), home) or home / ".kimi-code",
         ]
         if platform == "darwin":
             homes.append(home / _WORK)
@@ -85,16 +86,10 @@ class Kimi(Harness):
 
         place = place_of(path)
         companions = tuple(file for file in (place.state_file, place.registry) if file is not None)
-        return SourceFile(harness=self.id, path=path, identity=str(path), companions=companions)
+        return self.source_at(path, companions=companions)
 
 
 HARNESS = Kimi()
-
-
-def _path(value: str | None, home: Path) -> Path | None:
-    if not value:
-        return None
-    return home / value[1:].lstrip("/\\") if value[0] == "~" else Path(value)
 
 
 def _fits(line: bytes) -> bool:

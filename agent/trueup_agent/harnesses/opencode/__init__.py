@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from trueup_agent.harnesses.base import ROWS, WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import is_dir, is_sqlite
 from trueup_agent.harnesses.homes import application_support, local_app_data, xdg_data
 from trueup_agent.harnesses.opencode.trees import (
-    is_dir,
     is_tree,
     names,
     recognised,
@@ -19,7 +19,6 @@ from trueup_agent.harnesses.opencode.trees import (
     sources_of_tree,
 )
 
-_SQLITE = b"SQLite format 3\x00"
 _TABLE = re.compile(
     rb"""CREATE TABLE\s+[`"']?(?:part[`"']?\s*\(.{0,300}?message_id|session_message[`"']?\s*\(.{0,300}?session_id)""",
     re.S,
@@ -89,11 +88,11 @@ class OpenCode(Harness):
             yield from sources_of_projects(self.id, folder, errors)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        if head.startswith(_SQLITE):
+        if is_sqlite(head):
             ours = self.databases.fullmatch(path.name) or _TABLE.search(head)
             return self._database(path) if ours else None
         if path.suffix in _EXPORTS and _EXPORT.match(head) and b'"messages"' in head:
-            return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE)
+            return self.source_at(path, WHOLE)
         return recognised(self.id, path, head)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
@@ -117,7 +116,7 @@ class OpenCode(Harness):
         return trees or any(self.databases.fullmatch(name) for name in names(folder, []))
 
     def _database(self, path: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS)
+        return self.source_at(path, ROWS)
 
 
 HARNESS = OpenCode()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trueup_agent.harnesses.base import WHOLE, SourceFile
+from trueup_agent.harnesses.folders import children, is_dir
 
 _SESSION = re.compile(rb'\s*\{.{0,4000}?"(?:projectID|directory)"\s*:', re.S)
 _MESSAGE = re.compile(rb'\s*\{.{0,4000}?"sessionID"\s*:', re.S)
@@ -56,20 +57,7 @@ def recognised(harness: str, path: Path, head: bytes) -> SourceFile | None:
 
 
 def names(folder: Path, errors: list[OSError]) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        errors.append(error)
-        return []
-
-
-def is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # closed to us
-        return False
+    return [entry.name for entry in children(folder, errors.append)]
 
 
 def _source(harness: str, storage: Path, path: Path, messages: Path, parts: Path | None = None) -> SourceFile:

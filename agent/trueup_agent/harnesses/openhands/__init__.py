@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import children
+from trueup_agent.harnesses.homes import expanded
 
 STATE = "base_state.json"
 _METRICS = (b'"usage_to_metrics"', b'"service_to_metrics"')
@@ -34,10 +36,9 @@ class OpenHands(Harness):
     )
 
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
-        if named := environ.get("OPENHANDS_CONVERSATIONS_DIR"):
-            return [_path(named, home)]
-        persistence = environ.get("OPENHANDS_PERSISTENCE_DIR")
-        return [(_path(persistence, home) if persistence else home / ".openhands") / "conversations"]
+        if named := expanded(environ.get("OPENHANDS_CONVERSATIONS_DIR"), home):
+            return [named]
+        return [(expanded(environ.get("OPENHANDS_PERSISTENCE_DIR"), home) or home / ".openhands") / "conversations"]
 
     def folders_of_root(self, root: Path) -> list[Path]:
         found = super().folders_of_root(root)
@@ -46,7 +47,7 @@ class OpenHands(Harness):
         return found or ([root] if root.name == "conversations" or next(root.glob(f"*/{STATE}"), None) else [])
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        for conversation in _entries(folder, errors):
+        for conversation in children(folder, errors.append):
             if (conversation / STATE).is_file():
                 yield self._source(conversation / STATE)
             if (conversation / "subagents").is_dir():
@@ -71,19 +72,7 @@ class OpenHands(Harness):
 
     def _source(self, path: Path) -> SourceFile:
         beside = (path.parent / "events",) if path.name == STATE else ()
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE, companions=beside)
+        return self.source_at(path, WHOLE, beside)
 
 
 HARNESS = OpenHands()
-
-
-def _path(value: str, home: Path) -> Path:
-    return home / value[1:].lstrip("/\\") if value[0] == "~" else Path(value)
-
-
-def _entries(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        errors.append(error)
-        return []

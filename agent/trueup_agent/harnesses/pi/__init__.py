@@ -6,6 +6,7 @@ from pathlib import Path
 from trueup_agent.harnesses import pi_files
 from trueup_agent.harnesses.base import About, Facts, Files, Harness, LineParser, SourceFile, Usage
 from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.homes import expanded
 
 _HOMES = (".pi/agent", ".omp/agent")
 
@@ -33,8 +34,8 @@ class Pi(Harness):
     )
 
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
-        agent = _path(environ.get("PI_CODING_AGENT_DIR"), home) or home / _HOMES[0]
-        sessions = _path(environ.get("PI_CODING_AGENT_SESSION_DIR"), home) or agent / "sessions"
+        agent = expanded(environ.get("PI_CODING_AGENT_DIR"), home) or home / _HOMES[0]
+        sessions = expanded(environ.get("PI_CODING_AGENT_SESSION_DIR"), home) or agent / "sessions"
         return [sessions, home / _HOMES[1] / "sessions"]
 
     def folders_of_root(self, root: Path) -> list[Path]:
@@ -46,12 +47,12 @@ class Pi(Harness):
         for directory, _, names in walk(folder, errors.append):
             for name in names:
                 if name.endswith(".jsonl"):
-                    yield SourceFile(harness=self.id, path=directory / name, identity=str(directory / name))
+                    yield self.source_at(directory / name)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if path.suffix != ".jsonl" or not pi_files.is_pi(str(path), head):
             return None
-        return SourceFile(harness=self.id, path=path, identity=str(path))
+        return self.source_at(path)
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> LineParser:
         from trueup_agent.harnesses.pi_sessions import PiParser
@@ -65,10 +66,3 @@ class Pi(Harness):
 
 
 HARNESS = Pi()
-
-
-def _path(value: str | None, home: Path) -> Path | None:
-    """As pi resolves it: ~ is the home."""
-    if not value:
-        return None
-    return home / value[1:].lstrip("/\\") if value[0] == "~" else Path(value)

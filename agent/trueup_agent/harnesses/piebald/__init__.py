@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import ROWS, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import is_file, is_sqlite
 from trueup_agent.harnesses.homes import app_data, application_support, xdg_data
 
 DATABASE = "app.db"
-_SQLITE = b"SQLite format 3\x00"
 
 
 class Piebald(Harness):
@@ -38,15 +38,12 @@ class Piebald(Harness):
         return found or [folder for folder in (root / "piebald", root) if (folder / DATABASE).is_file()][:1]
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        try:
-            if (folder / DATABASE).exists():
-                yield self._source(folder / DATABASE)
-        except OSError as error:
-            errors.append(error)
+        if is_file(folder / DATABASE, errors.append):
+            yield self.source_at(folder / DATABASE, ROWS)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         ours = b"parent_chat_id" in head or (path.name == DATABASE and path.parent.name == "piebald")
-        return self._source(path) if ours and head.startswith(_SQLITE) else None
+        return self.source_at(path, ROWS) if ours and is_sqlite(head) else None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         from trueup_agent.harnesses.piebald.parser import PiebaldParser
@@ -57,9 +54,6 @@ class Piebald(Harness):
         from trueup_agent.harnesses.piebald.usage import of_raw
 
         return of_raw(raw, facts.model)
-
-    def _source(self, path: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS)
 
 
 HARNESS = Piebald()

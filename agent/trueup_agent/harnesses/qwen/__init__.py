@@ -6,7 +6,6 @@ from pathlib import Path
 
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import (
-    LINES,
     WHOLE,
     About,
     Facts,
@@ -19,6 +18,7 @@ from trueup_agent.harnesses.base import (
 )
 from trueup_agent.harnesses.folders import children, is_dir, read_small, walk
 from trueup_agent.harnesses.gemini.places import chats_below, holds_chats, is_chat, source_of
+from trueup_agent.harnesses.homes import expanded
 from trueup_agent.harnesses.values import text
 
 _PROJECTS, _TMP = "projects", "tmp"
@@ -53,9 +53,9 @@ class Qwen(Harness):
     )
 
     def data_folders(self, home: Path, environ: Mapping[str, str], platform: str) -> list[Path]:
-        if runtime := environ.get("QWEN_RUNTIME_DIR"):
-            return _folders_of(_path(runtime, home))
-        base = _path(environ["QWEN_HOME"], home) if environ.get("QWEN_HOME") else home / ".qwen"
+        if runtime := expanded(environ.get("QWEN_RUNTIME_DIR"), home):
+            return _folders_of(runtime)
+        base = expanded(environ.get("QWEN_HOME"), home) or home / ".qwen"
         return [*_moved(base, home), *_folders_of(base)]
 
     def folders_of_root(self, root: Path) -> list[Path]:
@@ -74,11 +74,11 @@ class Qwen(Harness):
             for kind in _TRANSCRIPTS:
                 if is_dir(project / kind, errors.append):
                     for directory, _, names in walk(project / kind, errors.append):
-                        yield from (_source(directory / name) for name in names if name.endswith(".jsonl"))
+                        yield from (self.source_at(directory / name) for name in names if name.endswith(".jsonl"))
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         if path.suffix == ".jsonl" and _RECORD.match(head.lstrip()) and b'"uuid"' in head and _OURS.search(head):
-            return _source(path)
+            return self.source_at(path)
         if path.suffix == ".json" and is_chat(path.name):
             ours = _DOCUMENT.search(head) or (".qwen" in path.parts and b'"projectHash"' in head)
             return source_of(self.id, path) if ours else None
@@ -102,26 +102,16 @@ class Qwen(Harness):
 HARNESS = Qwen()
 
 
-def _source(path: Path) -> SourceFile:
-    return SourceFile(harness="qwen", path=path, identity=str(path), kind=LINES)
-
-
 def _folders_of(base: Path) -> list[Path]:
     return [base / _PROJECTS, base / _TMP]
 
 
 def _moved(base: Path, home: Path) -> list[Path]:
     """A setting can move what is written from then on. Relative, it is another folder in each project."""
-    settings = json_text.object_of(read_small(base / "settings.json")) or {}
-    advanced = settings.get("advanced")
-    named = text(advanced.get("runtimeOutputDir"), 1024) if isinstance(advanced, dict) else None
-    path = _path(named, home) if named else None
+    settings = json_text.object_of(read_small(base / "settings.json"))
+    named = json_text.object_at(settings, "advanced").get("runtimeOutputDir")
+    path = expanded(text(named, 1024), home)
     return _folders_of(path) if path is not None and path.is_absolute() else []
-
-
-def _path(named: str, home: Path) -> Path:
-    """As the producer reads it: `~` is the home."""
-    return home / named[1:].lstrip("/\\") if named[0] == "~" else Path(named)
 
 
 def _holds_transcripts(projects: Path) -> bool:

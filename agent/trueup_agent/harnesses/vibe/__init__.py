@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import WHOLE, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
-from trueup_agent.harnesses.folders import walk
+from trueup_agent.harnesses.folders import children, is_file, walk
 
 META, MESSAGES, AGENTS = "meta.json", "messages.jsonl", "agents"
 _MARKS = (b'"session_id"', b'"environment"')  # in the first records of both generations
@@ -83,7 +83,4 @@ def parent_meta(path: Path) -> Path | None:
 
 
 def _holds_sessions(root: Path) -> bool:
-    try:
-        return any((child / META).is_file() for child in root.iterdir())
-    except OSError:
-        return False
+    return any(is_file(child / META) for child in children(root))

@@ -23,13 +23,13 @@ from trueup_agent.harnesses.base import (
     Usage,
     WholeParser,
 )
+from trueup_agent.harnesses.folders import children, is_sqlite
 
 SPANS = "agent-traces.db"
 _WORKSPACES, _EXTENSION, _CHATS = "workspaceStorage", "github.copilot-chat", "chatSessions"
 # Of windows without a folder, and of chats that wait to be opened in another window.
 _GLOBAL_CHATS = ("emptyWindowChatSessions", "transferredChatSessions")
 _TRACES, _TRACES_END = "VSGitHubCopilotLogs", "_VSGitHubCopilot_traces.jsonl"
-_SQLITE = b"SQLite format 3\0"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -74,30 +74,30 @@ class VsCodeCopilot(Harness):
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
         if folder.name == _WORKSPACES:
-            for workspace in _listed(folder, errors):
+            for workspace in children(folder, errors.append):
                 yield from self._chats(workspace / _CHATS, errors)
         elif folder.name == _EXTENSION:
             if (folder / SPANS).is_file():
-                yield SourceFile(harness=self.id, path=folder / SPANS, identity=str(folder / SPANS), kind=ROWS)
+                yield self.source_at(folder / SPANS, ROWS)
         elif folder.name in (_CHATS, *_GLOBAL_CHATS):
             yield from self._chats(folder, errors)
         else:
-            names = [path for path in _listed(folder, errors) if path.name.endswith(_TRACES_END)]
-            yield from (SourceFile(harness=self.id, path=path, identity=str(path)) for path in names)
+            names = [path for path in children(folder, errors.append) if path.name.endswith(_TRACES_END)]
+            yield from (self.source_at(path) for path in names)
 
     def _chats(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        yield from (self._chat(path) for path in _listed(folder, errors) if path.suffix in (".json", ".jsonl"))
+        yield from (self._chat(path) for path in children(folder, errors.append) if path.suffix in (".json", ".jsonl"))
 
     def _chat(self, path: Path) -> SourceFile:
         beside = (path.parent.parent / "workspace.json",) if path.parent.name == _CHATS else ()
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=WHOLE, companions=beside)
+        return self.source_at(path, WHOLE, beside)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        if head.startswith(_SQLITE):
+        if is_sqlite(head):
             fits = path.name == SPANS or (b"span_attributes" in head and b"conversation_id" in head)
-            return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS) if fits else None
+            return self.source_at(path, ROWS) if fits else None
         if path.suffix == ".jsonl" and _is_traces(head):
-            return SourceFile(harness=self.id, path=path, identity=str(path), kind=LINES)
+            return self.source_at(path, LINES)
         is_journal = path.suffix == ".jsonl" and head.startswith(b'{"kind":0,"v":{') and b'"requests"' in head
         is_document = path.suffix == ".json" and b'"requests"' in head and _names_a_chat(head)
         return self._chat(path) if is_journal or is_document else None
@@ -127,16 +127,6 @@ HARNESS = VsCodeCopilot()
 def _of_user(user: Path) -> list[Path]:
     stored = [user / "globalStorage" / name for name in (*_GLOBAL_CHATS, _EXTENSION)]
     return [user / _WORKSPACES, *stored]
-
-
-def _listed(folder: Path, errors: list[OSError]) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        errors.append(error)
-        return []
 
 
 def _names_a_chat(head: bytes) -> bool:

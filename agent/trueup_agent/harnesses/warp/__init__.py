@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import ROWS, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import is_sqlite
 from trueup_agent.harnesses.homes import application_support, local_app_data, xdg_state
 
 DATABASE = "warp.sqlite"
@@ -39,14 +40,11 @@ class Warp(Harness):
         return super().folders_of_root(root) or ([root] if (root / DATABASE).is_file() else [])
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        yield self._source(folder / DATABASE)
+        yield self.source_at(folder / DATABASE, ROWS)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
         is_ours = path.name == DATABASE or b"agent_conversations" in head
-        return self._source(path) if head.startswith(b"SQLite format 3\x00") and is_ours else None
-
-    def _source(self, path: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS)
+        return self.source_at(path, ROWS) if is_sqlite(head) and is_ours else None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         from trueup_agent.harnesses.warp.parser import WarpParser

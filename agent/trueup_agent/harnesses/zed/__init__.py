@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trueup_agent.harnesses.base import ROWS, About, Facts, Files, Harness, SourceFile, Usage, WholeParser
+from trueup_agent.harnesses.folders import is_sqlite
 from trueup_agent.harnesses.homes import application_support, local_app_data, xdg_data
 
 DATABASE = "threads.db"
@@ -44,14 +45,11 @@ class Zed(Harness):
         return super().folders_of_root(root) or [place for place in places if (place / DATABASE).is_file()][:1]
 
     def sources(self, folder: Path, errors: list[OSError]) -> Iterator[SourceFile]:
-        yield self._source(folder / DATABASE)
+        yield self.source_at(folder / DATABASE, ROWS)
 
     def recognise(self, path: Path, head: bytes) -> SourceFile | None:
-        is_database = head.startswith(b"SQLite format 3\x00")
-        return self._source(path) if is_database and b"threads" in head and b"data_type" in head else None
-
-    def _source(self, path: Path) -> SourceFile:
-        return SourceFile(harness=self.id, path=path, identity=str(path), kind=ROWS)
+        is_database = is_sqlite(head)
+        return self.source_at(path, ROWS) if is_database and b"threads" in head and b"data_type" in head else None
 
     def parser(self, source: SourceFile, state: bytes | None, files: Files) -> WholeParser:
         from trueup_agent.harnesses.zed.parser import ZedParser
