@@ -140,7 +140,7 @@ def test_no_damage_makes_a_parser_raise_or_hang_or_emit_what_cannot_be_stored(ha
         for path in files_of(source)[:3]:
             HARNESSES[harness].recognise(path, path.read_bytes()[: 64 << 10])
         assert process_time() - started < SLOWEST_SECONDS
-        assert updates[-1].source.error is None or not updates[-1].source.error.startswith("Traceback")
+        assert "report this" not in (updates[-1].source.error or ""), updates[-1].source.error
 
     run()
 

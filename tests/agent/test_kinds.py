@@ -8,6 +8,7 @@ import pytest
 
 from kinds_harness import kinds
 from scanned import Scanned, scanned
+from trueup_agent import files
 
 pytestmark = pytest.mark.usefixtures("kinds")
 __all__ = ["kinds"]
@@ -121,3 +122,89 @@ async def test_lines_count_though_a_companion_is_half_written(tmp_path: Path, ho
     await seen.scan()
     assert [(event.output_tokens, event.model) for event in seen.events()] == [(10, "large")]
     assert seen.result.unreadable == {}
+
+
+async def test_a_document_that_is_too_large_is_told_and_not_tried_again_until_it_changes(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document(home / "b.doc", (1, 10))
+    seen = await pass_over(tmp_path)
+    readings: list[Path] = []
+    read = files.read_regular
+
+    def noting(path: Path, limit: int) -> bytes | None:
+        readings.append(path)
+        return read(path, limit)
+
+    monkeypatch.setattr(files, "read_regular", noting)
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 1 << 20)
+    (home / "b.doc").write_bytes(b"[" + b" " * (2 << 20))
+    told = {str(home / "b.doc"): "larger than 1 MB"}
+    assert (await seen.scan()).unreadable == told
+    assert (await seen.scan()).unreadable == told
+    assert len(readings) == 1
+    assert counted(seen) == {"[1]": 10}
+    document(home / "b.doc", (1, 10), (2, 20))
+    assert (await seen.scan()).unreadable == {}
+    assert counted(seen) == {"[1]": 10, "[2]": 20}
+
+
+async def test_what_an_unfinished_reading_did_not_give_is_not_gone(tmp_path: Path, home: Path) -> None:
+    document(home / "b.doc", *((n, n) for n in range(10)))
+    seen = await pass_over(tmp_path)
+    whole = (home / "b.doc").read_bytes()
+    (home / "b.doc").write_bytes(whole[:-9])
+    await seen.scan()
+    assert seen.totals()["gone"] == 0
+    document(home / "b.doc", *((n, n) for n in range(4)))
+    await seen.scan()
+    assert (seen.totals()["gone"], seen.totals()["events"]) == (6, 10)
+    document(home / "b.doc", *((n, n) for n in range(6)))
+    await seen.scan()
+    assert (seen.totals()["gone"], seen.totals()["events"]) == (4, 10)
+
+
+async def test_rows_that_were_deleted_are_gone_after_the_next_full_reading(tmp_path: Path, home: Path) -> None:
+    rows(home / "d.rows", (1, 10), (2, 20), (3, 30))
+    seen = await pass_over(tmp_path)
+    db = sqlite3.connect(home / "d.rows")
+    with db:
+        db.execute("DELETE FROM requests WHERE id = 2")
+    db.close()
+    await seen.scan()
+    assert [source.full_due_at > 0 for source in seen.sources()] == [True]
+    assert seen.totals()["gone"] == 0
+    await seen.scan(full=True)
+    assert [event.identity for event in seen.events() if event.gone] == ["[2]"]
+    assert [source.full_due_at for source in seen.sources()] == [0]
+    assert (await seen.scan(full=True)).bytes_read > 0
+
+
+async def test_a_database_in_the_place_of_another_is_read_from_its_beginning(tmp_path: Path, home: Path) -> None:
+    rows(home / "d.rows", (1, 10), (2, 20), (3, 30))
+    seen = await pass_over(tmp_path)
+    rows(home / "new", (7, 70))
+    (home / "new").rename(home / "d.rows")
+    await seen.scan()
+    assert counted(seen) == {"[1]": 10, "[2]": 20, "[3]": 30, "[7]": 70}
+    assert sorted(event.identity for event in seen.events() if event.gone) == ["[1]", "[2]", "[3]"]
+
+
+async def test_a_file_that_vanishes_while_it_is_read_does_not_make_its_source_gone(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "c.tree").mkdir()
+    (home / "c.tree" / "1").write_text('{"id": 1, "tokens": 5}')
+    seen = await pass_over(tmp_path)
+    (home / "c.tree" / "2").write_text('{"id": 2, "tokens": 5}')
+    with monkeypatch.context() as broken:
+
+        def vanished(self: files.DiskFiles, path: Path) -> bytes:
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+
+        broken.setattr(files.DiskFiles, "read", vanished)
+        await seen.scan()
+    assert [source.state for source in seen.sources()] == ["present"]
+    assert seen.totals()["gone"] == 0
+    await seen.scan()
+    assert sorted(counted(seen)) == ["[1]", "[2]"]
