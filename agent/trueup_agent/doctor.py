@@ -1,5 +1,6 @@
 """`trueup agent doctor`: for every harness where it was looked for, what was found, what could not be read."""
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from trueup_agent.harnesses import HARNESSES
 from trueup_agent.ledger import LedgerReader, SourceInfo
 from trueup_agent.ledger.sources import GONE
 from trueup_agent.settings import HarnessSettings, Loaded
+
+_CLOSED = {os.strerror(errno.EACCES), os.strerror(errno.EPERM)}
 
 PlaceState = Literal["found", "absent", "no permission", "not a folder"]
 
@@ -123,16 +126,18 @@ def _advice(finding: Finding, variables: Sequence[str]) -> list[str]:
     if not finding.enabled:
         return [f"it is switched off: set enabled = true under [harness.{name}] in the settings file to read it"]
     advice = []
-    closed = bool(finding.unreadable) or any(place.state == "no permission" for place in finding.places)
-    if closed:
+    reasons = set(finding.unreadable.values())
+    if reasons & _CLOSED or any(place.state == "no permission" for place in finding.places):
         advice.append("let this user read what is listed above, then run `trueup agent scan`")
+    if reasons - _CLOSED:
+        advice.append("each scan tries again what could not be read: mend or move away what stays listed")
     if any(place.state == "not a folder" for place in finding.places):
         advice.append("a place where a folder is expected holds something else: move it away or name the right one")
     if finding.unread:
         advice.append(f"{finding.unread:,} logs are not read yet: run `trueup agent scan`")
     if finding.unknown:
         advice.append("records of unknown type may be a newer version of the format: update trueup")
-    if not finding.sources and not finding.ledger.sources and not closed:
+    if not finding.sources and not finding.ledger.sources and not advice:
         also = f", or set {' or '.join(variables)} as for {finding.name} itself" if variables else ""
         advice.append(
             f'if {finding.name} is used here, name its place: roots = ["PATH"] under [harness.{name}] in the settings '

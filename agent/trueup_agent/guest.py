@@ -61,6 +61,7 @@ class GuestDatabase:
     def __init__(self, path: Path) -> None:
         if not stat.S_ISREG(path.stat().st_mode):
             raise Unfinished("no regular file")
+        open_regular(path).close()  # SQLite says of whatever is in the way that it is "unable to open database file"
         self._path = path
         self._wal, self._journal, self._shm = (path.with_name(path.name + end) for end in ("-wal", "-journal", "-shm"))
         self._db: sqlite3.Connection | None = None

@@ -1,6 +1,7 @@
 """`trueup agent doctor`: for every harness where it looked, what it found, what it could not read, what to do."""
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,10 @@ def test_what_cannot_be_read_is_named_with_its_reason(home: Path) -> None:
     os.mkfifo(home / ".codex")
     looked = run(home, "doctor", "--json")
     assert finding(looked)["unreadable"].get(str(other), "").startswith("Too many levels of symbolic links")
-    assert "let this user read what is listed above, then run `trueup agent scan`" in finding(looked)["advice"]
+    assert (
+        "each scan tries again what could not be read: mend or move away what stays listed"
+        in (finding(looked)["advice"])
+    )
     assert "not read" in run(home, "doctor").out
     assert {place["state"] for place in finding(looked, "codex")["places"]} == {"absent"}
 
@@ -101,6 +105,15 @@ def test_where_something_cannot_be_read_nobody_is_sent_elsewhere(tmp_path: Path)
     (home / FOLDER).mkdir(parents=True)
     other = home / FOLDER / "5e551000-0000-4000-8000-0000000000ff.jsonl"
     other.symlink_to(other)
+    advice = finding(run(home, "doctor", "claude", "--json"))["advice"]
+    assert advice == ["each scan tries again what could not be read: mend or move away what stays listed"]
+
+
+def test_what_is_closed_is_to_be_opened(home: Path) -> None:
+    run(home, "scan")
+    with sqlite3.connect(home.parent / "data" / "ledger.db") as db:
+        db.execute("UPDATE sources SET error = 'Permission denied'")
+    db.close()
     advice = finding(run(home, "doctor", "claude", "--json"))["advice"]
     assert advice == ["let this user read what is listed above, then run `trueup agent scan`"]
 

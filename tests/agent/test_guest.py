@@ -262,3 +262,15 @@ def test_an_answer_without_end_ends(path: Path, monkeypatch: pytest.MonkeyPatch)
         read(path, f"{endless} hex(zeroblob(9)) FROM c")
     with pytest.raises(TooLarge):  # numbers take memory too
         read(path, f"{endless} n FROM c")
+
+
+def test_a_database_that_is_closed_to_us_is_told_in_the_words_of_the_system(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(guest, "open_regular", refuse)
+    path.touch()
+    with pytest.raises(PermissionError, match="Permission denied"):
+        guest.GuestDatabase(path)
