@@ -23,6 +23,7 @@ from trueup_agent.ledger import Ledger, LedgerReader, SourceInfo
 from trueup_agent.ledger.rows import StoredEvent, StoredMessage, StoredSession
 from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, Table
 from trueup_agent.policy import Policy
+from trueup_agent.reading import OUR_MISTAKE
 from trueup_agent.settings import AgentSettings, HarnessSettings, Loaded, Places
 from trueup_shared.metrics import COUNTERS
 
@@ -47,6 +48,8 @@ class Scanned:
             self.result = await scan(ledger, self._loaded, memory=memory)
         finally:
             await ledger.close()
+        mistakes = [reason for reason in self.result.unreadable.values() if reason.startswith(OUR_MISTAKE)]
+        assert not mistakes, mistakes
         return self.result
 
     def events(self) -> list[StoredEvent]:

@@ -86,7 +86,7 @@ async def scan(
     """
     started = monotonic()
     async with ledger.collecting:
-        found = discover.discover(settings.places, roots)
+        found = await asyncio.to_thread(discover.discover, settings.places, roots)
         known = {source.source_key: source for source in await ledger.sources()}
         # Before what is new is read: where a log was moved, its events are not gone.
         await _mark_gone(ledger, known, found)
@@ -125,7 +125,7 @@ async def _look_up(ledger: Ledger, settings: Loaded, strangers: set[str], memory
     at = discover.with_parents(strangers)
     new: list[Found] = []
     for name in discover.harnesses_at(settings.places, strangers):
-        look = discover.discover(settings.places, only=name)
+        look = await asyncio.to_thread(discover.discover, settings.places, only=name)
         if here := discover.concerned(look.found, at):
             new += here
             known = {source.source_key: source for source in await ledger.sources() if source.harness == name}
@@ -171,7 +171,9 @@ class _Collector:
         else:
             for job in jobs:
                 reading = Reading(job, self._memory.take(job.source_key))
-                for update in reading.updates():
+                updates = reading.updates()
+                # Beside the event loop: one source may take minutes, and the daemon has a watchdog.
+                while (update := await asyncio.to_thread(next, updates, None)) is not None:
                     await self._deliver(update)
                 self._memory.keep(job.source_key, reading.held)
         await self._write()

@@ -9,6 +9,7 @@ from typing import cast
 from msgspec import Struct
 
 from trueup_agent.errors import RootNotFound
+from trueup_agent.files import NotRegular, open_regular
 from trueup_agent.fingerprints import ROWS_BESIDE, Fingerprints
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.harnesses.base import WHOLE, Harness, Kind, SourceFile
@@ -257,10 +258,10 @@ def _through_links(found: Found) -> tuple[bool, str]:
 def _recognised(harness: Harness, root: Path, cannot_read: CannotRead) -> Iterator[SourceFile]:
     for path in _files_below(root, cannot_read):
         try:
-            if not stat.S_ISREG(path.stat().st_mode):
-                continue
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 head = file.read(HEAD_BYTES)
+        except NotRegular:
+            continue
         except OSError as error:
             cannot_read(error)
             continue

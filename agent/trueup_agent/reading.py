@@ -1,7 +1,9 @@
 """From a source to rows: tail or files > parser > prepared rows. Runs in the agent's process or in a parser process."""
 
 import os
+import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from time import time_ns
@@ -10,7 +12,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.files import DiskFiles
+from trueup_agent.files import DiskFiles, open_regular
 from trueup_agent.fingerprints import Fingerprints
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.harnesses.base import LINES, WHOLE, Kind, LineParser, SourceFile, TooLarge, Unfinished, WholeParser
@@ -33,6 +35,12 @@ PIECE_BYTES = 2 << 20
 HELD_ROWS = 20_000
 # A watermark does not see which rows were deleted: all of them are read this long after the first that was left unread.
 FULL_READING_MICROS = 24 * 3600 * 1_000_000
+
+# What unpacks to more than that many times its size was made to be endless; less than the least is read in any case.
+MAX_UNPACKED, LEAST_UNPACKED = 200, 64 << 20
+
+# How the reason begins where a parser raised what none should: a mistake of ours, that costs this one source.
+OUR_MISTAKE = "trueup cannot read it, please report this: "
 
 LINE_TOO_LONG = "line_too_long"
 BAD_COMPRESSION = "bad_compression"
@@ -111,6 +119,8 @@ class Reading:
             yield self._failed(str(error), until_it_changes=True)
         except Unfinished as error:
             yield self._failed(str(error))
+        except Exception as error:  # the other sources must be read, whatever this one was made for
+            yield self._failed(_mistake(error), until_it_changes=True)
         finally:
             files.close()
 
@@ -142,8 +152,9 @@ class Reading:
         parser = cast(LineParser, self._parser(files))
         splitter = LineSplitter()
         status = self._source.path.stat()
-        fed, error = 0, None
-        with zstd.open(self._source.path, "rb") as stream:
+        fed = unpacked = 0
+        error = None
+        with open_regular(self._source.path) as file, zstd.open(file, "rb") as stream:
             try:
                 while chunk := stream.read1(CHUNK_BYTES):  # not read(): what comes before the damage counts
                     lines = splitter.push(chunk)
@@ -152,6 +163,9 @@ class Reading:
                     if fed >= PIECE_BYTES:
                         yield self._piece(parser, Mark(position=splitter.position), 0)
                         fed = 0
+                    unpacked += len(chunk)
+                    if unpacked > max(LEAST_UNPACKED, MAX_UNPACKED * status.st_size):
+                        raise EOFError(f"it unpacks to more than {MAX_UNPACKED} times its size")
             except (zstd.ZstdError, EOFError) as damage:
                 self._skip(BAD_COMPRESSION, 1)
                 error = str(damage)
@@ -223,7 +237,8 @@ class Reading:
         )
         marks: dict[str, Any] = {"mtime_ns": 0}
         if until_it_changes:
-            marks = msgspec.structs.asdict(_mark(self._source.path.stat())) | {"fingerprint": self._fingerprint()}
+            with suppress(OSError):
+                marks = msgspec.structs.asdict(_mark(self._source.path.stat())) | {"fingerprint": self._fingerprint()}
         state = GONE if reason is None else known.state
         source = msgspec.structs.replace(known, **marks, state=state, error=reason)
         return SourceUpdate(source=source, seen=b"" if reason is None else None)
@@ -337,6 +352,12 @@ def _closed(parser: LineParser) -> str | None:
     except (Unfinished, OSError) as error:
         return error.strerror or str(error) if isinstance(error, OSError) else str(error)
     return None
+
+
+def _mistake(error: Exception) -> str:
+    """Where it happened, and not what the error says: that may quote the log."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{OUR_MISTAKE}{type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
 
 
 def _mark(status: os.stat_result) -> Mark:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from trueup_agent.files import open_regular
+
 HEAD_BYTES = 4096
 END_BYTES = 1024
 CHUNK_BYTES = 1 << 18
@@ -98,7 +100,7 @@ class Tail:
     """
 
     def __init__(self, path: Path, mark: Mark, held: bytes = b"") -> None:
-        self._file = path.open("rb", buffering=0)
+        self._file = open_regular(path)
         try:
             self._status = os.fstat(self._file.fileno())
             self.bytes_read = 0

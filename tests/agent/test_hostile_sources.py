@@ -1,13 +1,26 @@
 """Sources that were made to hurt whoever reads them: one that does must not keep the others from being read."""
 
+import asyncio
 import os
 import sqlite3
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from backports import zstd
 
 from databases import write
 from scanned import scanned
+from trueup_agent import reading
+from trueup_agent.files import NotRegular
+from trueup_agent.harnesses import json_text, lines
+from trueup_agent.harnesses.vibe.parser import VibeParser
+from trueup_agent.records import Parsed
+from trueup_agent.tail import Mark, Tail
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 
 _TOTALS = {"cost": 0.5, "prompt_tokens": 9, "completion_tokens": 1, "created_at": 1760000000}
 _SESSIONS = {"sessions": [{"id": id_, "updated_at": 1760000000, **_TOTALS} for id_ in ("s0", "s1")]}
@@ -28,3 +41,93 @@ async def test_a_time_that_is_none_does_not_end_the_next_reading(tmp_path: Path,
     with sqlite3.connect(seen.ledger_path) as ledger:
         assert ledger.execute("SELECT max(length(parser_state)) FROM sources").fetchone()[0] < 10_000
     ledger.close()
+
+
+def vibe_home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    for name in ("one", "two"):
+        folder = home / ".vibe" / "logs" / "session" / f"session_{name}"
+        folder.mkdir(parents=True)
+        stats = '{"session_prompt_tokens": 9, "session_completion_tokens": 1}'
+        times = '"start_time": "2026-01-01T00:00:00", "end_time": "2026-01-01T00:01:00"'
+        (folder / "meta.json").write_text(f'{{"session_id": "{name}", {times}, "environment": {{}}, "stats": {stats}}}')
+    return home
+
+
+async def test_a_source_on_which_a_parser_fails_is_told_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = VibeParser.read
+
+    def read(self: Any, everything: bool) -> Iterator[Parsed]:
+        if "one" in str(self._path):
+            raise MemoryError("words of a log")
+        yield from original(self, everything)
+
+    monkeypatch.setattr(VibeParser, "read", read)
+    with pytest.raises(AssertionError, match=r"MemoryError in test_hostile_sources.py:") as told:
+        await scanned(tmp_path, "vibe", vibe_home(tmp_path), home=True)
+    assert "words of a log" not in str(told.value)
+    monkeypatch.setattr(VibeParser, "read", original)
+    os.utime(tmp_path / "home/.vibe/logs/session/session_one/meta.json")
+    seen = await scanned(tmp_path, "vibe", tmp_path / "home", home=True)
+    assert (seen.result.inserted, seen.totals()["events"]) == (2, 2)  # the other one had been read
+    assert seen.result.unreadable == {}
+
+
+async def test_the_event_loop_goes_on_while_a_source_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = VibeParser.read
+
+    def read(self: Any, everything: bool) -> Iterator[Parsed]:
+        time.sleep(0.3)
+        return original(self, everything)
+
+    monkeypatch.setattr(VibeParser, "read", read)
+    longest, stop = 0.0, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal longest
+        while not stop.is_set():
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - before)
+
+    watching = asyncio.create_task(watch())
+    seen = await scanned(tmp_path, "vibe", vibe_home(tmp_path), home=True)
+    stop.set()
+    await watching
+    assert seen.totals()["events"] == 2
+    assert longest < 0.29
+
+
+async def test_a_small_file_that_unpacks_without_end_is_read_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LEAST_UNPACKED", 1 << 20)
+    log = min((GOLDEN / "codex").glob("*.jsonl"))
+    folder = tmp_path / "home" / ".codex" / "sessions" / "2026" / "05" / "04"
+    folder.mkdir(parents=True)
+    path = folder / f"{log.name}.zst"
+    path.write_bytes(zstd.compress(log.read_bytes()))
+    events = (await scanned(tmp_path / "a", "codex", tmp_path / "home", home=True)).totals()["events"]
+    path.write_bytes(zstd.compress(log.read_bytes() + b'{"type":"x"}\n' * 3_000_000))
+    seen = await scanned(tmp_path / "b", "codex", tmp_path / "home", home=True)
+    assert seen.totals()["events"] == events > 0
+    assert seen.totals()["skipped"]["bad_compression"] == 1
+    assert list(seen.result.unreadable.values()) == ["it unpacks to more than 200 times its size"]
+    assert seen.sources()[0].lines < 1_000_000
+
+
+@pytest.mark.parametrize("text", [b"[" + b"[]," * 3000 + b"1]", b"{}" * 3000, b"[" * 3000 + b"]" * 3000])
+def test_json_of_more_values_than_any_log_has_is_not_decoded(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_VALUES", 1000)
+    for decode in (json_text.decode, json_text.decode_glued, json_text.decode_document):
+        with pytest.raises(lines.TooMany):
+            decode(text)
+    assert json_text.value_of(text) is None
+
+
+def test_a_pipe_that_takes_the_place_of_a_log_after_it_was_found_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.jsonl")
+    with pytest.raises(NotRegular):
+        Tail(tmp_path / "log.jsonl", Mark())

@@ -8,10 +8,16 @@ import msgspec
 
 from trueup_agent.harnesses.base import Files, Unfinished
 from trueup_agent.harnesses.lines import UNREADABLE as UNREADABLE
+from trueup_agent.harnesses.lines import check_size
 
 _PADDING = " \t\r\n\x00\ufeff"  # a crash leaves runs of NUL; some editors a byte order mark
-_decode = msgspec.json.Decoder().decode
+_decode_any = msgspec.json.Decoder().decode
 _lenient = json.JSONDecoder(strict=False)
+
+
+def _decode(raw: bytes | memoryview) -> Any:
+    check_size(raw)
+    return _decode_any(raw)
 
 
 def decode(raw: bytes | memoryview) -> Any:
