@@ -6,6 +6,14 @@ so neither the order of files nor the place where an append was cut can change a
 
 from msgspec import Struct
 
+# The words of all harnesses (tests/agent/test_vocabulary.py). What a producer calls otherwise is put into these.
+RELATIONSHIPS = ("subagent", "fork", "resume")
+ROLES = ("user", "assistant", "system", "tool")
+KINDS = ("prompt", "answer", "tool_result", "meta", "summary", "error")
+COST_UNITS = ("usd", "credits", "aiu", "premium_requests")  # aiu: GitHub's AI units
+# What the producer was charged or charges; what it worked out from list prices; what a plan pays.
+COST_STATUSES = ("reported", "estimated", "included")
+
 
 class SessionRecord(Struct, kw_only=True, gc=False):
     """A conversation as one source shows it. `project_path` and `title` stay local unless policy says otherwise."""
@@ -14,7 +22,7 @@ class SessionRecord(Struct, kw_only=True, gc=False):
     harness: str
     session_id: str
     parent_key: bytes | None = None
-    relationship: str | None = None  # subagent | fork | resume
+    relationship: str | None = None  # of RELATIONSHIPS
     started_at: int | None = None  # microseconds UTC: its first own record
     project_path: str | None = None  # working directory of its first own record
     git_branch: str | None = None
@@ -29,8 +37,8 @@ class MessageRecord(Struct, kw_only=True, gc=False):
     session_key: bytes
     harness: str
     at: int | None
-    role: str  # user | assistant | system | tool
-    kind: str  # prompt | answer | tool_result | meta | summary | error
+    role: str  # of ROLES
+    kind: str  # of KINDS
     model: str | None = None
     tool_names: list[str] | None = None
     size_chars: int | None = None
@@ -66,9 +74,9 @@ class EventRecord(Struct, kw_only=True, gc=False):
     lower_bounds: int = 0  # bit set over metrics.COUNTERS
     derived: int = 0
     web_searches: int | None = None
-    reported_cost: str | None = None
-    reported_cost_unit: str | None = None
-    reported_cost_status: str | None = None
+    reported_cost: str | None = None  # decimal text
+    reported_cost_unit: str | None = None  # of COST_UNITS
+    reported_cost_status: str | None = None  # of COST_STATUSES
     owner_key: bytes | None = None  # None = its own key
     # Events of which not each counts as it stands share a family, and a rule decides (ledger/rules.py). Without a name
     # it is `alternatives`: all of rank 0 count; where there is none, only the best; the others are set aside.

@@ -154,4 +154,4 @@ def test_a_line_that_names_another_thread_is_left_to_that_threads_own_file() -> 
     foreign = count(10, vector(7), vector(7), thread_id="019e0000-2222-7000-8000-00000000000c")
     read = Read().file([*begin(), count(9, FIRST, FIRST), foreign, count(11, FIRST, FIRST)])
     assert read.usage() == [FIRST_REQUEST]
-    assert read.skipped == {"other_thread": 1}
+    assert read.skipped == {"counted_elsewhere": 1}

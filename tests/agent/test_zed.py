@@ -182,7 +182,7 @@ async def test_what_cannot_be_unpacked_is_skipped_and_the_rest_counts(
     rows += [rows[0] | {"id": "t9", "data_type": "json", "data": b"[]"}]
     rows += [rows[0] | {"id": id_} for id_ in (None, b"\xff", "\x00")]
     scan, _ = await seen(tmp_path, "zed", DATABASE, {"threads": rows})
-    assert scan.totals()["skipped"] == {"thread_too_large": 1, "malformed": 6}
+    assert scan.totals()["skipped"] == {"too_large": 1, "malformed": 6}
     assert scan.totals()["output_tokens"] == 900
 
 

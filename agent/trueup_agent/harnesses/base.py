@@ -17,11 +17,16 @@ from trueup_shared.harnesses import DATA_VERSIONS
 
 MAX_UNKNOWN = 64  # distinct types of records that a piece of a log can name
 
-# Why a line or record was skipped; a parser has others only where none of these tells it.
+# Why a line or record was skipped: all reasons that a parser gives.
 MALFORMED = "malformed"  # no JSON, or not of the shape that its type has
 NO_TIME = "usage_without_time"
 NO_IDENTITY = "usage_without_identity"
+OVERSIZED = "too_large"  # beyond a limit of ours
+ELSEWHERE = "counted_elsewhere"  # of another session or program, whose own log has it
+IMPLAUSIBLE = "implausible_usage"  # counters beyond what a request can use
+# Of these the request counts, with what of it is beyond doubt.
 CONTRADICTORY = "contradictory_usage"  # counters that cannot be true together
+UNCERTAIN = "uncertain_input"  # taken as logged, though it may include what came from the cache
 
 # How a source is read.
 LINES: Final = "lines"  # appended to, line by line: a LineParser, from where it stopped

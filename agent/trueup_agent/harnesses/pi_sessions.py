@@ -18,11 +18,10 @@ from trueup_agent.harnesses.content import names, numbers, text_size
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.pi_usage import is_placeholder, read_cost, read_usage
 from trueup_agent.harnesses.twins import Twins
-from trueup_agent.harnesses.values import LATEST, counter, epoch, micros, text
+from trueup_agent.harnesses.values import LATEST, MAX_PATH, counter, epoch, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
 
-MAX_PATH = 1024
 _NAMED_BY_TIME = re.compile(r"\d{4}-\d\d-\d\dT[^_]+_(.+)")  # <time of its start>_<session id>
 
 # role -> role and kind of ours. `hookMessage` became `custom` with version 3.

@@ -28,7 +28,7 @@ _TOOLS = {
     "use_subagents": "use_subagents",
 }
 # Entries that say nothing of use.
-_INERT = {
+_SILENT = {
     "api_req_deleted", "api_req_rate_limit_wait", "api_req_retried", "api_req_retry_delayed",
     "auto_approval_max_req_reached",
     "browser_action", "browser_action_result", "browser_session_status", "checkpoint_created", "checkpoint_saved",
@@ -40,7 +40,7 @@ _INERT = {
     "shell_integration_warning_with_suggestion", "sliding_window_truncation", "subagent", "subtask_result",
     "task_progress", "too_many_tools_warning", "unauthorized_prompt", "user_edit_todos",
 }  # fmt: skip
-KNOWN = PROMPTS | ERRORS | ANSWERS | _TOOLS.keys() | _INERT | {STARTED, FINISHED}
+KNOWN = PROMPTS | ERRORS | ANSWERS | _TOOLS.keys() | _SILENT | {STARTED, FINISHED}
 
 
 class Entry(Struct, gc=False):

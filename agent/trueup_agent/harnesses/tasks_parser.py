@@ -14,6 +14,7 @@ from trueup_agent.harnesses import json_text, tasks_usage
 from trueup_agent.harnesses.base import (
     MALFORMED,
     NO_TIME,
+    UNCERTAIN,
     Files,
     SourceFile,
     count_unknown,
@@ -26,7 +27,6 @@ from trueup_agent.harnesses.values import amount, counter, epoch, text
 from trueup_agent.records import DELETIONS, EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-UNCERTAIN = "uncertain_input"  # usage that was taken, though its input may include what came from the cache
 MAX_TOOLS = 256
 _PIECE = 2000
 _encode = msgspec.json.Encoder().encode

@@ -8,7 +8,8 @@ from typing import Any
 
 from trueup_shared.metrics import MAX_COUNTER
 
-MAX_TEXT = 512  # characters; ids, models, paths and branches are far below
+MAX_TEXT = 512  # characters; ids, models and branches are far below
+MAX_PATH = 1024
 
 EARLIEST = int(datetime(2015, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000

@@ -16,7 +16,7 @@ from trueup_agent.harnesses.values import cost, epoch, text
 from trueup_agent.records import EventRecord, SessionRecord
 from trueup_shared.keys import event_key, key, session_key
 
-HARNESS = "aider"
+ID = "aider"
 _FIELDS = ("prompt_tokens", "completion_tokens", "total_tokens", "cost", "total_cost")
 
 _encode = msgspec.json.Encoder().encode
@@ -72,12 +72,12 @@ class AnalyticsParser(JsonLines):
         what = (s.user_id, at, model, usage.input_undivided_tokens, usage.output_tokens)
         identity = (*what, s.twins.number(at, _encode(what).decode()))
         session_id = key("aider-process", s.user_id, s.launched_at).hex()
-        session = session_key(HARNESS, session_id)
+        session = session_key(ID, session_id)
         started = s.launched_at or at
         self.parsed.sessions.append(
             SessionRecord(
                 key=session,
-                harness=HARNESS,
+                harness=ID,
                 session_id=session_id,
                 started_at=started,
                 harness_version=text(properties.get("aider_version")),
@@ -85,9 +85,9 @@ class AnalyticsParser(JsonLines):
         )
         self.parsed.events.append(
             EventRecord(
-                key=event_key(HARNESS, "analytics", *identity),
+                key=event_key(ID, "analytics", *identity),
                 session_key=session,
-                harness=HARNESS,
+                harness=ID,
                 at=at,
                 provider=provider_of(model),
                 model=model,

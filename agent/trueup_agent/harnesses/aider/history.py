@@ -26,11 +26,11 @@ from trueup_agent.harnesses.aider.usage import (
 )
 from trueup_agent.harnesses.base import NO_TIME, Files, SourceFile, skip
 from trueup_agent.harnesses.content import provider_of
-from trueup_agent.harnesses.values import LATEST, epoch, local_micros, text
+from trueup_agent.harnesses.values import LATEST, MAX_PATH, epoch, local_micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, key, message_key, session_key
 
-HARNESS = "aider"
+ID = "aider"
 MAX_LINE = 4096  # characters of a line that are looked at
 # A run's header is written before the log's first record: by as much as it takes to start.
 _SLACK = 3600 * 1_000_000
@@ -134,8 +134,8 @@ class HistoryParser:
         s.run, s.prompt = Run(started, number, offset, local_micros(started)), None
         self.parsed.sessions.append(
             SessionRecord(
-                key=session_key(HARNESS, self._run_id(s.run)),
-                harness=HARNESS,
+                key=session_key(ID, self._run_id(s.run)),
+                harness=ID,
                 session_id=self._run_id(s.run),
                 started_at=s.run.at,
                 project_path=self._project(),
@@ -179,9 +179,9 @@ class HistoryParser:
             return
         identity = (self._run_id(run), offset - run.begins)
         event = EventRecord(
-            key=event_key(HARNESS, *identity),
-            session_key=session_key(HARNESS, identity[0]),
-            harness=HARNESS,
+            key=event_key(ID, *identity),
+            session_key=session_key(ID, identity[0]),
+            harness=ID,
             at=at,
             time_quality=quality,
             provider=provider_of(run.model),
@@ -216,9 +216,9 @@ class HistoryParser:
         run = self.s.run or Run()
         run_id = self._run_id(run)
         entry = MessageRecord(
-            key=message_key(HARNESS, run_id, offset - run.begins),
-            session_key=session_key(HARNESS, run_id),
-            harness=HARNESS,
+            key=message_key(ID, run_id, offset - run.begins),
+            session_key=session_key(ID, run_id),
+            harness=ID,
             at=run.at,
             role=role,
             kind=kind,
@@ -233,7 +233,7 @@ class HistoryParser:
         return key("aider-run", str(self._source.path), run.header, run.number).hex()
 
     def _project(self) -> str | None:
-        return text(str(self._source.path.parent), 1024)
+        return text(str(self._source.path.parent), MAX_PATH)
 
     def _is_logged(self, run: Run) -> bool:
         """Does an analytics log tell of this run as well?"""

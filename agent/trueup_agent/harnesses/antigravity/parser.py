@@ -10,7 +10,7 @@ from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.antigravity import conversation_of
 from trueup_agent.harnesses.antigravity.generations import Generation, earliest_time, of_row, of_sidecar
 from trueup_agent.harnesses.antigravity.usage import is_plausible, of_counters
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, skip
+from trueup_agent.harnesses.base import IMPLAUSIBLE, MALFORMED, NO_TIME, Files, SourceFile, Unfinished, skip
 from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.sizes import size_of
@@ -18,8 +18,7 @@ from trueup_agent.harnesses.values import counter, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-HARNESS = "antigravity"
-IMPLAUSIBLE = "implausible_usage"
+ID = "antigravity"
 USER_INPUT, PLANNER_RESPONSE = 14, 15
 
 _PAGE = 500
@@ -63,7 +62,7 @@ class Conversation:
     def records(self, modified_at: int | None) -> Parsed:
         generated = [generation.at for generation in self.generations if generation.at is not None]
         started_at = min((*self.times.values(), *generated), default=None)
-        key = keys.session_key(HARNESS, self.id)
+        key = keys.session_key(ID, self.id)
         for said in self.said.values():
             said.at = said.at if said.at is not None else self.times.get(said.index)
             self.parsed.messages.append(message(self.id, said, started_at))
@@ -71,9 +70,7 @@ class Conversation:
             is_last = number == len(self.generations) - 1
             self._event(generation, is_last, key, started_at, modified_at)
         if self.parsed.messages or self.parsed.events:
-            self.parsed.sessions.append(
-                SessionRecord(key=key, harness=HARNESS, session_id=self.id, started_at=started_at)
-            )
+            self.parsed.sessions.append(SessionRecord(key=key, harness=ID, session_id=self.id, started_at=started_at))
         return self.parsed
 
     def _event(
@@ -97,9 +94,9 @@ class Conversation:
         identity = generation.identity(self.id)
         self.parsed.events.append(
             EventRecord(
-                key=keys.event_key(HARNESS, *identity),
+                key=keys.event_key(ID, *identity),
                 session_key=session_key,
-                harness=HARNESS,
+                harness=ID,
                 at=at,
                 time_quality=quality,
                 model=generation.model,
@@ -241,9 +238,9 @@ class Transcript(JsonLines):
 
     def take(self) -> Parsed:
         if self.s.entries:
-            key = keys.session_key(HARNESS, self._id)
+            key = keys.session_key(ID, self._id)
             self.parsed.sessions = [
-                SessionRecord(key=key, harness=HARNESS, session_id=self._id, started_at=self.s.started_at)
+                SessionRecord(key=key, harness=ID, session_id=self._id, started_at=self.s.started_at)
             ]
         return super().take()
 
@@ -262,9 +259,9 @@ def said_in(step: dict[str, Any], index: int) -> Said | None:
 
 def message(conversation: str, said: Said, started_at: int | None) -> MessageRecord:
     return MessageRecord(
-        key=keys.message_key(HARNESS, conversation, said.index),
-        session_key=keys.session_key(HARNESS, conversation),
-        harness=HARNESS,
+        key=keys.message_key(ID, conversation, said.index),
+        session_key=keys.session_key(ID, conversation),
+        harness=ID,
         at=said.at,
         role=said.role,
         kind=said.kind,

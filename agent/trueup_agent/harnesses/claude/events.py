@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from trueup_agent.harnesses.base import NO_TIME
 from trueup_agent.harnesses.claude.records import Message, Record, Usage, read_part
-from trueup_agent.harnesses.claude.session import HARNESS, SIDECHAIN, Session
+from trueup_agent.harnesses.claude.session import ID, SIDECHAIN, Session
 from trueup_agent.harnesses.claude.usage import (
     ADVISOR,
     SYNTHETIC,
@@ -78,7 +78,7 @@ def identity_of_line(line: Line) -> Identity:
 @lru_cache(maxsize=256)
 def _key(identity: Identity) -> tuple[bytes, str]:
     """Key of an event, and its preimage. Cached: a request has several lines."""
-    return keys.event_key(HARNESS, *identity), _encode_text((HARNESS, *identity)).decode()
+    return keys.event_key(ID, *identity), _encode_text((ID, *identity)).decode()
 
 
 class Events:
@@ -123,7 +123,7 @@ class Events:
             for number, entry in enumerate(advisor_calls(usage)):
                 suffix = (ADVISOR, str(number))
                 counters = read_counters(entry, message.stop_reason is not None)
-                of_family = keys.key("family", HARNESS, *identity[:1], *suffix) if family is not None else None
+                of_family = keys.key("family", ID, *identity[:1], *suffix) if family is not None else None
                 event = _event(line, identity + suffix, of_family, rank, entry, counters, entry.model)
                 event.raw_usage = raw
                 self._add(event)
@@ -156,7 +156,7 @@ def _event(
     return EventRecord(
         key=key,
         session_key=session.key,
-        harness=HARNESS,
+        harness=ID,
         at=line.at,
         time_quality=line.quality,
         provider=provider,

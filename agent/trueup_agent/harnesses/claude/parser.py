@@ -23,7 +23,7 @@ from trueup_agent.harnesses.claude.records import (
     read_part,
     salvage,
 )
-from trueup_agent.harnesses.claude.session import COPIED, HARNESS, Origin, Session, Sessions
+from trueup_agent.harnesses.claude.session import COPIED, ID, Origin, Session, Sessions
 from trueup_agent.harnesses.claude.usage import model_and_provider
 from trueup_agent.harnesses.values import micros, text
 from trueup_agent.records import MessageRecord, Parsed
@@ -180,7 +180,7 @@ class ClaudeParser:
         if group is None:
             if (stale := self._open.pop(token, None)) is not None:
                 self._finish(*stale)
-            key = keys.message_key(HARNESS, *identity)
+            key = keys.message_key(ID, *identity)
             group = Group(key, talk.assistant_kind(line.record), model_and_provider(message.model)[0])
             while len(self._groups) >= MAX_GROUPS:
                 del self._groups[next(iter(self._groups))]
@@ -242,11 +242,11 @@ class ClaudeParser:
         record, session = line.record, line.session
         uuid = text(record.uuid)
         if uuid is None:
-            key = keys.message_key(HARNESS, session.id, self._records)
+            key = keys.message_key(ID, session.id, self._records)
         elif is_unique(uuid):
-            key = keys.message_key(HARNESS, uuid)
+            key = keys.message_key(ID, uuid)
         else:
-            key = keys.message_key(HARNESS, record.session_id or session.id, uuid)
+            key = keys.message_key(ID, record.session_id or session.id, uuid)
         return self._row(line, key, role, kind)
 
     def _row(self, line: Line, key: bytes, role: str, kind: str) -> MessageRecord:
@@ -255,7 +255,7 @@ class ClaudeParser:
         return MessageRecord(
             key=key,
             session_key=session.key,
-            harness=HARNESS,
+            harness=ID,
             at=line.at,
             role=role,
             kind=kind,

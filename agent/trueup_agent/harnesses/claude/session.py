@@ -10,7 +10,7 @@ from trueup_agent.harnesses.values import LATEST, text
 from trueup_agent.records import SessionRecord
 from trueup_shared import keys
 
-HARNESS = "claude"
+ID = "claude"
 SESSION_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 AGENT_FILE = re.compile(r"agent-.+")
 
@@ -96,7 +96,7 @@ class Session(Struct, array_like=True):
     def as_record(self) -> SessionRecord:
         return SessionRecord(
             key=self.key,
-            harness=HARNESS,
+            harness=ID,
             session_id=self.id,
             parent_key=self.parent_key,
             relationship=self.relationship,
@@ -109,7 +109,7 @@ class Session(Struct, array_like=True):
 
 
 def session_key(session_id: str) -> bytes:
-    return keys.session_key(HARNESS, session_id)
+    return keys.session_key(ID, session_id)
 
 
 class Sessions:

@@ -26,7 +26,6 @@ from trueup_agent.harnesses.series import observation
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
 
-MAX_PATH = 1024
 _ROLES = {
     "user": ("user", "prompt"),
     "ai": ("assistant", "answer"),
@@ -77,7 +76,7 @@ class ChatParser:
         return document if isinstance(document, dict) else {}
 
     def _chat(self, messages: list[Any], state: dict[str, Any], meta: dict[str, Any], parsed: Parsed) -> None:
-        project = values.text(object_at(state, "fileContext").get("cwd"), MAX_PATH)
+        project = values.text(object_at(state, "fileContext").get("cwd"), values.MAX_PATH)
         parsed.sessions.append(
             SessionRecord(
                 key=session_key("codebuff", self._id),

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, count_unknown, skip
+from trueup_agent.harnesses.base import ELSEWHERE, MALFORMED, NO_TIME, count_unknown, skip
 from trueup_agent.harnesses.codex import bare, requests, shapes
 from trueup_agent.harnesses.codex import usage as usages
 from trueup_agent.harnesses.codex.replay import Replay
@@ -21,8 +21,6 @@ from trueup_agent.harnesses.codex.state import State, decode_state, encode_state
 from trueup_agent.harnesses.codex.usage import Request
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
-
-MAX_PATH = 1024
 
 _HEADS = shapes.actions_by_head()
 _BRACE, _RETURN = ord("}"), ord("\r")
@@ -157,7 +155,7 @@ class CodexParser:
             return
         s.header = True
         self.begin(thread_id, values.micros(meta.timestamp) or at)
-        s.project = values.text(meta.cwd, MAX_PATH) or s.project
+        s.project = values.text(meta.cwd, values.MAX_PATH) or s.project
         s.provider = values.text(meta.model_provider)
         s.paginated = meta.history_mode == "paginated"
         parent, relationship = shapes.linkage(meta)
@@ -187,7 +185,7 @@ class CodexParser:
         s.model = values.text(turn.model) or s.model
         s.service_tier = values.text(turn.service_tier)
         if s.project is None:
-            s.project = values.text(turn.cwd, MAX_PATH)
+            s.project = values.text(turn.cwd, values.MAX_PATH)
             if s.begun and s.project:
                 self._emit_session()
         self.ensure_session(at)
@@ -230,7 +228,7 @@ class CodexParser:
         name = values.text(thread_id)
         foreign = name is not None and name != self.s.thread_id and not self.s.replay.active
         if foreign:
-            skip(self.out, "other_thread")
+            skip(self.out, ELSEWHERE)
         return foreign
 
     def _answer(self, metered: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trueup_agent.harnesses import genai, values
-from trueup_agent.harnesses.base import CONTRADICTORY, NO_IDENTITY, NO_TIME, count_unknown, skip
+from trueup_agent.harnesses.base import CONTRADICTORY, ELSEWHERE, NO_IDENTITY, NO_TIME, count_unknown, skip
 from trueup_agent.harnesses.copilot.records import EXPORTED_CALL, EXPORTED_RUN, EXPORTED_TURN, event
 from trueup_agent.harnesses.copilot.usage import contradictory
 from trueup_agent.records import Parsed, SessionRecord
@@ -36,7 +36,7 @@ def read(record: Any, parsed: Parsed) -> None:
 
 def _read(resource: genai.Attributes, record: Mapping[str, Any], parsed: Parsed) -> None:
     if resource.get("service.name") in _OTHERS:
-        skip(parsed, "of_another_program")
+        skip(parsed, ELSEWHERE)
         return
     attributes = genai.attributes_of(record.get("attributes"))
     kind = attributes.get(_EVENT_NAME) or attributes.get(genai.OPERATION)

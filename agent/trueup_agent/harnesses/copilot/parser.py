@@ -17,12 +17,11 @@ from trueup_agent.harnesses.lines import UNREADABLE, JsonLines
 from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
 
-MAX_PATH = 1024
 # Of a user message: typed by the user, or by a command of theirs. Others are injected ("skill-pdf", "autopilot").
 _TYPED = (None, "user", "command")
 _COMPACTION = (*COMPONENTS, "input", "output", "cachedInput")
 # fmt: off
-_NOTHING_TO_DO = frozenset(
+_SILENT = frozenset(
     {
         "abort", "assistant.idle", "assistant.intent", "assistant.reasoning", "assistant.turn_end",
         "assistant.turn_start", "assistant.usage", "command.completed", "command.queued", "hook.end", "hook.start",
@@ -113,7 +112,7 @@ class LogParser(JsonLines):
     def _event(self, record: Line) -> None:
         act = _ACTIONS.get(record.type)
         if act is None:
-            if record.type not in _NOTHING_TO_DO:
+            if record.type not in _SILENT:
                 count_unknown(self.parsed, record.type)
             return
         try:
@@ -131,7 +130,7 @@ class LogParser(JsonLines):
         if self.s.emitted and self._source.companions and (content := self._files.read(self._source.companions[0])):
             entries = _flat_yaml(content)
             self._emit_session(
-                project_path=self.s.project or values.text(entries.get("cwd"), MAX_PATH),
+                project_path=self.s.project or values.text(entries.get("cwd"), values.MAX_PATH),
                 git_branch=values.text(entries.get("branch")),
                 title=values.text(entries.get("name")),
             )
@@ -164,7 +163,7 @@ class LogParser(JsonLines):
         if s.started_at is None:
             s.started_at = values.micros(data.start_time) or at
         context = data.context if isinstance(data.context, dict) else {}
-        s.project = s.project or values.text(context.get("cwd"), MAX_PATH)
+        s.project = s.project or values.text(context.get("cwd"), values.MAX_PATH)
         self._emit_session(
             project_path=s.project,
             git_branch=values.text(context.get("branch")),

@@ -12,7 +12,6 @@ from trueup_agent.harnesses.tables import Table
 from trueup_agent.records import Parsed, SessionRecord
 from trueup_shared.keys import session_key
 
-MAX_PATH = 1024
 _TABLE = "assistant_usage_events"
 _COUNTERS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 # Columns were added over time: those that are missing are read as NULL.
@@ -90,7 +89,7 @@ def _sessions(database: Database) -> list[SessionRecord]:
             harness="copilot",
             session_id=session_id,
             started_at=values.micros(row["created_at"]),
-            project_path=values.text(row["cwd"], MAX_PATH),
+            project_path=values.text(row["cwd"], values.MAX_PATH),
             git_branch=values.text(row["branch"]),
             title=values.text(row["summary"]),
         )

@@ -18,7 +18,6 @@ from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
 ID = "crush"
-MAX_PATH = 1024
 
 _SESSIONS = ("id", "parent_session_id", "title", "prompt_tokens", "completion_tokens", "cost")
 _TIMES = ("created_at", "updated_at")
@@ -89,9 +88,9 @@ class CrushParser(RowsParser):
         for registry in self._registries:
             for project, path in entries(self._files.read(registry)):
                 if path == self._path:
-                    return values.text(str(project), MAX_PATH)
+                    return values.text(str(project), values.MAX_PATH)
         folder = self._path.parent
-        return values.text(str(folder.parent if folder.name == ".crush" else folder), MAX_PATH)
+        return values.text(str(folder.parent if folder.name == ".crush" else folder), values.MAX_PATH)
 
     def _session(self, row: Row) -> None:
         parent = values.text(row["parent_session_id"])

@@ -11,12 +11,11 @@ from trueup_agent.harnesses.base import NO_TIME, skip
 from trueup_agent.harnesses.cursor.usage import CONTEXT, INPUT, OUTPUT, in_dollars, kept, of_bubble
 from trueup_agent.harnesses.editors import path_of_uri
 from trueup_agent.harnesses.json_text import objects
-from trueup_agent.harnesses.values import cost, epoch, micros, text
+from trueup_agent.harnesses.values import MAX_PATH, cost, epoch, micros, text
 from trueup_agent.records import SERIES, EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-HARNESS = "cursor"
-MAX_PATH = 1024
+ID = "cursor"
 USER, ASSISTANT = 1, 2
 _NO_MODEL = {"default", "auto"}  # the server chose, and does not say
 _LAST = 1 << 62
@@ -52,8 +51,8 @@ class Conversation:
             started_at = min((at for _, bubble in order if (at := _time(bubble.get("createdAt")))), default=None)
         project = folder or next((path for _, bubble in order if (path := _folder(bubble))), None)
         session = SessionRecord(
-            key=keys.session_key(HARNESS, self.id),
-            harness=HARNESS,
+            key=keys.session_key(ID, self.id),
+            harness=ID,
             session_id=text(self.id) or "unknown",
             started_at=started_at,
             project_path=project,
@@ -105,7 +104,7 @@ class Conversation:
             }
         for request in found.values():
             request.model = request.model or default
-            request.key = keys.event_key(HARNESS, *request.identity)
+            request.key = keys.event_key(ID, *request.identity)
         return found
 
     def _gauge(self, requests: list[Request]) -> None:
@@ -151,9 +150,9 @@ class _Records:
             name = text(tool.get("name"))
             self._parsed.messages.append(
                 MessageRecord(
-                    key=keys.message_key(HARNESS, *identity),
+                    key=keys.message_key(ID, *identity),
                     session_key=self._session.key,
-                    harness=HARNESS,
+                    harness=ID,
                     at=_time(bubble.get("createdAt")),
                     role="user" if kind == USER else "assistant",
                     kind="prompt" if kind == USER else "answer",
@@ -175,7 +174,7 @@ class _Records:
             EventRecord(
                 key=request.key,
                 session_key=self._session.key,
-                harness=HARNESS,
+                harness=ID,
                 at=at,
                 time_quality=1 if request.at is not None else quality,
                 model=request.model,
@@ -198,13 +197,13 @@ class _Records:
                 skip(self._parsed, NO_TIME)
                 continue
             session_id, name = self._session.session_id, text(model) or ""
-            series = keys.series_key(HARNESS, f"{session_id} {name}")
+            series = keys.series_key(ID, f"{session_id} {name}")
             identity = (session_id, "usageData", name, dollars)
             self._parsed.events.append(
                 EventRecord(
-                    key=keys.event_key(HARNESS, *identity),
+                    key=keys.event_key(ID, *identity),
                     session_key=self._session.key,
-                    harness=HARNESS,
+                    harness=ID,
                     at=at,
                     time_quality=2,
                     model=_model(name),
@@ -225,8 +224,8 @@ def _children(session: SessionRecord, ids: Any) -> list[SessionRecord]:
     children = [id_ for one in ids if (id_ := text(one))] if isinstance(ids, list) else []
     return [
         SessionRecord(
-            key=keys.session_key(HARNESS, id_),
-            harness=HARNESS,
+            key=keys.session_key(ID, id_),
+            harness=ID,
             session_id=id_,
             parent_key=session.key,
             relationship="subagent",

@@ -6,9 +6,8 @@ from typing import Any
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import Files, SourceFile, Unfinished
 from trueup_agent.harnesses.editors import path_of_uri
-from trueup_agent.harnesses.values import text
+from trueup_agent.harnesses.values import MAX_PATH, text
 
-MAX_PATH = 1024
 _WORKSPACE = "workspace.json"
 _HEADERS = ("composer.composerData", "composer.composerHeaders")
 _ITEM = "SELECT value FROM ItemTable WHERE key = ?"

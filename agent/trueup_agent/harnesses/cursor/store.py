@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses import json_text
-from trueup_agent.harnesses.base import MALFORMED, Database, Files, SourceFile, skip
+from trueup_agent.harnesses.base import MALFORMED, OVERSIZED, Database, Files, SourceFile, skip
 from trueup_agent.harnesses.cursor.conversation import Conversation
 from trueup_agent.harnesses.cursor.folders import Folders
 from trueup_agent.records import Parsed
@@ -19,7 +19,6 @@ TABLE = "cursorDiskKV"
 SMALL_STORE = 32 << 20  # bytes; such a store is read whole, which is cheaper than to find out what changed
 MAX_VALUE = 1 << 20  # of larger bubbles (an attached file) only the fields needed are fetched
 MAX_CONVERSATION = 64 << 20
-TOO_LARGE = "too_large"
 
 _COMPOSER, _BUBBLE = "composerData:", "bubbleId:"
 _PAGE = 64
@@ -90,7 +89,7 @@ class Store:
     def _conversation(self, database: Database, id_: str, size: int, folders: Folders, parsed: Parsed) -> None:
         parsed.lines += 1
         if size > MAX_CONVERSATION:
-            skip(parsed, TOO_LARGE)
+            skip(parsed, OVERSIZED)
             return
         rows = database.rows(_ONE, (_COMPOSER + id_,))
         said = json_text.object_of(rows[0][0]) if rows else None

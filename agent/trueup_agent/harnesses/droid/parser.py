@@ -15,7 +15,7 @@ from trueup_agent.harnesses.values import micros, text
 from trueup_agent.records import MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-_KNOWN = ("todo_state", "compaction_state", "session_end")
+_SILENT = ("todo_state", "compaction_state", "session_end")
 _TIMES_KEPT = 64  # of answers: the settings are written soon after one, so an old time is never asked for
 
 
@@ -63,7 +63,7 @@ class DroidParser(JsonLines):
                 self._message(record, message)
             else:
                 skip(self.parsed, MALFORMED)
-        elif kind not in _KNOWN:
+        elif kind not in _SILENT:
             count_unknown(self.parsed, kind)
 
     def close(self) -> None:

@@ -24,11 +24,10 @@ from trueup_agent.harnesses.base import (
 )
 from trueup_agent.harnesses.gemini.places import PROJECT_ROOT, parent_session, project_folder
 from trueup_agent.harnesses.gemini.usage import contradicts, kept, of_tokens
-from trueup_agent.harnesses.values import micros, text
+from trueup_agent.harnesses.values import MAX_PATH, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-MAX_PATH = 1024
 MAX_TOOLS = 256  # per message
 
 _ANSWERS = ("gemini", "qwen")

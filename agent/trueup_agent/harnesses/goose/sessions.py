@@ -15,7 +15,6 @@ from trueup_agent.records import MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
 ID = "goose"
-MAX_PATH = 1024
 
 # The database numbers the sessions of a day. The files' ids have the time of day, or are names that a user chose.
 _NUMBERED = re.compile(r"\d{8}_\d{1,5}")
@@ -35,7 +34,7 @@ class Session:
         self.identity = f"{self.id}@{row['created_at']}" if self.is_numbered else self.id
         self.key = session_key(ID, self.identity)
         self.started_at = values.micros(row["created_at"])
-        self.project = values.text(row["working_dir"], MAX_PATH)
+        self.project = values.text(row["working_dir"], values.MAX_PATH)
         self.provider = values.text(row["provider_name"])
         self.model = _model(row["model_config_json"])
 

@@ -16,12 +16,12 @@ from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, Usage, count_unknown, skip
 from trueup_agent.harnesses.content import names, numbers, provider_of
 from trueup_agent.harnesses.lines import UNREADABLE
-from trueup_agent.harnesses.values import LATEST, cost, counter, local_micros, text
+from trueup_agent.harnesses.values import LATEST, MAX_PATH, cost, counter, local_micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
 from trueup_shared.metrics import BIT, MAX_COUNTER
 
-HARNESS = "gptme"
+ID = "gptme"
 PIECE_MESSAGES = 2_000
 _FIELDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "reasoning_tokens")
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(?=-)")  # a conversation's name begins with the day on which it was made
@@ -41,7 +41,7 @@ class GptmeParser:
         self._source, self._files = source, files
         name = source.path.parent.name if source.path.name == "conversation.jsonl" else source.path.stem
         self._id = text(name) or "unknown"
-        self._session = session_key(HARNESS, self._id)
+        self._session = session_key(ID, self._id)
         made = _DATED.match(self._id)
         self._made = made.group() if made else ""
         self._started: int | None = None
@@ -68,7 +68,7 @@ class GptmeParser:
         parsed.sessions.append(
             SessionRecord(
                 key=self._session,
-                harness=HARNESS,
+                harness=ID,
                 session_id=self._id,
                 started_at=self._started,
                 project_path=self._project,
@@ -110,7 +110,7 @@ class GptmeParser:
             return
         chat = document.get("chat")
         if isinstance(chat, dict):
-            workspace = text(chat.get("workspace"), 1024)
+            workspace = text(chat.get("workspace"), MAX_PATH)
             self._project = workspace if workspace and not workspace.startswith("@") else None
             self._title = text(chat.get("name"))
 
@@ -127,9 +127,9 @@ class GptmeParser:
         is_output = role == "tool" or (role == "system" and is_answered)
         size = len(content) if isinstance(content, str) else 0
         entry = MessageRecord(
-            key=message_key(HARNESS, stamp or self._id, role, size),
+            key=message_key(ID, stamp or self._id, role, size),
             session_key=self._session,
-            harness=HARNESS,
+            harness=ID,
             at=at,
             role="tool" if is_output else role,
             kind="tool_result" if is_output else {"user": "prompt", "assistant": "answer"}.get(role, "meta"),
@@ -168,12 +168,12 @@ class GptmeParser:
             return
         vector = (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.output_tokens)
         identity = (stamp or self._id, "assistant", *vector)
-        entry.event_key = event_key(HARNESS, *identity)
+        entry.event_key = event_key(ID, *identity)
         self.parsed.events.append(
             EventRecord(
                 key=entry.event_key,
                 session_key=self._session,
-                harness=HARNESS,
+                harness=ID,
                 at=at,
                 time_quality=quality,
                 provider=provider_of(model),

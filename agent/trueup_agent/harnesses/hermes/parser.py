@@ -19,7 +19,6 @@ from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
 ID = "hermes"
-MAX_PATH = 1024
 RECENT_SECONDS = 3600.0  # a session's totals may still be written when it has ended
 
 _SESSIONS = (
@@ -178,7 +177,7 @@ class HermesParser(RowsParser):
 
 
 def _project(row: Row) -> str | None:
-    return values.text(row["cwd"], MAX_PATH)
+    return values.text(row["cwd"], values.MAX_PATH)
 
 
 def _moment(value: Any) -> int | None:

@@ -20,12 +20,11 @@ from trueup_agent.harnesses.base import (
 from trueup_agent.harnesses.blocks import said as said_in
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.sizes import size_of
-from trueup_agent.harnesses.values import counter, micros, text
+from trueup_agent.harnesses.values import MAX_PATH, counter, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-HARNESS = "iflow"
-MAX_PATH = 1024
+ID = "iflow"
 BURST_MICROS = 1_000_000  # snapshots of one answer follow one another within a second
 MAX_TOOLS = 256  # of one answer, and ids remembered: a snapshot repeats the last calls of the one before
 
@@ -157,9 +156,9 @@ class IFlowParser(JsonLines):
             return None
         identity = (burst.session_id, burst.uuid)
         event = EventRecord(
-            key=keys.event_key(HARNESS, *identity),
-            session_key=keys.session_key(HARNESS, s.id),
-            harness=HARNESS,
+            key=keys.event_key(ID, *identity),
+            session_key=keys.session_key(ID, s.id),
+            harness=ID,
             at=when,
             time_quality=quality,
             model=burst.model,
@@ -184,9 +183,9 @@ class IFlowParser(JsonLines):
     ) -> None:
         self.parsed.messages.append(
             MessageRecord(
-                key=keys.message_key(HARNESS, *identity),
-                session_key=keys.session_key(HARNESS, self.s.id),
-                harness=HARNESS,
+                key=keys.message_key(ID, *identity),
+                session_key=keys.session_key(ID, self.s.id),
+                harness=ID,
                 at=at,
                 role=role,
                 kind=kind,
@@ -202,10 +201,10 @@ class IFlowParser(JsonLines):
     def _session(self) -> SessionRecord:
         s = self.s
         return SessionRecord(
-            key=keys.session_key(HARNESS, s.id),
-            harness=HARNESS,
+            key=keys.session_key(ID, s.id),
+            harness=ID,
             session_id=s.id,
-            parent_key=keys.session_key(HARNESS, s.parent_id) if s.parent_id else None,
+            parent_key=keys.session_key(ID, s.parent_id) if s.parent_id else None,
             relationship="resume" if s.parent_id else None,
             started_at=s.started_at,
             project_path=s.project,

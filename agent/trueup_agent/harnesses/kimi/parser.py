@@ -8,8 +8,7 @@ from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip
 from trueup_agent.harnesses.content import names, numbers, text_size
 from trueup_agent.harnesses.kimi.session import (
-    HARNESS,
-    MAX_PATH,
+    ID,
     State,
     Step,
     Told,
@@ -19,7 +18,7 @@ from trueup_agent.harnesses.kimi.session import (
 )
 from trueup_agent.harnesses.kimi.usage import Vector, is_placeholder, read_usage, vector
 from trueup_agent.harnesses.lines import JsonLines
-from trueup_agent.harnesses.values import epoch, text
+from trueup_agent.harnesses.values import MAX_PATH, epoch, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed
 from trueup_shared.keys import event_key, message_key, session_key
 
@@ -46,7 +45,7 @@ class KimiParser(JsonLines):
     def __init__(self, source: SourceFile, state: bytes | None, files: Files) -> None:
         super().__init__()
         self.s: State = decode_state(state) if state else begin(source, files)
-        self._session = session_key(HARNESS, self.s.session_id)
+        self._session = session_key(ID, self.s.session_id)
         self._path, self._files = source.path, files
         self._news = False
         self._scope: tuple[str, ...] = ()  # of the keys of messages
@@ -215,12 +214,12 @@ class KimiParser(JsonLines):
         if at is None:
             skip(self.parsed, NO_TIME)
             return None
-        key = event_key(HARNESS, *identity)
+        key = event_key(ID, *identity)
         self.parsed.events.append(
             EventRecord(
                 key=key,
                 session_key=self._session,
-                harness=HARNESS,
+                harness=ID,
                 at=at,
                 time_quality=quality,
                 provider=s.provider,
@@ -260,9 +259,9 @@ class KimiParser(JsonLines):
         what = [kind, at, size]
         number = s.twins.number(at, _encode(what).decode())
         entry = MessageRecord(
-            key=message_key(HARNESS, *what, number, *self._scope),
+            key=message_key(ID, *what, number, *self._scope),
             session_key=self._session,
-            harness=HARNESS,
+            harness=ID,
             at=at,
             role=role,
             kind=kind,

@@ -11,12 +11,11 @@ from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import Files, SourceFile
 from trueup_agent.harnesses.kimi.place import Place, place_of
 from trueup_agent.harnesses.twins import Twins
-from trueup_agent.harnesses.values import LATEST, text
+from trueup_agent.harnesses.values import LATEST, MAX_PATH, text
 from trueup_agent.records import SessionRecord
 from trueup_shared.keys import session_key
 
-HARNESS = "kimi"
-MAX_PATH = 1024
+ID = "kimi"
 _FORKS = ("Fork: ", "Undo: ")  # what /fork and /undo put before the title of the session that they copied
 
 
@@ -58,10 +57,10 @@ class State(Struct):
 
     def record(self) -> SessionRecord:
         return SessionRecord(
-            key=session_key(HARNESS, self.session_id),
-            harness=HARNESS,
+            key=session_key(ID, self.session_id),
+            harness=ID,
             session_id=self.session_id,
-            parent_key=session_key(HARNESS, self.parent_id) if self.parent_id else None,
+            parent_key=session_key(ID, self.parent_id) if self.parent_id else None,
             relationship=self.relationship,
             started_at=self.started_at,
             project_path=self.project,

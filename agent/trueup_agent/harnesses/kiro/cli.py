@@ -7,7 +7,7 @@ from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip
 from trueup_agent.harnesses.content import names, numbers
 from trueup_agent.harnesses.json_text import decode, decode_document, object_at
-from trueup_agent.harnesses.kiro.records import MAX_PATH, credits_of, event, message, model_of, money, session
+from trueup_agent.harnesses.kiro.records import credits_of, event, message, model_of, money, session
 from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.records import EventRecord, Parsed
 
@@ -42,7 +42,7 @@ class CliParser:
         started = values.micros(document.get("created_at")) or min(
             (at for line in lines if (at := _time(line)) is not None), default=None
         )
-        project = values.text(document.get("cwd"), MAX_PATH)
+        project = values.text(document.get("cwd"), values.MAX_PATH)
         if document or lines:
             parsed.sessions.append(
                 session(session_id, started_at=started, project_path=project, title=values.text(document.get("title")))

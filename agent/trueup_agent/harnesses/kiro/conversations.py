@@ -10,7 +10,7 @@ from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Database, Files, Usage, skip
 from trueup_agent.harnesses.content import names, numbers
 from trueup_agent.harnesses.json_text import object_at, object_of, objects
-from trueup_agent.harnesses.kiro.records import MAX_PATH, credits_of, event, message, model_of, money, session
+from trueup_agent.harnesses.kiro.records import credits_of, event, message, model_of, money, session
 from trueup_agent.harnesses.series import observation
 from trueup_agent.harnesses.tables import RowsParser
 from trueup_agent.records import Parsed
@@ -62,7 +62,7 @@ class DatabaseParser(RowsParser):
             skip(self.parsed, MALFORMED)
             return
         fallback = values.epoch(updated, 1000) or self._files.modified_at(self._path)
-        add(payload, values.text(key, MAX_PATH), values.epoch(created, 1000), fallback, self.parsed)
+        add(payload, values.text(key, values.MAX_PATH), values.epoch(created, 1000), fallback, self.parsed)
 
 
 def add(payload: dict[str, Any], folder: str | None, created: int | None, fallback: int | None, parsed: Parsed) -> None:
@@ -174,7 +174,7 @@ def _time(turn: dict[str, Any]) -> int | None:
 
 def _folder(turn: dict[str, Any]) -> str | None:
     state = object_at(turn, "user", "env_context", "env_state")
-    return values.text(state.get("current_working_directory"), MAX_PATH)
+    return values.text(state.get("current_working_directory"), values.MAX_PATH)
 
 
 def _answer(turn: dict[str, Any]) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, skip
 from trueup_agent.harnesses.content import numbers, text_size
 from trueup_agent.harnesses.json_text import decode_document
 from trueup_agent.harnesses.kiro.conversations import add
-from trueup_agent.harnesses.kiro.records import MAX_PATH, credits_of, event, message, model_of, money, session
+from trueup_agent.harnesses.kiro.records import credits_of, event, message, model_of, money, session
 from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.records import Parsed
 
@@ -59,7 +59,7 @@ class DocumentParser:
         if at is None:
             skip(parsed, NO_TIME)
             return
-        project = values.text(facts.get("workspaceDirectory"), MAX_PATH)
+        project = values.text(facts.get("workspaceDirectory"), values.MAX_PATH)
         shared: dict[str, Any] = {"project_path": project, "session_started": at}
         summaries = document.get("usageSummary")
         told = [numbers(one) for one in summaries if isinstance(one, dict)] if isinstance(summaries, list) else []

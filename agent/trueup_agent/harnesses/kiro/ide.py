@@ -9,7 +9,7 @@ from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, count_unknown, skip
 from trueup_agent.harnesses.content import numbers, text_size
 from trueup_agent.harnesses.json_text import decode, decode_document
-from trueup_agent.harnesses.kiro.records import MAX_PATH, credits_of, event, message, model_of, money, session
+from trueup_agent.harnesses.kiro.records import credits_of, event, message, model_of, money, session
 from trueup_agent.harnesses.lines import UNREADABLE, JsonLines
 
 _ROLES = {
@@ -20,7 +20,7 @@ _ROLES = {
     "summarization": ("system", "summary"),
     "error": ("system", "error"),
 }
-_NOTHING_TO_DO = frozenset(
+_SILENT = frozenset(
     (
         *("session_start", "session_metadata", "turn_start", "turn_end", "tombstone", "sub_agent_start"),
         *("sub_agent_end", "pending_interaction", "interaction_resolved", "snapshot", "checkpoint"),
@@ -47,7 +47,7 @@ class IdeParser(JsonLines):
         self.s = _decode_state(state) if state else State(values.text(source.path.parent.name) or "unknown")
         about = self._about()
         folders = about.get("workspacePaths")
-        self._project = values.text(folders[0], MAX_PATH) if isinstance(folders, list) and folders else None
+        self._project = values.text(folders[0], values.MAX_PATH) if isinstance(folders, list) and folders else None
         self._model, self._title = about.get("modelId"), values.text(about.get("title"))
 
     def state(self) -> bytes:
@@ -100,7 +100,7 @@ class IdeParser(JsonLines):
                     session_started=s.started_at or 0,
                 )
             )
-        elif not isinstance(kind, str) or kind not in _NOTHING_TO_DO:
+        elif not isinstance(kind, str) or kind not in _SILENT:
             count_unknown(self.parsed, kind)
 
     def _usage(self, summaries: Any, at: int | None, id_: str) -> None:

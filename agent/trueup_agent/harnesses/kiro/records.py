@@ -8,7 +8,6 @@ from trueup_agent.harnesses import values
 from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
 from trueup_shared import keys
 
-MAX_PATH = 1024
 CREDITS = "credits"
 
 _encode = msgspec.json.Encoder().encode

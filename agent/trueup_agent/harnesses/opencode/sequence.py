@@ -11,13 +11,13 @@ from trueup_agent.harnesses.opencode.conversation import Json, Part
 from trueup_agent.harnesses.opencode.usage import APART
 
 # Entries that say nothing of use.
-_INERT = {"agent-switched", "model-switched", "location-switched", "idle", "shell", "skill", "system"}
+_SILENT = {"agent-switched", "model-switched", "location-switched", "idle", "shell", "skill", "system"}
 _WRITTEN = {"user", "synthetic"}
 
 
 def unfolded(kind: Any, data: Json) -> tuple[Json, list[Part]] | None:
     """Message and parts; None of what is no message. A kind that is not known stands as the role."""
-    if not isinstance(kind, str) or kind in _INERT:
+    if not isinstance(kind, str) or kind in _SILENT:
         return None
     if kind in _WRITTEN:
         text = {"type": "text", "text": data.get("text"), "synthetic": kind == "synthetic"}

@@ -15,11 +15,11 @@ from trueup_agent.harnesses.content import numbers, provider_of
 from trueup_agent.harnesses.openhands.events import Said, read_events
 from trueup_agent.harnesses.openhands.usage import ACCUMULATED, FIELDS, read_usage, vector
 from trueup_agent.harnesses.series import observation
-from trueup_agent.harnesses.values import LATEST, cost, epoch, local_micros, text
+from trueup_agent.harnesses.values import LATEST, MAX_PATH, cost, epoch, local_micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
 
-HARNESS = "openhands"
+ID = "openhands"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -61,22 +61,22 @@ class OpenHandsParser:
         """The session."""
         folder = self._source.path.parent
         self._id = (text(document.get("id")) or text(folder.name) or "unknown").replace("-", "")
-        self._session = session_key(HARNESS, self._id)
+        self._session = session_key(ID, self._id)
         dated = [entry.at for entry in said if entry.at is not None]
         self._started = local_micros(document.get("created_at")) or min(dated, default=None)
         self._last = max(dated, default=None)
         self._said_at = {entry.response_id: entry.at for entry in reversed(said) if entry.response_id}
         workspace = document.get("workspace")
         place = workspace.get("working_dir") if isinstance(workspace, dict) else document.get("working_dir")
-        self._project = text(place, 1024)
+        self._project = text(place, MAX_PATH)
         is_child = folder.parent.name == "subagents"
         parent = (text(folder.parents[1].name) or "unknown").replace("-", "") if is_child else None
         self.parsed.sessions.append(
             SessionRecord(
                 key=self._session,
-                harness=HARNESS,
+                harness=ID,
                 session_id=self._id,
-                parent_key=session_key(HARNESS, parent) if parent else None,
+                parent_key=session_key(ID, parent) if parent else None,
                 relationship="subagent" if is_child else None,
                 started_at=self._started,
                 project_path=self._project,
@@ -88,9 +88,9 @@ class OpenHandsParser:
         for entry in said:
             self.parsed.messages.append(
                 MessageRecord(
-                    key=message_key(HARNESS, entry.id),
+                    key=message_key(ID, entry.id),
                     session_key=self._session,
-                    harness=HARNESS,
+                    harness=ID,
                     at=entry.at,
                     role=entry.role,
                     kind=entry.kind,
@@ -147,13 +147,13 @@ class OpenHandsParser:
             what = (prompt, completion, read, written)
             identity = ("response", response, *what) if response else (self._id, text(name), index, *what)
             model = self._model(usage.get("model"), metrics)
-            key = event_key(HARNESS, *identity)
+            key = event_key(ID, *identity)
             requests.setdefault(response or "", key)
             self.parsed.events.append(
                 EventRecord(
                     key=key,
                     session_key=self._session,
-                    harness=HARNESS,
+                    harness=ID,
                     at=at,
                     time_quality=quality,
                     provider=provider_of(model),
@@ -183,7 +183,7 @@ class OpenHandsParser:
         model = self._model(None, metrics)
         self.parsed.events.append(
             observation(
-                HARNESS,
+                ID,
                 (self._id, text(name) or ""),
                 vector(raw[ACCUMULATED]),
                 counters,

@@ -19,7 +19,7 @@ from trueup_agent.harnesses.base import (
 from trueup_agent.harnesses.folders import children, is_dir, read_small, walk
 from trueup_agent.harnesses.gemini.places import chats_below, holds_chats, is_chat, source_of
 from trueup_agent.harnesses.homes import expanded
-from trueup_agent.harnesses.values import text
+from trueup_agent.harnesses.values import MAX_PATH, text
 
 _PROJECTS, _TMP = "projects", "tmp"
 _TRANSCRIPTS = ("chats", "subagents")  # below a project's folder
@@ -110,7 +110,7 @@ def _moved(base: Path, home: Path) -> list[Path]:
     """A setting can move what is written from then on. Relative, it is another folder in each project."""
     settings = json_text.object_of(read_small(base / "settings.json"))
     named = json_text.object_at(settings, "advanced").get("runtimeOutputDir")
-    path = expanded(text(named, 1024), home)
+    path = expanded(text(named, MAX_PATH), home)
     return _folders_of(path) if path is not None and path.is_absolute() else []
 
 

@@ -19,12 +19,11 @@ from trueup_agent.harnesses.base import (
 )
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.qwen.usage import contradicts, is_google, kept, of_metadata
-from trueup_agent.harnesses.values import LATEST, counter, micros, text
+from trueup_agent.harnesses.values import LATEST, MAX_PATH, counter, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-HARNESS = "qwen"
-MAX_PATH = 1024
+ID = "qwen"
 MAX_TOOLS = 256  # per message
 MAX_SESSIONS = 64  # in one file: its own, and those of subagents that were logged inline
 
@@ -182,9 +181,9 @@ class QwenParser(JsonLines):
             skip(self.parsed, NO_IDENTITY if identity is None else NO_TIME)
             return None
         event = EventRecord(
-            key=keys.event_key(HARNESS, *identity),
-            session_key=keys.session_key(HARNESS, session.id),
-            harness=HARNESS,
+            key=keys.event_key(ID, *identity),
+            session_key=keys.session_key(ID, session.id),
+            harness=ID,
             at=when,
             time_quality=quality,
             provider="google" if is_google(auth) else "qwen" if auth == "qwen-oauth" else None,
@@ -215,9 +214,9 @@ class QwenParser(JsonLines):
         calls = [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), dict)]
         self.parsed.messages.append(
             MessageRecord(
-                key=keys.message_key(HARNESS, *identity),
-                session_key=keys.session_key(HARNESS, session.id),
-                harness=HARNESS,
+                key=keys.message_key(ID, *identity),
+                session_key=keys.session_key(ID, session.id),
+                harness=ID,
                 at=at,
                 role=role,
                 kind=kind,
@@ -248,10 +247,10 @@ def _started(session: Session, copied: bool) -> int:
 
 def _row(session: Session) -> SessionRecord:
     return SessionRecord(
-        key=keys.session_key(HARNESS, session.id),
-        harness=HARNESS,
+        key=keys.session_key(ID, session.id),
+        harness=ID,
         session_id=session.id,
-        parent_key=keys.session_key(HARNESS, session.parent_id) if session.parent_id else None,
+        parent_key=keys.session_key(ID, session.parent_id) if session.parent_id else None,
         relationship=session.relationship,
         started_at=session.started_at,
         project_path=session.project,

@@ -22,7 +22,6 @@ from trueup_agent.records import MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
 ID = "vibe"
-MAX_PATH = 1024
 
 _VECTOR = ("session_prompt_tokens", "session_completion_tokens", "session_cached_tokens")
 _LAST_PROMPT = "last_turn_prompt_tokens"  # of the last request, despite its name
@@ -86,7 +85,7 @@ class VibeParser:
             return
         self._key = session_key(ID, self._id)
         self._started = values.micros(meta.get("start_time"))
-        self._project = values.text(object_at(meta, "environment").get("working_directory"), MAX_PATH)
+        self._project = values.text(object_at(meta, "environment").get("working_directory"), values.MAX_PATH)
         enclosing = parent_meta(self._path)
         parent = (self._id_of(enclosing) if enclosing else None) or values.text(meta.get("parent_session_id"))
         self._parsed.sessions.append(

@@ -14,7 +14,6 @@ from trueup_agent.harnesses.vscode_copilot.usage import CHAT, event
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
-MAX_PATH = 1024
 _VENDOR = "copilot"  # of models that Copilot serves; others are called with a key of the user
 _MAX_TOOLS = 256
 
@@ -218,4 +217,4 @@ def _path_of(uri: str) -> str | None:
         path = path[1:]  # /c:/Users
     if path.endswith(".code-workspace"):
         path = str(PurePosixPath(path).parent)
-    return values.text(path, MAX_PATH)
+    return values.text(path, values.MAX_PATH)

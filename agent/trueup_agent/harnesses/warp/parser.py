@@ -19,7 +19,6 @@ from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
 
 ID = "warp"
-MAX_PATH = 1024
 
 # Who pays: the plan, the user's own key, an endpoint of the user's. Different spend, so different series.
 _PAYERS = {"warp_tokens": "warp", "byok_tokens": "byok", "custom_endpoint_tokens": "custom_endpoint"}
@@ -104,7 +103,7 @@ class WarpParser(RowsParser):
             if id_ is None or exchange is None:
                 skip(self.parsed, MALFORMED)
                 continue
-            at, project = values.micros(row["start_ts"]), values.text(row["working_directory"], MAX_PATH)
+            at, project = values.micros(row["start_ts"]), values.text(row["working_directory"], values.MAX_PATH)
             self._found.setdefault(id_, _Conversation()).add(at, project)
             self._query(id_, exchange, at, project, row)
             yield

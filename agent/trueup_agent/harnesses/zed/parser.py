@@ -8,7 +8,7 @@ import msgspec
 from backports import zstd
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, count_unknown, skip
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, OVERSIZED, Files, count_unknown, skip
 from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.json_text import UNREADABLE, decode
 from trueup_agent.harnesses.series import observation
@@ -19,9 +19,7 @@ from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
 ID = "zed"
-MAX_PATH = 1024
 MAX_DOCUMENT_BYTES = 256 << 20
-TOO_LARGE = "thread_too_large"
 
 _COLUMNS = ("id", "summary", "updated_at", "created_at", "parent_id", "folder_paths", "data_type")
 _SECONDS = len("2026-06-01T08:02:00")
@@ -62,7 +60,7 @@ class ZedParser(RowsParser):
                 unpacking = zstd.ZstdDecompressor()
                 raw = unpacking.decompress(raw, MAX_DOCUMENT_BYTES)
                 if not unpacking.eof and len(raw) >= MAX_DOCUMENT_BYTES:
-                    skip(self.parsed, TOO_LARGE)
+                    skip(self.parsed, OVERSIZED)
                     return None
             document = decode(raw) if isinstance(raw, bytes) else None
         except (*UNREADABLE, zstd.ZstdError):
@@ -212,7 +210,7 @@ def _parent(document: dict[str, Any]) -> str | None:
 
 
 def _first(objects: list[Any], name: str) -> str | None:
-    texts = (values.text(one.get(name), MAX_PATH) for one in objects if isinstance(one, dict))
+    texts = (values.text(one.get(name), values.MAX_PATH) for one in objects if isinstance(one, dict))
     return next((text for text in texts if text), None)
 
 
@@ -226,4 +224,4 @@ def _first_folder(folders: Any) -> str | None:
             listed = decode(folders.encode("utf-8", "replace"))
         except UNREADABLE:
             return None
-    return values.text(listed[0], MAX_PATH) if isinstance(listed, list) and listed else None
+    return values.text(listed[0], values.MAX_PATH) if isinstance(listed, list) and listed else None
