@@ -89,11 +89,11 @@ def newly_gone(found: Discovery, known: Mapping[bytes, SourceInfo]) -> Iterable[
     """Sources that vanished since the last pass. What is only closed to us, or no longer looked for, has not."""
     present = {f.key for f in found.found}
     for key, source in known.items():
-        if key not in present and source.harness in found.complete and source.state != GONE and _vanished(source.path):
+        if key not in present and source.harness in found.complete and source.state != GONE and vanished(source.path):
             yield source
 
 
-def _vanished(path: str) -> bool:
+def vanished(path: str) -> bool:
     try:
         Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):

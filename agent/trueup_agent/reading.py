@@ -15,7 +15,17 @@ from msgspec import Struct
 from trueup_agent.files import DiskFiles, open_regular
 from trueup_agent.fingerprints import Fingerprints
 from trueup_agent.harnesses import HARNESSES
-from trueup_agent.harnesses.base import LINES, WHOLE, Kind, LineParser, SourceFile, TooLarge, Unfinished, WholeParser
+from trueup_agent.harnesses.base import (
+    LINES,
+    ROWS,
+    WHOLE,
+    Kind,
+    LineParser,
+    SourceFile,
+    TooLarge,
+    Unfinished,
+    WholeParser,
+)
 from trueup_agent.ledger.rows import Origin, event_row, message_row, session_row
 from trueup_agent.ledger.sources import GONE, PRESENT, REWRITTEN, TRUNCATED, SourceInfo, SourceUpdate
 from trueup_agent.policy import Policy
@@ -111,10 +121,9 @@ class Reading:
                 yield from self._compressed(files)
             else:
                 yield from self._plain(files)
-        except FileNotFoundError:
-            yield self._failed(None)
         except OSError as error:
-            yield self._failed(error.strerror or str(error))
+            gone = isinstance(error, FileNotFoundError) and not os.path.lexists(self._source.path)
+            yield self._failed(None if gone else error.strerror or str(error))
         except TooLarge as error:
             yield self._failed(str(error), until_it_changes=True)
         except Unfinished as error:
@@ -206,7 +215,8 @@ class Reading:
         self._info = msgspec.structs.replace(
             self._info, **msgspec.structs.asdict(_mark(status)), **tail, parser_state=parser.state(), full_due_at=due
         )
-        yield self._update(Parsed(), self._info, files.bytes_read, fingerprint)
+        scanned = status.st_size if self._source.kind == ROWS and everything else 0
+        yield self._update(Parsed(), self._info, files.bytes_read + scanned, fingerprint)
 
     def _is_to_be_rederived(self) -> bool:
         known, path = self._job.known, self._source.path

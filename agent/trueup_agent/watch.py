@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 from watchfiles import Change, awatch
 
-from trueup_agent.fingerprints import ROWS_BESIDE
 from trueup_agent.harnesses.folders import ignore, walk
 from trueup_agent.waiting import first_of, unless
 from trueup_shared import logs
@@ -112,8 +111,8 @@ class Watcher:
             return
         tops = [folder for folder in self._present if not any(parent in self._present for parent in folder.parents)]
         async for found in self._changes(was, *tops, watch_filter=None, step=QUIET_MS, debounce=AT_MOST_MS):
-            # A database's journal that goes away ends a transaction.
-            paths = {Path(path) for change, path in found if change != Change.deleted or path.endswith(ROWS_BESIDE)}
+            # What goes away counts as well: a log was moved, or a database's journal ended a transaction.
+            paths = {Path(path) for _, path in found}
             # A directory's own watch is set after it was made: files may have come in between.
             await self._hand_over(paths, [Path(path) for change, path in found if change == Change.added])
 

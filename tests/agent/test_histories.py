@@ -63,10 +63,13 @@ async def check_history(seed: int, place: Path) -> None:
             if last:
                 world.finish()
                 await ledger.query("UPDATE sources SET full_due_at = 1 WHERE kind = 'rows'")
+            before = set(states[-1].rglob("*")) if states else set()
             states.append(place / "states" / str(number))
             shutil.copytree(home, states[-1])
             if chance.random() < 0.3 and not last:
-                await collect_paths(ledger, settings_, [path for path in home.rglob("*") if path.is_file()], memory)
+                # As a watcher tells: what is there now, and what was there before.
+                changed = {home / path.relative_to(states[-2]) for path in before} | set(home.rglob("*"))
+                await collect_paths(ledger, settings_, changed, memory)
             else:
                 await scan(ledger, settings_, memory=memory)
             if chance.random() < 0.2:

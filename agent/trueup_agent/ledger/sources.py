@@ -1,5 +1,6 @@
 """What the ledger knows of a source, and the updates that move it on."""
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,16 @@ async def load_of(db: "aiosqlite.Connection", keys: Sequence[bytes]) -> list[Sou
         part += part[-1:] * (_KEYS_PER_QUERY - len(part))  # one statement, however many there are
         found += [from_columns(row) for row in await db.execute_fetchall(query, part)]
     return found
+
+
+async def load_below(db: "aiosqlite.Connection", folders: Iterable[str]) -> list[SourceInfo]:
+    """Sources that lie anywhere below one of these folders."""
+    keys: set[bytes] = set()
+    for folder in folders:
+        within = (folder + os.sep, folder + chr(ord(os.sep) + 1))
+        rows = await db.execute_fetchall("SELECT source_key FROM sources WHERE path > ? AND path < ?", within)
+        keys.update(row[0] for row in rows)
+    return await load_of(db, list(keys))
 
 
 async def load_at(db: "aiosqlite.Connection", paths: Iterable[str]) -> list[SourceInfo]:

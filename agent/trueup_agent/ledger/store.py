@@ -143,6 +143,12 @@ class Ledger:
             with schema.translated(self.path):
                 return await sources.load_of(self._db, keys)
 
+    async def sources_below(self, folders: Iterable[str]) -> list[SourceInfo]:
+        """Sources that lie anywhere below one of these folders."""
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                return await sources.load_below(self._db, folders)
+
     async def sources_at(self, paths: Iterable[str]) -> list[SourceInfo]:
         """Sources that lie at one of these paths, or whose companions do."""
         async with self._one_at_a_time:
