@@ -15,6 +15,7 @@ import kiro_files
 import opencode_store
 import vscode_chats
 from databases import GOLDEN, write
+from trueup_agent.harnesses import HARNESSES
 
 # Where a database lies whose tables are the golden data.
 _DATABASES = {
@@ -45,6 +46,19 @@ def golden_home(harness: str, target: Path) -> Path:
     else:
         shutil.copytree(golden, root)
     return root
+
+
+# Where golden data lies in a user's home that is not laid out as one.
+_PLACES = {"claude": ".claude", "codex": ".codex/sessions", "aider": "src"}
+
+
+def home_of_all(target: Path) -> Path:
+    """One home with the golden data of every harness; `[harness.aider] roots` has to name its `src`."""
+    home = target / "home"
+    for harness in HARNESSES:
+        made = golden_home(harness, target / harness)
+        shutil.copytree(made, home / _PLACES.get(harness, ""), dirs_exist_ok=True)
+    return home
 
 
 def _read(path: Path) -> Any:
