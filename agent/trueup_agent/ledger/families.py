@@ -69,7 +69,10 @@ async def _decided(writer: "Writer", family_keys: set[bytes], rows: Rows) -> rul
     for row in rows.values():
         if row.family is not None and row.family in family_keys:
             families.setdefault(row.family, []).append(row)
-    parents = {key: min((row.after for row in of if row.after), default=None) for key, of in families.items()}
+    parents = {  # a session that calls itself its parent has none
+        key: min((row.after for row in of if row.after and row.after != key), default=None)
+        for key, of in families.items()
+    }
     absent = {parent for parent in parents.values() if parent is not None and parent not in families}
     if absent:
         stored = await writer.fetch(EVENTS, EVENTS.name, absent, by="family")

@@ -4,8 +4,10 @@ A rule sees rows as their parsers read them. What it computes stands in the colu
 it in `observed`; so a row can be decided again whenever its family changes, and its snapshots join as if no rule were.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from itertools import accumulate
 
 import msgspec
 from msgspec import Struct, field
@@ -168,29 +170,40 @@ def _computed(
     return msgspec.structs.replace(row, observed=observed, **values)
 
 
-class _Covered(Struct):
-    """Usage that is known in another way."""
+class _Covered:
+    """Usage that is known in another way: rows in order of time, summed up, so that any stretch of time is one step.
 
-    counters: dict[str, int] = field(default_factory=dict)
-    costs: dict[str | None, Decimal] = field(default_factory=dict)
-    rows: int = 0
+    A log may claim a hundred thousand sums of as many requests.
+    """
+
+    def __init__(self) -> None:
+        self._times: list[int] = []
+        self._counters: list[dict[str, int]] = [{}]  # of all rows up to each
+        self._costs: list[dict[str | None, Decimal]] = [{}]
 
     def add(self, row: StoredEvent) -> None:
-        self.rows += 1
+        self._times.append(row.at)
+        counters, costs = dict(self._counters[-1]), self._costs[-1]
         for name, value in _known(row).items():
-            self.counters[name] = self.counters.get(name, 0) + value
+            counters[name] = counters.get(name, 0) + value
         if row.reported_cost is not None:
             unit = row.reported_cost_unit
-            self.costs[unit] = self.costs.get(unit, Decimal(0)) + Decimal(row.reported_cost)
+            costs = costs | {unit: costs.get(unit, Decimal(0)) + Decimal(row.reported_cost)}
+        self._counters.append(counters)
+        self._costs.append(costs)
 
     def left_of(self, row: StoredEvent) -> StoredEvent | None:
-        """The row without what is covered; None when no token is left."""
-        if not self.rows:
+        """The row without what is covered of its time; None when no token is left."""
+        first, end = bisect_right(self._times, _since(row)), bisect_right(self._times, row.at)
+        if first >= end:
             return row
-        left = {name: max(0, value - self.counters.get(name, 0)) for name, value in _known(row).items()}
+        before, after = self._counters[first], self._counters[end]
+        left = {name: max(0, n - (after.get(name, 0) - before.get(name, 0))) for name, n in _known(row).items()}
         cost = None
         if row.reported_cost is not None:
-            cost = max(Decimal(0), Decimal(row.reported_cost) - self.costs.get(row.reported_cost_unit, Decimal(0)))
+            unit = row.reported_cost_unit
+            covered = self._costs[end].get(unit, Decimal(0)) - self._costs[first].get(unit, Decimal(0))
+            cost = max(Decimal(0), Decimal(row.reported_cost) - covered)
         if not (any(left.values()) if left else cost):
             return None
         return _computed(row, left, cost)
@@ -200,25 +213,37 @@ def _legs(rows: Sequence[StoredEvent]) -> Decided:
     """Requests, totals of legs, outputs of answers (formats/copilot.md, Choosing the source)."""
     requests = [row for row in rows if row.rank == 0]
     legs = [row for row in rows if row.rank == 1]
-    decided: Decided = {}
-    for leg in legs:
-        covered = _Covered()
-        for request in requests:
-            if request.model == leg.model and _is_within(request, leg):
-                covered.add(request)
-        decided[leg.key] = covered.left_of(leg)
+    covered: dict[str | None, _Covered] = {leg.model: _Covered() for leg in legs}
+    for request in sorted(requests, key=lambda row: (row.at, row.key)):
+        if request.model in covered:
+            covered[request.model].add(request)
+    decided: Decided = {leg.key: covered[leg.model].left_of(leg) for leg in legs}
+    is_within_a_leg = _within(legs)
     # Beyond answers (rank 2) there may be copies of requests in other places: of those only the surest kind counts, and
     # only in a family of which no surer kind says anything.
     surest = max(2, min((row.rank for row in rows if _known(row)), default=min(row.rank for row in rows)))
     for answer in rows:
-        covered_by_leg = any(_is_within(answer, leg) for leg in legs)
-        if answer.rank > 1 and (requests or covered_by_leg or answer.rank != surest):
+        if answer.rank > 1 and (requests or answer.rank != surest or is_within_a_leg(answer.at)):
             decided[answer.key] = None
     return decided
 
 
-def _is_within(row: StoredEvent, sum_: StoredEvent) -> bool:
-    return (_LONG_AGO if sum_.since is None else sum_.since) < row.at <= sum_.at
+def _since(sum_: StoredEvent) -> int:
+    """A sum speaks of what came after that, up to its own time."""
+    return _LONG_AGO if sum_.since is None else sum_.since
+
+
+def _within(sums: Sequence[StoredEvent]) -> Callable[[int], bool]:
+    """Does any of the sums speak of a time?"""
+    ordered = sorted(sums, key=lambda row: row.at)
+    ends = [row.at for row in ordered]
+    earliest = list(accumulate(map(_since, reversed(ordered)), min))[::-1]  # of those that end there or later
+
+    def speaks(at: int) -> bool:
+        place = bisect_left(ends, at)
+        return place < len(ends) and earliest[place] < at
+
+    return speaks
 
 
 def _deletions(rows: Sequence[StoredEvent]) -> Decided:
@@ -229,12 +254,11 @@ def _deletions(rows: Sequence[StoredEvent]) -> Decided:
     """
     ordered = sorted(rows, key=lambda row: (row.at, row.rank, row.key))
     decided: Decided = {}
-    for number, row in enumerate(ordered):
+    covered = _Covered()
+    for row in ordered:
+        counts: StoredEvent | None = row
         if row.rank > 0:
-            covered = _Covered()
-            for other in ordered[:number]:
-                counts = decided.get(other.key, other)
-                if counts is not None and _is_within(other, row):
-                    covered.add(counts)
-            decided[row.key] = covered.left_of(row)
+            counts = decided[row.key] = covered.left_of(row)
+        if counts is not None:
+            covered.add(counts)
     return decided
