@@ -17,6 +17,7 @@ from trueup_agent import reading
 from trueup_agent.files import NotRegular
 from trueup_agent.harnesses import json_text, lines
 from trueup_agent.harnesses.vibe.parser import VibeParser
+from trueup_agent.harnesses.vscode_copilot.journal import Chat
 from trueup_agent.records import Parsed
 from trueup_agent.tail import Mark, Tail
 
@@ -131,3 +132,14 @@ def test_a_pipe_that_takes_the_place_of_a_log_after_it_was_found_is_not_waited_f
     os.mkfifo(tmp_path / "log.jsonl")
     with pytest.raises(NotRegular):
         Tail(tmp_path / "log.jsonl", Mark())
+
+
+def test_a_journal_that_leaves_places_of_lists_empty_grows_no_further_than_it_is_long() -> None:
+    chat, parsed = Chat(), Parsed()
+    for number in range(1, 200):
+        chat.line(b'{"kind":1,"k":["requests",%d],"v":{"requestId":"r%d"}}' % (number * 9_000, number), parsed)
+        chat.line(b'{"kind":1,"k":["requests",0,"response",%d],"v":{"kind":"x"}}' % (number * 9_000), parsed)
+    assert sum(len(values) for values in (chat.state["requests"], chat.state["requests"][0] or [])) < 20_000
+    assert parsed.skipped["malformed"] > 390
+    chat.line(b'{"kind":1,"k":["requests",%d],"v":{"requestId":"next"}}' % len(chat.state["requests"]), parsed)
+    assert list(chat.requests())[-1]["requestId"] == "next"

@@ -36,7 +36,7 @@ REQUEST: Shape = {
 }
 SHAPE: Shape = {"sessionId": KEEP, "creationDate": KEEP, "customTitle": KEEP, "requests": [REQUEST]}
 
-_MAX_GAP = 10_000  # beyond the end of a list: more is no journal
+_MAX_GAPS = 10_000  # places of lists that were left empty, in a whole journal: more is none
 _INITIAL, _SET, _PUSH, _DELETE = range(4)
 
 
@@ -99,6 +99,7 @@ class Chat:
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
         self._dropped: dict[str, dict[str, Any]] = {}
+        self._gaps = 0
 
     def requests(self) -> Iterator[dict[str, Any]]:
         shown = [request for request in self.state.get("requests") or () if isinstance(request, dict)]
@@ -134,7 +135,7 @@ class Chat:
             inner = _get(container, step)
             if inner is None:
                 inner = [] if isinstance(shape, list) else {}
-                _put(container, step, inner)
+                self._put(container, step, inner)
             container = inner
         last = entry.k[-1]
         if entry.kind == _PUSH:
@@ -145,7 +146,7 @@ class Chat:
             self._drop(old)
         elif shape is REQUEST:
             self._drop([old])
-        _put(container, last, None if entry.kind == _DELETE else DECODERS.decode(entry.v, shape))
+        self._put(container, last, None if entry.kind == _DELETE else DECODERS.decode(entry.v, shape))
 
     def _push(self, container: Any, last: Any, shape: Shape, entry: Entry) -> None:
         if not isinstance(shape, list):
@@ -153,13 +154,24 @@ class Chat:
         listed = _get(container, last)
         if not isinstance(listed, list):
             listed = []
-            _put(container, last, listed)
+            self._put(container, last, listed)
         if type(entry.i) is int and entry.i >= 0:
             if shape[0] is REQUEST:
                 self._drop(listed[entry.i :])
             del listed[entry.i :]
         if len(memoryview(entry.v)):
             listed.extend(DECODERS.decode(entry.v, shape) or ())
+
+    def _put(self, container: Any, step: Any, value: Any) -> None:
+        if isinstance(container, dict):
+            container[step] = value
+            return
+        gap = max(0, step - len(container))
+        if self._gaps + gap > _MAX_GAPS:
+            raise LookupError
+        self._gaps += gap
+        container.extend([None] * (step + 1 - len(container)))
+        container[step] = value
 
     def _drop(self, requests: Any) -> None:
         for request in requests if isinstance(requests, list) else ():
@@ -179,13 +191,3 @@ def _get(container: Any, step: Any) -> Any:
     if isinstance(container, list) and step >= 0:
         return container[step] if step < len(container) else None
     raise TypeError
-
-
-def _put(container: Any, step: Any, value: Any) -> None:
-    if isinstance(container, dict):
-        container[step] = value
-        return
-    if step > len(container) + _MAX_GAP:
-        raise LookupError
-    container.extend([None] * (step + 1 - len(container)))
-    container[step] = value
