@@ -8,6 +8,7 @@ from time import time_ns
 import msgspec
 from msgspec import Struct
 
+from trueup_agent.harnesses.values import text
 from trueup_agent.ledger import pricing
 from trueup_agent.policy import Policy
 from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
@@ -126,7 +127,7 @@ def session_row(record: SessionRecord, origin: Origin, policy: Policy) -> Stored
         record.key,
         b"",
         record.harness,
-        record.session_id,
+        text(record.session_id) or "unknown",
         record.parent_key,
         record.relationship,
         record.started_at,

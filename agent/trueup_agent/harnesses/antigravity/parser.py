@@ -152,6 +152,8 @@ class Store:
             for row in page:
                 if type(row[0]) is not int:
                     return  # text sorts after all numbers
+                if row[0] <= last:  # of a damaged file: it would never end
+                    raise Unfinished("its rows are out of order")
                 last = row[0]
                 yield row
 

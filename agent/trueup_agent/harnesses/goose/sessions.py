@@ -76,7 +76,7 @@ def add_message(parsed: Parsed, session: Session, row: Row) -> None:
         skip(parsed, MALFORMED)
         return
     at, size = moment(row["created_timestamp"]), size_of(blocks)
-    kinds = {block.get("type") for block in blocks if isinstance(block, dict)}
+    kinds = {block.get("type") for block in blocks if isinstance(block, dict) and isinstance(block.get("type"), str)}
     role, kind = _role_and_kind(row, kinds)
     if session.is_numbered:
         identity: tuple[Any, ...] = (session.identity, values.text(row["message_id"]) or row["id"])

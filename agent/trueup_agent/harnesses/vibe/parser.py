@@ -157,7 +157,9 @@ class VibeParser:
                 reported_cost=values.amount(cost) if isinstance(cost, (int, float)) and cost > 0 else None,
                 reported_cost_unit="usd",
                 reported_cost_status="estimated",  # the producer calls it a worst case: no discount for the cache
-                raw_usage=_encode({name: stats[name] for name in (*_VECTOR, _LAST_PROMPT) if name in stats}),
+                raw_usage=_encode(
+                    {n: stats[n] for n in (*_VECTOR, _LAST_PROMPT) if isinstance(stats.get(n), (int, float))}
+                ),
             )
         )
 
