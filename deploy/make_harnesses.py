@@ -59,15 +59,19 @@ def _mark(how: str | None) -> str:
 
 def _section(harness: Harness) -> list[str]:
     about = harness.about
-    in_part = [f"{SHORT[name]}: {how}" for name, how in about.counters.items() if how != "exact"]
+    in_part: dict[str, list[str]] = {}  # in the same words: their names
+    for name in COUNTERS:
+        if (how := about.counters.get(name, "exact")) != "exact":
+            in_part.setdefault(how, []).append(SHORT[name])
     return [
         f'<a id="{harness.id}"></a>',
         f"## {about.name}",
         "",
         f"- Sources: {about.sources}.",
         *([f"- Variables: {', '.join(f'`{name}`' for name in about.variables)}."] if about.variables else []),
-        *([f"- In part: {'; '.join(in_part)}."] if in_part else []),
-        *([f"- Not in any log: {'; '.join(about.undercounts)}."] if about.undercounts else []),
+        *(["- In part:"] if in_part else []),
+        *(f"    - {', '.join(names)}: {how}." for how, names in in_part.items()),
+        *([f"- Not logged: {'; '.join(about.undercounts)}."] if about.undercounts else []),
         "",
     ]
 

@@ -153,7 +153,7 @@ class About(Struct, frozen=True, kw_only=True):
     name: str  # as its makers write it
     sources: str  # kinds of files, in a few words: "JSONL, appended"
     counters: Mapping[str, str]  # counter -> "exact" | "lower bound" | "derived" | how else, in a few words
-    undercounts: tuple[str, ...] = ()  # usage that no log records, one clause each
+    undercounts: tuple[str, ...] = ()  # what no log records, one noun phrase each
     verified: bool  # seen on real recordings; False: built from descriptions alone
     variables: tuple[str, ...] = ()  # environment variables of its makers that we honour
 

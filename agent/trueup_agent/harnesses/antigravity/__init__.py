@@ -38,7 +38,7 @@ class Antigravity(Harness):
             "input_tokens": "exact",
             "cache_read_tokens": "exact",
             "output_tokens": "exact",
-            "reasoning_tokens": "exact in sidecars; in databases it is not known which of two fields it is",
+            "reasoning_tokens": "exact, in sidecars (in databases it is not known which of two fields it is)",
             "context_tokens": "exact",
         },
         undercounts=(

@@ -28,7 +28,7 @@ class Cline(Harness):
             "output_tokens": "exact; lower bound where a request was cancelled, derived where only sums are left",
             "context_tokens": "exact",
         },
-        undercounts=("requests without usage, as some providers answer them, are unknown",),
+        undercounts=("usage of requests that some providers answer without any",),
         verified=True,
         variables=("CLINE_DIR", "CLINE_DATA_DIR", "CLINE_SESSION_DATA_DIR"),
     )

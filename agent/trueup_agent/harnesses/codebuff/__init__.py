@@ -19,13 +19,16 @@ class Codebuff(Harness):
         sources="JSON, rewritten; a folder per chat",
         counters={
             "input_tokens": "exact, where a message has usage at all",
-            "cache_read_tokens": "exact, like input",
-            "cache_write_tokens": "exact, like input",
+            "cache_read_tokens": "exact like input",
+            "cache_write_tokens": "exact like input",
             "input_undivided_tokens": "exact, where usage does not tell the cache apart",
-            "output_tokens": "exact, like input",
-            "reasoning_tokens": "exact, like input",
+            "output_tokens": "exact like input",
+            "reasoning_tokens": "exact like input",
         },
-        undercounts=("tokens are normally not logged, only credits", "the free edition logs neither"),
+        undercounts=(
+            "tokens, normally: only credits",
+            "credits, in the free edition",
+        ),
         verified=False,
     )
 

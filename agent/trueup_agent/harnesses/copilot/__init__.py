@@ -42,7 +42,7 @@ class Copilot(Harness):
             "reasoning_tokens": "exact; derived like input",
             "context_tokens": "exact, with a row in the database",
         },
-        undercounts=("of a run that crashed without rows in the database only the answers' output is logged",),
+        undercounts=("all but the output of answers, of a run that crashed and has no rows in the database",),
         verified=True,
         variables=("COPILOT_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "COPILOT_OTEL_FILE_EXPORTER_PATH"),
     )

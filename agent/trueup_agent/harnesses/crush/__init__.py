@@ -20,8 +20,8 @@ class Crush(Harness):
         sources="SQLite per project, found by a registry",
         counters={"context_tokens": "exact, of the last request when it was read"},
         undercounts=(
-            "no token counter adds up: a session's tokens are those of its last request",
-            "what a sub-agent cost that was cancelled or failed is not added to its session by the producer",
+            "sums of tokens: a session has those of its last request",
+            "what a subagent cost that was cancelled or failed",
         ),
         verified=True,
         variables=("CRUSH_GLOBAL_DATA", "XDG_DATA_HOME", "LOCALAPPDATA"),

@@ -40,12 +40,12 @@ class Cursor(Harness):
         name="Cursor",
         sources="SQLite (one key-value store and one per workspace); JSONL and text transcripts; exports of the server",
         counters={
-            "input_undivided_tokens": "exact in builds of 2024 and early 2025; unknown since",
-            "output_tokens": "exact in builds of 2024 and early 2025; unknown since",
+            "input_undivided_tokens": "exact, in builds of 2024 and early 2025",
+            "output_tokens": "exact, in builds of 2024 and early 2025",
             "context_tokens": "exact, of the last request of a conversation",
-            "input_tokens": "exact in exports of the server",
-            "cache_read_tokens": "exact in exports of the server",
-            "cache_write_tokens": "exact in exports of the server",
+            "input_tokens": "exact, in exports of the server",
+            "cache_read_tokens": "exact, in exports of the server",
+            "cache_write_tokens": "exact, in exports of the server",
         },
         undercounts=(
             "tokens of current builds, whose requests are counted",

@@ -39,8 +39,8 @@ class Droid(Harness):
             "reasoning_tokens": "derived like input",
         },
         undercounts=(
-            "what was used before a running total began anew is lost where nobody looked in between",
-            "of several models between two looks the last is named",
+            "what was used before a running total began anew, where nobody looked in between",
+            "which of several models used how much between two looks: the last is named",
         ),
         verified=False,
     )

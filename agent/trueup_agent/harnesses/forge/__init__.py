@@ -15,14 +15,14 @@ class Forge(Harness):
         name="Forge",
         sources="SQLite; a conversation is one JSON document",
         counters={
-            "input_tokens": "exact; what was written to the cache is a part of it",
+            "input_tokens": "exact; holds what was written to the cache",
             "cache_read_tokens": "exact",
-            "output_tokens": "exact, reasoning included",
+            "output_tokens": "exact",
             "context_tokens": "exact",
         },
         undercounts=(
             "messages that a compaction replaced before they were read",
-            "requests whose usage the client estimated",
+            "usage of requests for which there are only the client's estimates",
         ),
         verified=False,
         variables=("FORGE_CONFIG",),

@@ -23,12 +23,12 @@ class Goose(Harness):
         sources="SQLite; JSONL per session before",
         counters={
             "input_tokens": "exact; derived or undivided where there is no ledger of requests",
-            "cache_read_tokens": "exact where the provider reports it",
-            "cache_write_tokens": "exact where the provider reports it",
-            "output_tokens": "exact; derived where there is no ledger",
-            "context_tokens": "exact with a ledger",
+            "cache_read_tokens": "exact, where the provider reports it",
+            "cache_write_tokens": "exact, where the provider reports it",
+            "output_tokens": "exact; derived like input",
+            "context_tokens": "exact, with a ledger of requests",
         },
-        undercounts=("usage of a session that was imported from a file is counted again under its new id",),
+        undercounts=("from where a session was imported: its usage counts again under the new id",),
         verified=False,
         variables=("GOOSE_PATH_ROOT", "XDG_DATA_HOME", "APPDATA"),
     )

@@ -17,7 +17,7 @@ class IFlow(Harness):
         name="iFlow CLI",
         sources="JSONL, appended; a file per session",
         counters={},
-        undercounts=("tokens: only requests, models and tools are counted",),
+        undercounts=("tokens: requests, models and tools are counted",),
         verified=False,
     )
 

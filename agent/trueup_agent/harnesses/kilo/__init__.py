@@ -18,7 +18,7 @@ class Kilo(OpenCode):
     about = About(
         name="Kilo Code",
         sources="SQLite; JSON files in the older tree and, before 2026, a folder per task",
-        counters=COUNTERS | {"output_tokens": "exact, reasoning included; lower bound where a task was cancelled"},
+        counters=COUNTERS | {"output_tokens": "exact; lower bound where a task was cancelled"},
         undercounts=(
             "requests for titles",
             "messages that were undone or deleted before they were read",

@@ -38,8 +38,8 @@ class Kiro(Harness):
         sources="JSONL and JSON; SQLite of older builds and Amazon Q",
         counters={},
         undercounts=(
-            "tokens are not logged, only credits",
-            "the database tells the credits of the turn that a conversation is in, not of those before",
+            "tokens: only credits",
+            "credits of some turns, before 2026",
         ),
         verified=False,
         variables=("KIRO_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA"),

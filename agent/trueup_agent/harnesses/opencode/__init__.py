@@ -32,7 +32,7 @@ COUNTERS = {
     "input_tokens": "exact",
     "cache_read_tokens": "exact",
     "cache_write_tokens": "exact; 0 counts as not reported where the provider never reports it",
-    "output_tokens": "exact, reasoning included",
+    "output_tokens": "exact",
     "reasoning_tokens": "exact",
     "context_tokens": "exact",
 }

@@ -28,8 +28,8 @@ class OpenHands(Harness):
             "context_tokens": "exact, where requests are logged one by one",
         },
         undercounts=(
-            "conversations of the server product are not read",
-            "costs are left out where there are not as many of them as requests",
+            "conversations of the server product",
+            "costs, where there are not as many of them as requests",
         ),
         verified=False,
         variables=("OPENHANDS_CONVERSATIONS_DIR", "OPENHANDS_PERSISTENCE_DIR"),

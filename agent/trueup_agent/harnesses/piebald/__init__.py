@@ -19,7 +19,7 @@ class Piebald(Harness):
             "input_tokens": "exact",
             "cache_read_tokens": "exact",
             "cache_write_tokens": "exact, where it is logged",
-            "output_tokens": "exact, reasoning included",
+            "output_tokens": "exact",
             "reasoning_tokens": "exact, where it is logged",
             "context_tokens": "exact",
         },

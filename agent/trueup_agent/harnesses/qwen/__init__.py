@@ -38,7 +38,7 @@ class Qwen(Harness):
         name="Qwen Code",
         sources="JSONL, appended; a file per session and per subagent; JSON, rewritten, in first releases",
         counters={
-            "input_tokens": "exact; derived where the backend reports only a total and 70 % of it is called prompt",
+            "input_tokens": "exact; derived where the backend reports a total alone (70 % of it is called prompt)",
             "cache_read_tokens": "exact, where the backend reports it",
             "output_tokens": "exact; derived like input",
             "reasoning_tokens": "exact; estimated by Qwen Code for some backends",

@@ -25,15 +25,15 @@ class RooCode(Harness):
         name="Roo Code",
         sources="JSON, rewritten; a folder per task",
         counters={
-            "input_tokens": "exact; as logged where an old version does not say whether it includes the cache",
+            "input_tokens": "exact; as logged where an old version does not say if it includes the cache",
             "cache_read_tokens": "exact",
             "cache_write_tokens": "exact",
             "output_tokens": "exact; lower bound where a request was cancelled",
             "context_tokens": "exact",
         },
         undercounts=(
-            "of a request that condenses the context only the cost is logged",
-            "requests deleted before trueup first saw the task are gone",
+            "tokens of a request that condensed the context: only its cost",
+            "requests that were deleted before they were read",
         ),
         verified=False,
     )

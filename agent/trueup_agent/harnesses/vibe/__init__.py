@@ -19,13 +19,13 @@ class Vibe(Harness):
         sources="JSON, rewritten; JSONL of messages beside it",
         counters={
             "input_tokens": "derived from a session's running total; undivided before cached tokens were counted",
-            "cache_read_tokens": "derived, in newer releases",
-            "output_tokens": "derived",
+            "cache_read_tokens": "derived like input, in newer releases",
+            "output_tokens": "derived like input",
             "context_tokens": "exact, of the last request when it was read",
         },
         undercounts=(
-            "the last request of a session may be missing until its next message",
-            "what is used between two looks is lost where a resumed session starts its total anew",
+            "the last request of a session, until its next message",
+            "what was used before a resumed session began its total anew, where nobody looked in between",
         ),
         verified=False,
         variables=("VIBE_HOME",),

@@ -20,8 +20,8 @@ class Warp(Harness):
         sources="SQLite",
         counters={"undivided_tokens": "derived from a running total per conversation and model"},
         undercounts=(
-            "input, output and cache are not told apart, nor is a total divided among requests",
-            "conversations of older releases have no usage",
+            "which of a total was input, output or cache, and of which request",
+            "usage of conversations of older releases",
         ),
         verified=False,
         variables=("XDG_STATE_HOME", "LOCALAPPDATA"),
