@@ -52,7 +52,7 @@ class Watcher:
                 [] if before is None else [path for path, inode in self._present.items() if before.get(path) != inode]
             )
             before, was = self._present, self.mode
-            self.mode = "watching"
+            self.mode, self.reason = "watching", None
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._end_round(stop), name="end of round")
                 tasks.create_task(self._watch_present(was), name="watch folders")
@@ -93,8 +93,9 @@ class Watcher:
                 self._round_over.set()
                 return
             if "rescan_only" not in (was, self.mode):
-                log.warning("not_watching", consequence="logs are read by rescan only", **{logs.ERROR: str(error)})
-            self.mode, self.reason = "rescan_only", str(error)
+                consequence = "logs are read by rescan only"
+                log.warning("not_watching", consequence=consequence, **{logs.ERROR: _in_words(error)})
+            self.mode, self.reason = "rescan_only", _in_words(error)
 
     async def _catch_up(self, fresh: list[Path]) -> None:
         if _split(self._folders())[0] != self._present:
@@ -149,3 +150,10 @@ def _files_below(folders: Iterable[Path]) -> set[Path]:
         for parent, _, names in walk(folder, ignore)
         for name in names
     }
+
+
+def _in_words(error: OSError | RuntimeError) -> str:
+    """The library's text of a limit names an internal type, and not what to do."""
+    if "watch limit" in str(error):
+        return "the system's limit of watches is reached: raise fs.inotify.max_user_watches"
+    return str(error)

@@ -10,8 +10,10 @@ from claude_home import loaded, make_logs, scan_home, write_logs
 from golden_homes import golden_home
 from hub_process import Hub
 from trueup_agent.cli import status as page
+from trueup_agent.daemon import DaemonStatus
 from trueup_agent.ledger import Ledger
 from trueup_agent.policy import Policy
+from trueup_agent.push.forever import PushState
 from trueup_hub.enrolment import make_enroll_code
 from trueup_shared.harnesses import DATA_VERSIONS
 
@@ -48,6 +50,18 @@ async def test_the_error_that_it_names_says_of_which_log(tmp_path: Path) -> None
     path.write_bytes(b"no database" * 1000)
     await scan_home(home, data)
     assert (await page.gather(loaded(home, data))).last_error == f"{path}: file is not a database"
+
+
+async def test_a_daemon_that_cannot_watch_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, data = tmp_path / "h", tmp_path / "data"
+    write_logs(home, LOGS)
+    await scan_home(home, data)
+    found = await page.gather(loaded(home, data))
+    found.daemon = DaemonStatus(
+        pid=7, started_at=0, watching="rescan_only", watching_reason="no watches", push=PushState(), last_error=None
+    )
+    page.show(found)
+    assert "(pid 7), rescan only: no watches\n" in capsys.readouterr().out
 
 
 async def test_how_far_a_newer_release_has_come_with_its_work_is_told(

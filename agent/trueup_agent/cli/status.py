@@ -171,9 +171,9 @@ def show(found: AgentStatus) -> None:
     click.echo("sends    " + ", ".join(f"{name}: {value}" for name, value in found.policy.items()))
     if found.daemon:
         since = datetime.fromtimestamp(found.daemon.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        click.echo(
-            f"daemon   running since {since} (pid {found.daemon.pid}), {found.daemon.watching.replace('_', ' ')}"
-        )
+        watching = found.daemon.watching.replace("_", " ")
+        why = f": {found.daemon.watching_reason}" if found.daemon.watching_reason else ""
+        click.echo(printable(f"daemon   running since {since} (pid {found.daemon.pid}), {watching}{why}"))
     else:
         click.echo("daemon   not running")
     if found.last_error:
