@@ -7,7 +7,7 @@ alters numbers; the agent then derives the harness's rows again (design section 
 
 DATA_VERSIONS = {
     "claude": 1,
-    "codex": 1,
+    "codex": 2,
     "gemini": 1,
     "copilot": 1,
     "opencode": 1,
