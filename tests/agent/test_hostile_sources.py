@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from databases import write
 from scanned import scanned
 from trueup_agent import reading
 from trueup_agent.files import NotRegular
-from trueup_agent.harnesses import json_text, lines
+from trueup_agent.harnesses import json_text, lines, tasks_facts
+from trueup_agent.harnesses.forge import parser as forge
 from trueup_agent.harnesses.vibe.parser import VibeParser
 from trueup_agent.harnesses.vscode_copilot.journal import Chat
 from trueup_agent.records import Parsed
@@ -143,3 +145,18 @@ def test_a_journal_that_leaves_places_of_lists_empty_grows_no_further_than_it_is
     assert parsed.skipped["malformed"] > 390
     chat.line(b'{"kind":1,"k":["requests",%d],"v":{"requestId":"next"}}' % len(chat.state["requests"]), parsed)
     assert list(chat.requests())[-1]["requestId"] == "next"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (tasks_facts._CWD, "# Current Working Directory (" * 20_000),
+        (tasks_facts._CWD, "# Current Working Directory (a)" + "\t" * 300_000 + "x"),
+        (forge._CWD, "<current_working_directory>" * 20_000),
+        (forge._CWD, "<current_working_directory>" + " " * 300_000),
+    ],
+)
+def test_text_without_the_end_of_what_is_looked_for_is_looked_through_once(pattern: re.Pattern[str], text: str) -> None:
+    started = time.process_time()
+    assert pattern.search(text) is None
+    assert time.process_time() - started < 2

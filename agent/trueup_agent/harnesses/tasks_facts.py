@@ -13,7 +13,8 @@ from trueup_agent.harnesses.tasks import API_HISTORY, HISTORY_ITEM, METADATA
 from trueup_agent.harnesses.values import epoch, text
 
 # As the extension writes them into what it tells the model; paths may hold brackets, so the line's end decides.
-_CWD = re.compile(r"# Current (?:Working|Workspace) Directory \((.+?)\)(?: Files)?[ \t]*(?:\n|$)")
+# Bounded: without an end to find, each beginning would be looked at up to the end of the text.
+_CWD = re.compile(r"# Current (?:Working|Workspace) Directory \((.{1,1024}?)\)(?: Files)?[ \t]{0,64}(?:\n|$)")
 _MODEL = re.compile(r"<model>([^<\n]{1,200})</model>")
 _DETAILS = "<environment_details>"
 

@@ -20,7 +20,7 @@ from trueup_shared.keys import event_key, message_key, session_key
 ID = "forge"
 _COLUMNS = ("conversation_id", "title", "created_at", "updated_at", "parent_id", "cwd")
 _SECONDS = len("2026-06-01 08:02:00")
-_CWD = re.compile(r"<current_working_directory>\s*(.*?)\s*</current_working_directory>", re.S)
+_CWD = re.compile(r"<current_working_directory>([^<]{1,2048})</current_working_directory>")
 _ROLES = {"User": ("user", "prompt"), "Assistant": ("assistant", "answer"), "System": ("system", "meta")}
 _KINDS = {"text", "tool", "image", "document"}
 
@@ -203,7 +203,7 @@ class _Conversation:
             message, kind = _unwrapped(entry)
             if message is not None and kind == "text" and message.get("role") == "System":
                 found = _CWD.search(str(message.get("content")))
-                return text(found.group(1)) if found else None
+                return text(found.group(1).strip()) if found else None
         return None
 
 
