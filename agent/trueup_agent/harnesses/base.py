@@ -214,6 +214,13 @@ def skip(parsed: Parsed, reason: str) -> None:
     parsed.skipped[reason] = parsed.skipped.get(reason, 0) + 1
 
 
+def time_of(at: int | None, started_at: int | None, files: Files, path: Path) -> tuple[int | None, int]:
+    """When a request was, and `time_quality`: its own time, else its session's, else its file's."""
+    if at is not None:
+        return at, 1
+    return (started_at, 2) if started_at is not None else (files.modified_at(path), 3)
+
+
 def count_unknown(parsed: Parsed, record_type: object) -> None:
     """A record of a type that this release does not know: so a change of the format becomes visible."""
     name = text(record_type, 64) or "(none)"

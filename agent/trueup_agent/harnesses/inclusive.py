@@ -1,6 +1,7 @@
 """Prompts that contain their cached part, as OpenAI, Google and Copilot count them."""
 
 from trueup_agent.harnesses.base import Usage
+from trueup_agent.records import EventRecord
 
 
 def divide(
@@ -31,3 +32,8 @@ def divide(
         else:
             usage.input_tokens = rest
     return usage
+
+
+def contradicts(prompt: int | None, usage: Usage | EventRecord) -> bool:
+    """Is there a prompt, but no input of it?"""
+    return prompt is not None and usage.input_tokens is None and usage.input_undivided_tokens is None

@@ -18,7 +18,7 @@ from trueup_agent.harnesses.base import (
     count_unknown,
     skip,
 )
-from trueup_agent.harnesses.blocks import said
+from trueup_agent.harnesses.content import said
 from trueup_agent.harnesses.editors import path_of_uri
 from trueup_agent.harnesses.json_text import object_at
 from trueup_agent.harnesses.values import amount, counter, epoch, micros, text

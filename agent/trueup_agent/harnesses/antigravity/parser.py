@@ -11,9 +11,8 @@ from trueup_agent.harnesses.antigravity import conversation_of
 from trueup_agent.harnesses.antigravity.generations import Generation, earliest_time, of_row, of_sidecar
 from trueup_agent.harnesses.antigravity.usage import is_plausible, of_counters
 from trueup_agent.harnesses.base import IMPLAUSIBLE, MALFORMED, NO_TIME, Files, SourceFile, Unfinished, skip
-from trueup_agent.harnesses.content import names
+from trueup_agent.harnesses.content import names, size_of
 from trueup_agent.harnesses.lines import JsonLines
-from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.values import counter, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys

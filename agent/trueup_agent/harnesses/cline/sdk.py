@@ -16,8 +16,8 @@ from trueup_agent.harnesses.base import (
     count_unknown,
     skip,
 )
-from trueup_agent.harnesses.blocks import said
 from trueup_agent.harnesses.cline import SDK_END, sdk_usage
+from trueup_agent.harnesses.content import said
 from trueup_agent.harnesses.json_text import object_at, objects
 from trueup_agent.harnesses.values import amount, counter, epoch, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord

@@ -20,6 +20,7 @@ from trueup_agent.harnesses.base import (
 )
 from trueup_agent.harnesses.codebuff.usage import of_object
 from trueup_agent.harnesses.content import names, numbers, text_size
+from trueup_agent.harnesses.inclusive import contradicts
 from trueup_agent.harnesses.json_text import decode_document, object_at
 from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.harnesses.series import observation
@@ -133,7 +134,7 @@ class ChatParser:
         if usage.reported() and vector in told:
             logged, usage = {}, Usage()  # what an earlier message told, in the history that came along
         told.add(vector)
-        if usage.context_tokens is not None and usage.input_tokens is None and usage.input_undivided_tokens is None:
+        if contradicts(usage.context_tokens, usage):
             skip(parsed, CONTRADICTORY)
         credits = _credits(message)
         identity = (*self._place, id_)

@@ -7,7 +7,16 @@ import msgspec
 from msgspec import Raw, Struct
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip
+from trueup_agent.harnesses.base import (
+    CONTRADICTORY,
+    MALFORMED,
+    NO_TIME,
+    Files,
+    SourceFile,
+    count_unknown,
+    skip,
+    time_of,
+)
 from trueup_agent.harnesses.copilot import calls, exported, shutdown
 from trueup_agent.harnesses.copilot.records import ANSWER, LEG, event
 from trueup_agent.harnesses.copilot.state import State, decode_state, encode_state, session_of
@@ -248,9 +257,7 @@ class LogParser(JsonLines):
         **fields: Any,
     ) -> EventRecord | None:
         s = self.s
-        when, quality = (at, 1) if at is not None else (s.started_at, 2)
-        if when is None:
-            when, quality = self._files.modified_at(self._source.path), 3
+        when, quality = time_of(at, s.started_at, self._files, self._source.path)
         if when is None:
             skip(self.parsed, NO_TIME)
             return None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trueup_agent.harnesses import genai, values
-from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_IDENTITY, NO_TIME, Database, Files, skip
+from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_IDENTITY, NO_TIME, Database, Files, skip, time_of
 from trueup_agent.harnesses.copilot.records import ROW, event
 from trueup_agent.harnesses.copilot.usage import contradictory
 from trueup_agent.harnesses.marked import MarkedRows, Row, digest_of, select
@@ -52,11 +52,7 @@ class StoreParser(MarkedRows):
             return
         session = self._sessions.get(session_id)
         started = session.started_at if session is not None else None
-        at, quality = values.micros(row["created_at"]), 1
-        if at is None:
-            at, quality = started, 2
-        if at is None:
-            at, quality = self._files.modified_at(self._path), 3
+        at, quality = time_of(values.micros(row["created_at"]), started, self._files, self._path)
         if at is None:
             skip(parsed, NO_TIME)
             return

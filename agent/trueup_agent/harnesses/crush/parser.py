@@ -6,13 +6,12 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Database, Files, SourceFile, Usage, skip
-from trueup_agent.harnesses.content import names
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Database, Files, SourceFile, Usage, skip, time_of
+from trueup_agent.harnesses.content import names, size_of
 from trueup_agent.harnesses.crush.costs import own_costs, parts_of
 from trueup_agent.harnesses.crush.registry import entries
 from trueup_agent.harnesses.json_text import UNREADABLE
 from trueup_agent.harnesses.series import observation
-from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.tables import Row, RowsParser, Table, is_id
 from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
@@ -113,9 +112,7 @@ class CrushParser(RowsParser):
         if cost is None and usage.context_tokens is None:
             return
         started_at = _moment(row["created_at"])
-        at, quality = _moment(row["updated_at"]), 1
-        if at is None:
-            at, quality = (started_at, 2) if started_at else (self._files.modified_at(self._path), 3)
+        at, quality = time_of(_moment(row["updated_at"]), started_at, self._files, self._path)
         if at is None:
             skip(self.parsed, NO_TIME)
             return

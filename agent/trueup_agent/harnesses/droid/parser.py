@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip
-from trueup_agent.harnesses.blocks import said
+from trueup_agent.harnesses.content import said
 from trueup_agent.harnesses.droid import LOG_END, SETTINGS_END, totals
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.values import micros, text

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses.base import Usage
-from trueup_agent.harnesses.inclusive import divide
+from trueup_agent.harnesses.inclusive import contradicts, divide
 from trueup_agent.harnesses.values import counter
 
 NAMES = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens")
@@ -25,8 +25,7 @@ def of_usage(usage: Mapping[str, Any]) -> tuple[Usage, bool]:
     if prompt is None and not cached:
         cached = None  # zero is what the client begins with
     divided = divide(prompt, cached, None, output, None)
-    contradicts = prompt is not None and divided.input_tokens is None and divided.input_undivided_tokens is None
-    return divided, contradicts
+    return divided, contradicts(prompt, divided)
 
 
 def of_raw(raw: bytes) -> Usage | None:

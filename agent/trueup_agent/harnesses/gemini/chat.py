@@ -21,6 +21,7 @@ from trueup_agent.harnesses.base import (
     Unfinished,
     count_unknown,
     skip,
+    time_of,
 )
 from trueup_agent.harnesses.gemini.places import PROJECT_ROOT, parent_session, project_folder
 from trueup_agent.harnesses.gemini.usage import contradicts, kept, of_tokens
@@ -142,9 +143,7 @@ class Chat:
         if contradicts(tokens, usage):
             skip(self.parsed, CONTRADICTORY)
         s = self.s
-        when, quality = (at, 1) if at is not None else (s.started_at, 2)
-        if when is None:
-            when, quality = self._files.modified_at(self._source.path), 3
+        when, quality = time_of(at, s.started_at, self._files, self._source.path)
         if id_ is None or when is None:
             skip(self.parsed, NO_IDENTITY if id_ is None else NO_TIME)
             return None

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import CONTRADICTORY, NO_TIME, Files, skip
+from trueup_agent.harnesses.base import CONTRADICTORY, NO_TIME, Files, skip, time_of
 from trueup_agent.harnesses.goose import sessions
 from trueup_agent.harnesses.goose.sessions import ID, Session
 from trueup_agent.harnesses.goose.usage import COUNTERS, LAST, TOTAL, usage_of
@@ -159,11 +159,7 @@ class GooseParser(RowsParser):
         self._emit(session, values.micros(session.row["updated_at"]), event)
 
     def _emit(self, session: Session, at: int | None, event: EventRecord) -> None:
-        event.time_quality = 1
-        if at is None:
-            at, event.time_quality = session.started_at, 2
-        if at is None:
-            at, event.time_quality = self._files.modified_at(self._path), 3
+        at, event.time_quality = time_of(at, session.started_at, self._files, self._path)
         if at is None:
             skip(self.parsed, NO_TIME)
             return

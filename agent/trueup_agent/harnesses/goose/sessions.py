@@ -7,9 +7,8 @@ import msgspec
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, skip
-from trueup_agent.harnesses.content import names
+from trueup_agent.harnesses.content import names, size_of
 from trueup_agent.harnesses.json_text import UNREADABLE
-from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.tables import Row
 from trueup_agent.records import MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import message_key, session_key

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses.base import Usage
-from trueup_agent.harnesses.inclusive import divide
+from trueup_agent.harnesses.inclusive import contradicts, divide
 from trueup_agent.harnesses.json_text import UNREADABLE
 from trueup_agent.harnesses.values import counter
 from trueup_shared.metrics import BIT
@@ -32,5 +32,4 @@ def usage_of(raw: Mapping[str, Any]) -> tuple[Usage, bool]:
     usage = divide(prompt, read, write, output, None, one_request=prefix != TOTAL)
     if prefix == LAST:
         usage.lower_bounds = BIT["input_undivided_tokens"] | BIT["output_tokens"]
-    contradicts = prompt is not None and usage.input_tokens is None and usage.input_undivided_tokens is None
-    return usage, contradicts
+    return usage, contradicts(prompt, usage)

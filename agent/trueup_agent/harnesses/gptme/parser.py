@@ -13,7 +13,17 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses import json_text
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, Usage, count_unknown, skip
+from trueup_agent.harnesses.base import (
+    MALFORMED,
+    NO_TIME,
+    Files,
+    SourceFile,
+    Unfinished,
+    Usage,
+    count_unknown,
+    skip,
+    time_of,
+)
 from trueup_agent.harnesses.content import names, numbers, provider_of
 from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.harnesses.values import LATEST, MAX_PATH, cost, counter, local_micros, text
@@ -160,9 +170,7 @@ class GptmeParser:
                 self.parsed.answer(metered=False)
             return
         self.parsed.answer(metered=True)
-        at, quality = (entry.at, 1) if entry.at is not None else (self._started, 2)
-        if at is None:
-            at, quality = self._files.modified_at(self._source.path), 3
+        at, quality = time_of(entry.at, self._started, self._files, self._source.path)
         if at is None:
             skip(self.parsed, NO_TIME)
             return

@@ -8,12 +8,11 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import NO_TIME, Database, Files, skip
-from trueup_agent.harnesses.content import names
+from trueup_agent.harnesses.base import NO_TIME, Database, Files, skip, time_of
+from trueup_agent.harnesses.content import names, size_of
 from trueup_agent.harnesses.hermes.usage import COSTS, COUNTERS, cost_of, usage_of
 from trueup_agent.harnesses.json_text import list_of, object_at, value_of
 from trueup_agent.harnesses.series import observation
-from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.tables import Row, RowsParser, Table, is_id
 from trueup_agent.records import MessageRecord, SessionRecord
 from trueup_shared.keys import message_key, session_key
@@ -129,9 +128,8 @@ class HermesParser(RowsParser):
         if not any(vector):
             return  # not used yet, or pending
         cost, status = cost_of(row)
-        started_at, quality = _moment(session["started_at"]), 1
-        if at is None:
-            at, quality = (started_at, 2) if started_at else (self._files.modified_at(self._path), 3)
+        started_at = _moment(session["started_at"])
+        at, quality = time_of(at, started_at, self._files, self._path)
         if at is None:
             skip(self.parsed, NO_TIME)
             return

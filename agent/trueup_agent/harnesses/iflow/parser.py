@@ -16,10 +16,11 @@ from trueup_agent.harnesses.base import (
     Usage,
     count_unknown,
     skip,
+    time_of,
 )
-from trueup_agent.harnesses.blocks import said as said_in
+from trueup_agent.harnesses.content import said as said_in
+from trueup_agent.harnesses.content import size_of
 from trueup_agent.harnesses.lines import JsonLines
-from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.values import MAX_PATH, counter, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
@@ -148,9 +149,7 @@ class IFlowParser(JsonLines):
 
     def _event(self, burst: Burst) -> bytes | None:
         s = self.s
-        when, quality = (burst.at, 1) if burst.at is not None else (s.started_at, 2)
-        if when is None:
-            when, quality = self._files.modified_at(self._source.path), 3
+        when, quality = time_of(burst.at, s.started_at, self._files, self._source.path)
         if burst.uuid is None or when is None:
             skip(self.parsed, NO_IDENTITY if burst.uuid is None else NO_TIME)
             return None

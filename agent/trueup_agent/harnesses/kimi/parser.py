@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses import json_text
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip, time_of
 from trueup_agent.harnesses.content import names, numbers, text_size
 from trueup_agent.harnesses.kimi.session import (
     ID,
@@ -208,9 +208,7 @@ class KimiParser(JsonLines):
             return None
         self.parsed.answer(metered=True)
         self._begin(at)
-        quality = 1
-        if at is None:
-            at, quality = (s.started_at, 2) if s.started_at is not None else (self._files.modified_at(self._path), 3)
+        at, quality = time_of(at, s.started_at, self._files, self._path)
         if at is None:
             skip(self.parsed, NO_TIME)
             return None

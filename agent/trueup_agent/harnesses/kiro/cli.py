@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, count_unknown, skip, time_of
 from trueup_agent.harnesses.content import names, numbers
 from trueup_agent.harnesses.json_text import decode, decode_document, object_at
 from trueup_agent.harnesses.kiro.records import credits_of, event, message, model_of, money, session
@@ -66,11 +66,7 @@ class CliParser:
             if credits is None:
                 continue  # under way, or never billed
             end = values.text(turn.get("end_timestamp"))
-            at, quality = values.micros(end), 1
-            if at is None:
-                at, quality = shared["session_started"] or None, 2
-            if at is None:
-                at, quality = self._files.modified_at(self._document), 3
+            at, quality = time_of(values.micros(end), shared["session_started"] or None, self._files, self._document)
             if at is None:
                 skip(parsed, NO_TIME)
                 continue

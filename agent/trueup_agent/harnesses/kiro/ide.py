@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, count_unknown, skip
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, SourceFile, Unfinished, count_unknown, skip, time_of
 from trueup_agent.harnesses.content import numbers, text_size
 from trueup_agent.harnesses.json_text import decode, decode_document
 from trueup_agent.harnesses.kiro.records import credits_of, event, message, model_of, money, session
@@ -108,9 +108,7 @@ class IdeParser(JsonLines):
         credits = credits_of(summaries, "usage")
         if credits is None:
             return
-        when, quality = (at, 1) if at is not None else (self.s.started_at, 2)
-        if when is None:
-            when, quality = self._files.modified_at(self._source.path), 3
+        when, quality = time_of(at, self.s.started_at, self._files, self._source.path)
         if when is None:
             skip(self.parsed, NO_TIME)
             return

@@ -12,6 +12,7 @@ import msgspec
 from trueup_agent.harnesses import json_text
 from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_TIME, Files, SourceFile, Unfinished, skip
 from trueup_agent.harnesses.content import numbers, provider_of
+from trueup_agent.harnesses.inclusive import contradicts
 from trueup_agent.harnesses.openhands.events import Said, read_events
 from trueup_agent.harnesses.openhands.usage import ACCUMULATED, FIELDS, read_usage, vector
 from trueup_agent.harnesses.series import observation
@@ -136,7 +137,7 @@ class OpenHandsParser:
                 continue
             self.parsed.answer(metered=True)
             prompt, completion, read, written, _ = vector(raw)
-            if prompt is not None and counters.input_tokens is None and counters.input_undivided_tokens is None:
+            if contradicts(prompt, counters):
                 skip(self.parsed, CONTRADICTORY)
             price = price if isinstance(price, dict) else {}
             response = text(usage.get("response_id"))

@@ -16,6 +16,7 @@ from trueup_agent.harnesses.base import (
     SourceFile,
     count_unknown,
     skip,
+    time_of,
 )
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.qwen.usage import contradicts, is_google, kept, of_metadata
@@ -173,9 +174,7 @@ class QwenParser(JsonLines):
         self.parsed.answer(metered=True)
         if contradicts(usage):
             skip(self.parsed, CONTRADICTORY)
-        when, quality = (at, 1) if at is not None else (session.started_at, 2)
-        if when is None:
-            when, quality = self._files.modified_at(self._source.path), 3
+        when, quality = time_of(at, session.started_at, self._files, self._source.path)
         identity = _identity(said, session)
         if identity is None or when is None:
             skip(self.parsed, NO_IDENTITY if identity is None else NO_TIME)

@@ -11,12 +11,11 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_IDENTITY, NO_TIME, Files, Usage, skip
-from trueup_agent.harnesses.content import names
-from trueup_agent.harnesses.inclusive import divide
+from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_IDENTITY, NO_TIME, Files, Usage, skip, time_of
+from trueup_agent.harnesses.content import names, size_of
+from trueup_agent.harnesses.inclusive import contradicts, divide
 from trueup_agent.harnesses.json_text import UNREADABLE, decode, decode_document, object_at, objects
 from trueup_agent.harnesses.series import observation, series_key
-from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.vibe import MESSAGES, META, parent_meta
 from trueup_agent.records import MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import message_key, session_key
@@ -132,11 +131,9 @@ class VibeParser:
         if not any(vector[:2]):
             return  # not saved since its first request
         usage = usage_of(stats)
-        if vector[0] is not None and usage.input_tokens is None and usage.input_undivided_tokens is None:
+        if contradicts(vector[0], usage):
             skip(self._parsed, CONTRADICTORY)
-        at, quality = values.micros(self._meta.get("end_time")), 1
-        if at is None:
-            at, quality = (self._started, 2) if self._started else (self._files.modified_at(self._path), 3)
+        at, quality = time_of(values.micros(self._meta.get("end_time")), self._started, self._files, self._path)
         if at is None:
             skip(self._parsed, NO_TIME)
             return

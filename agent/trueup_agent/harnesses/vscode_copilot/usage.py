@@ -7,6 +7,7 @@ import msgspec
 
 from trueup_agent.harnesses import genai, values
 from trueup_agent.harnesses.base import Usage
+from trueup_agent.harnesses.inclusive import contradicts
 from trueup_agent.records import LEGS, EventRecord
 from trueup_shared import keys
 from trueup_shared.metrics import BIT
@@ -65,8 +66,4 @@ def event(
 
 
 def contradictory(record: EventRecord, attributes: genai.Attributes) -> bool:
-    return (
-        genai.number(attributes, genai.INPUT) is not None
-        and record.input_tokens is None
-        and record.input_undivided_tokens is None
-    )
+    return contradicts(genai.number(attributes, genai.INPUT), record)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses import values
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Database, Files, Usage, skip
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Database, Files, Usage, skip, time_of
 from trueup_agent.harnesses.json_text import object_at, object_of, objects, value_of
 from trueup_agent.harnesses.series import observation
 from trueup_agent.harnesses.tables import Row, RowsParser, Table
@@ -152,9 +152,7 @@ class WarpParser(RowsParser):
 
     def _totals(self, id_: str, modified_at: Any, usage: Any, credits: Any) -> None:
         conversation = self._found[id_]
-        at, quality = values.micros(modified_at), 1
-        if at is None:
-            at, quality = (conversation.latest, 2) if conversation.latest else (self._files.modified_at(self._path), 3)
+        at, quality = time_of(values.micros(modified_at), conversation.latest, self._files, self._path)
         if at is None:
             skip(self.parsed, NO_TIME)
             return

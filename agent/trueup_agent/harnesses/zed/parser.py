@@ -9,10 +9,9 @@ from backports import zstd
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_TIME, OVERSIZED, Files, count_unknown, skip
-from trueup_agent.harnesses.content import names
+from trueup_agent.harnesses.content import names, size_of
 from trueup_agent.harnesses.json_text import UNREADABLE, decode
 from trueup_agent.harnesses.series import observation
-from trueup_agent.harnesses.sizes import size_of
 from trueup_agent.harnesses.tables import Row, RowsParser, Table, is_id
 from trueup_agent.harnesses.zed.usage import NAMES, raw_usage, usage_of
 from trueup_agent.records import MessageRecord, SessionRecord
