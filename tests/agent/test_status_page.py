@@ -52,6 +52,14 @@ async def test_the_error_that_it_names_says_of_which_log(tmp_path: Path) -> None
     assert (await page.gather(loaded(home, data))).last_error == f"{path}: file is not a database"
 
 
+async def test_a_machine_without_logs_has_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, data = tmp_path / "h", tmp_path / "data"
+    home.mkdir()
+    await scan_home(home, data)
+    page.show(await page.gather(loaded(home, data)))
+    assert "0 rows" in capsys.readouterr().out
+
+
 async def test_a_daemon_that_cannot_watch_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home, data = tmp_path / "h", tmp_path / "data"
     write_logs(home, LOGS)

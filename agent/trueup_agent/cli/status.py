@@ -135,7 +135,7 @@ def _rederiving(floors: Mapping[str, int], sources: Iterable[SourceInfo]) -> dic
 
 def show(found: AgentStatus) -> None:
     """For people: one fact a line."""
-    width = max(8, *(len(name) for name in found.harnesses))
+    width = max([8, *(len(name) for name in found.harnesses)])
     click.echo(f"ledger   {found.data_dir} ({found.ledger_id}), {found.rows:,} rows, {found.set_aside:,} set aside")
     for name, of in sorted(found.harnesses.items()):
         click.echo(
