@@ -8,7 +8,9 @@ import msgspec
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, Files, Unfinished, skip
+from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.copilot.records import ANSWER, event
+from trueup_agent.harnesses.json_text import object_at, objects
 from trueup_agent.records import MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import message_key, session_key
 
@@ -70,14 +72,10 @@ class HistoryParser:
                     role=role,
                     kind=_KINDS[role],
                     size_chars=len(content) if isinstance(content, str) else None,
-                    tool_names=_tools(message.get("tool_calls")),
+                    tool_names=names(
+                        object_at(call, "function").get("name") for call in objects(message.get("tool_calls"))
+                    ),
                     event_key=record.key if record is not None else None,
                     session_started=started or 0,
                 )
             )
-
-
-def _tools(calls: Any) -> list[str] | None:
-    called = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    names = [values.text(function.get("name"), 128) for function in called if isinstance(function, dict)]
-    return [name for name in names if name] or None

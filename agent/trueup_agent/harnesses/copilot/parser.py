@@ -17,6 +17,7 @@ from trueup_agent.harnesses.base import (
     skip,
     time_of,
 )
+from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.copilot import calls, exported, shutdown
 from trueup_agent.harnesses.copilot.records import ANSWER, LEG, event
 from trueup_agent.harnesses.copilot.state import State, decode_state, encode_state, session_of
@@ -219,7 +220,7 @@ class LogParser(JsonLines):
         self._message(
             *(at, id_, "assistant", "answer", data.content),
             model=model,
-            tool_names=[tool for name in tools if (tool := values.text(name, 128))] or None,
+            tool_names=names(tools),
             event_key=key,
         )
 

@@ -23,13 +23,12 @@ from trueup_agent.harnesses.base import (
     skip,
     time_of,
 )
+from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.gemini.places import PROJECT_ROOT, parent_session, project_folder
 from trueup_agent.harnesses.gemini.usage import contradicts, kept, of_tokens
 from trueup_agent.harnesses.values import MAX_PATH, micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
-
-MAX_TOOLS = 256  # per message
 
 _ANSWERS = ("gemini", "qwen")
 _SYSTEM = {"info": "meta", "warning": "meta", "error": "error"}
@@ -244,5 +243,4 @@ def _thoughts_size(thoughts: Any) -> int:
 
 
 def _tool_names(calls: Any) -> list[str] | None:
-    called = [call.get("name") for call in _parts(calls)[:MAX_TOOLS] if isinstance(call, dict)]
-    return [name for one in called if (name := text(one))] or None
+    return names(call.get("name") for call in _parts(calls) if isinstance(call, dict))

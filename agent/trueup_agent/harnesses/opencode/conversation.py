@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from trueup_agent.harnesses.base import NO_IDENTITY, NO_TIME, Usage, count_unknown, skip
+from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.json_text import object_at
 from trueup_agent.harnesses.opencode.usage import names_counters, of_tokens, raw_usage, tokens_of
 from trueup_agent.harnesses.values import amount, counter, epoch, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared import keys
 
-MAX_TOOLS = 256  # per message
 _PART_TYPES = {
     "text", "reasoning", "tool", "file", "agent", "step-start", "step-finish", "snapshot", "patch", "retry",
     "compaction", "subtask",
@@ -121,7 +121,7 @@ class Conversation:
             role=_ROLES[role],
             kind=_kind(_ROLES[role], info, parts),
             model=text(info.get("modelID")) if _ROLES[role] == "assistant" else None,
-            tool_names=_tools(parts) or None,
+            tool_names=_tools(parts),
             size_chars=sum(_length(part.data) for part in parts),
             event_key=event_keys[0] if event_keys else None,
             project_path=path,
@@ -260,9 +260,8 @@ def _kind(role: str, info: Json, parts: Sequence[Part]) -> str:
     return "prompt" if not parts or any(typed) else "meta"
 
 
-def _tools(parts: Sequence[Part]) -> list[str]:
-    names = (text(part.data.get("tool")) for part in parts if part.data.get("type") == "tool")
-    return [name for name in names if name is not None][:MAX_TOOLS]
+def _tools(parts: Sequence[Part]) -> list[str] | None:
+    return names(part.data.get("tool") for part in parts if part.data.get("type") == "tool")
 
 
 def _length(part: Json) -> int:

@@ -18,6 +18,7 @@ from trueup_agent.harnesses.base import (
     skip,
     time_of,
 )
+from trueup_agent.harnesses.content import names
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.qwen.usage import contradicts, is_google, kept, of_metadata
 from trueup_agent.harnesses.values import LATEST, MAX_PATH, counter, micros, text
@@ -25,7 +26,6 @@ from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionReco
 from trueup_shared import keys
 
 ID = "qwen"
-MAX_TOOLS = 256  # per message
 MAX_SESSIONS = 64  # in one file: its own, and those of subagents that were logged inline
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -220,7 +220,7 @@ class QwenParser(JsonLines):
                 role=role,
                 kind=kind,
                 model=text(said.get("model")),
-                tool_names=[name for call in calls[:MAX_TOOLS] if (name := text(call.get("name")))] or None,
+                tool_names=names(call.get("name") for call in calls),
                 size_chars=sum(len(words) for part in parts if isinstance(words := part.get("text"), str)),
                 event_key=event_key,
                 project_path=session.project,

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from trueup_agent.harnesses import values
 from trueup_agent.harnesses.base import MALFORMED, NO_IDENTITY, NO_TIME, Files, SourceFile, Unfinished, skip
+from trueup_agent.harnesses.content import names
+from trueup_agent.harnesses.editors import path_of_uri
 from trueup_agent.harnesses.json_text import decode_document
 from trueup_agent.harnesses.lines import UNREADABLE
 from trueup_agent.harnesses.vscode_copilot.journal import DECODERS, SHAPE, Chat
@@ -15,7 +16,6 @@ from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionReco
 from trueup_shared.keys import message_key, session_key
 
 _VENDOR = "copilot"  # of models that Copilot serves; others are called with a key of the user
-_MAX_TOOLS = 256
 
 
 class ChatParser:
@@ -130,7 +130,7 @@ class ChatParser:
         except (*UNREADABLE, Unfinished):
             return None
         uri = named.get("folder") or named.get("workspace") if isinstance(named, dict) else None
-        return _path_of(uri) if isinstance(uri, str) else None
+        return _path_of(uri)
 
 
 def _replay(chat: Chat, content: bytes, parsed: Parsed) -> None:
@@ -190,8 +190,7 @@ def _is_tool(part: dict[str, Any]) -> bool:
 
 def _tools(parts: list[dict[str, Any]]) -> list[str] | None:
     called = {part.get("toolCallId") or number: part for number, part in enumerate(parts) if _is_tool(part)}
-    names = [name for part in called.values() if (name := values.text(part.get("toolId"), 128)) is not None]
-    return names[:_MAX_TOOLS] or None
+    return names(part.get("toolId") for part in called.values())
 
 
 def _message(
@@ -208,13 +207,8 @@ def _message(
     )
 
 
-def _path_of(uri: str) -> str | None:
-    try:
-        path = unquote(urlsplit(uri).path)
-    except ValueError:
-        return None
-    if len(path) > 2 and path[0] == "/" and path[2] == ":":
-        path = path[1:]  # /c:/Users
-    if path.endswith(".code-workspace"):
+def _path_of(uri: Any) -> str | None:
+    path = path_of_uri(uri)
+    if path is not None and path.endswith(".code-workspace"):
         path = str(PurePosixPath(path).parent)
     return values.text(path, values.MAX_PATH)
