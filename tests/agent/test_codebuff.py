@@ -247,3 +247,8 @@ async def test_the_golden_home_gives_the_figures_worked_out_by_hand_under_frozen
     assert {name: totals[name] for name in expected["totals"]} == expected["totals"]
     assert {unit: str(amount) for unit, amount in totals["cost"].items()} == expected["cost"]
     assert {event.identity: event.key.hex() for event in seen.events()} == expected["keys"]
+
+
+async def test_the_id_of_a_session_does_not_tell_the_project(tmp_path: Path) -> None:
+    seen = await scanned(tmp_path, "codebuff", GOLDEN / "home", home=True)
+    assert [session.session_id for session in seen.sessions()] == [CHAT]

@@ -18,6 +18,7 @@ from trueup_agent import reading
 from trueup_agent.files import NotRegular
 from trueup_agent.harnesses import json_text, lines, tasks_facts
 from trueup_agent.harnesses.forge import parser as forge
+from trueup_agent.harnesses.hermes import parser as hermes
 from trueup_agent.harnesses.vibe.parser import VibeParser
 from trueup_agent.harnesses.vscode_copilot.journal import Chat
 from trueup_agent.records import Parsed
@@ -154,6 +155,8 @@ def test_a_journal_that_leaves_places_of_lists_empty_grows_no_further_than_it_is
         (tasks_facts._CWD, "# Current Working Directory (a)" + "\t" * 300_000 + "x"),
         (forge._CWD, "<current_working_directory>" * 20_000),
         (forge._CWD, "<current_working_directory>" + " " * 300_000),
+        (hermes._DIRECTORY, "\n" * 300_000),
+        (hermes._DIRECTORY, "\n" + "-" * 300_000),
     ],
 )
 def test_text_without_the_end_of_what_is_looked_for_is_looked_through_once(pattern: re.Pattern[str], text: str) -> None:

@@ -32,7 +32,7 @@ _MESSAGES = (
     "reasoning_content",
 )
 _KINDS = {"user": "prompt", "assistant": "answer", "tool": "tool_result", "system": "meta"}
-_DIRECTORY = re.compile(r"^\W*Current working directory:[ \t`*]*([^`\r\n]+)", re.MULTILINE)
+_DIRECTORY = re.compile(r"^[^\w\r\n]{0,32}Current working directory:[ \t`*]{0,32}([^`\r\n]+)", re.MULTILINE)
 
 _encode = msgspec.json.Encoder().encode
 
