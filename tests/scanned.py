@@ -21,9 +21,9 @@ from trueup_agent.glance import ScanResult
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.ledger import Ledger, LedgerReader, SourceInfo
 from trueup_agent.ledger.rows import StoredEvent, StoredMessage, StoredSession
+from trueup_agent.ledger.sources import OUR_MISTAKE
 from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, Table
 from trueup_agent.policy import Policy
-from trueup_agent.reading import OUR_MISTAKE
 from trueup_agent.settings import AgentSettings, HarnessSettings, Loaded, Places
 from trueup_shared.metrics import COUNTERS
 

@@ -14,7 +14,7 @@ from trueup_agent.discover import Discovery, Found, RootArg
 from trueup_agent.errors import LedgerMissing, LedgerUnusable
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.ledger import LedgerReader, SourceInfo, restate
-from trueup_agent.ledger.sources import GONE
+from trueup_agent.ledger.sources import GONE, is_mistake_of_another_release
 from trueup_agent.settings import Loaded
 
 
@@ -82,6 +82,7 @@ def has_changed(found: Found, known: SourceInfo | None) -> bool:
         or known.state == GONE
         or known.fingerprint != found.fingerprint
         or 0 < known.full_due_at <= time_ns() // 1000
+        or is_mistake_of_another_release(known.error)
     )
 
 

@@ -80,7 +80,7 @@ class GuestDatabase:
                 found = self._query(self._connected(), sql, parameters)
             except _Moved:
                 continue
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter tells of a damaged schema
                 if self._changed():
                     continue
                 self._disconnect()
@@ -251,5 +251,7 @@ def _size(path: Path) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
-def _in_words(error: sqlite3.DatabaseError) -> str:
+def _in_words(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "its schema is damaged"
     return "it takes too long" if "interrupted" in str(error) else str(error)

@@ -27,7 +27,7 @@ from trueup_agent.harnesses.base import (
     WholeParser,
 )
 from trueup_agent.ledger.rows import Origin, event_row, message_row, session_row
-from trueup_agent.ledger.sources import GONE, PRESENT, REWRITTEN, TRUNCATED, SourceInfo, SourceUpdate
+from trueup_agent.ledger.sources import GONE, OUR_MISTAKE, PRESENT, REWRITTEN, TRUNCATED, SourceInfo, SourceUpdate
 from trueup_agent.policy import Policy
 from trueup_agent.records import Parsed
 from trueup_agent.tail import CHUNK_BYTES, CONTINUED, LineSplitter, Mark, Tail, file_id
@@ -48,9 +48,6 @@ FULL_READING_MICROS = 24 * 3600 * 1_000_000
 
 # What unpacks to more than that many times its size was made to be endless; less than the least is read in any case.
 MAX_UNPACKED, LEAST_UNPACKED = 200, 64 << 20
-
-# How the reason begins where a parser raised what none should: a mistake of ours, that costs this one source.
-OUR_MISTAKE = "trueup cannot read it, please report this: "
 
 LINE_TOO_LONG = "line_too_long"
 BAD_COMPRESSION = "bad_compression"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kinds_harness import kinds
+from kinds_harness import Documents, kinds
 from scanned import Scanned, scanned
 from trueup_agent import files
+from trueup_agent.ledger import sources
 
 pytestmark = pytest.mark.usefixtures("kinds")
 __all__ = ["kinds"]
@@ -208,3 +209,21 @@ async def test_a_file_that_vanishes_while_it_is_read_does_not_make_its_source_go
     assert seen.totals()["gone"] == 0
     await seen.scan()
     assert sorted(counted(seen)) == ["[1]", "[2]"]
+
+
+async def test_what_a_mistake_of_ours_left_out_is_read_by_another_release(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document(home / "b.doc", (1, 10))
+    seen = await pass_over(tmp_path)
+    document(home / "b.doc", (1, 10), (2, 20))
+    with monkeypatch.context() as broken:
+        broken.setattr(Documents, "read", None)
+        with pytest.raises(AssertionError, match="please report this: TypeError"):
+            await seen.scan()
+    with pytest.raises(AssertionError, match="please report this: TypeError"):
+        await seen.scan()  # it did not change
+    assert counted(seen) == {"[1]": 10}
+    monkeypatch.setattr(sources, "OUR_MISTAKE", "trueup 99 cannot read it, please report this: ")
+    await seen.scan()
+    assert counted(seen) == {"[1]": 10, "[2]": 20}

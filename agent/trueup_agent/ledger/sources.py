@@ -9,11 +9,21 @@ from msgspec import Struct, field
 
 from trueup_agent.ledger.rows import StoredEvent, StoredMessage, StoredSession
 from trueup_agent.tail import Mark
+from trueup_shared import __version__
 
 if TYPE_CHECKING:
     import aiosqlite
 
 PRESENT, GONE, TRUNCATED, REWRITTEN = "present", "source_gone", "truncated", "rewritten"
+
+# How the error of a source begins whose parser raised what none should: a mistake of ours, that costs this one source
+# until it changes, or until another release reads it.
+_PLEASE = "cannot read it, please report this: "
+OUR_MISTAKE = f"trueup {__version__} {_PLEASE}"
+
+
+def is_mistake_of_another_release(error: str | None) -> bool:
+    return error is not None and _PLEASE in error and not error.startswith(OUR_MISTAKE)
 
 
 class SourceInfo(Mark, kw_only=True, gc=False):

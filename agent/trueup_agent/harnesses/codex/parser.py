@@ -62,14 +62,15 @@ class CodexParser:
             end -= 1
         head = HEAD.match(chunk, start, end)
         act = _HEADS.get(head.group(7)) if head and chunk[end - 1] == _BRACE else None
-        if head is None or act is None:
+        body = chunk.find(PAYLOAD, start, end)
+        if head is None or act is None or body < 0:
             self._slow_line(view[start:end])
             return
         if self.s.replay.active:
             self.s.replay.see(self._date(head), int(head.group(6)) if head.group(6) else None)
         if not act:
             return
-        payload = view[chunk.index(PAYLOAD, start) + len(PAYLOAD) : end - 1]
+        payload = view[body + len(PAYLOAD) : end - 1]
         try:
             getattr(self, "_" + act)(payload, self._date(head))
         except _BAD_JSON:
