@@ -116,10 +116,16 @@ async def test_a_machine_without_logs_is_told_where_they_were_looked_for(ana: Ho
     (tmp_path / "elsewhere").mkdir()
     usual = await trueup("agent", "scan", env=ana.env())
     named = await trueup("agent", "scan", "--root", f"codex={tmp_path}/elsewhere", env=ana.env())
-    assert (usual.status, named.status) == (0, 0)
+    ana.append()
+    beside = await trueup(
+        *("agent", "scan", "--root", f"codex={tmp_path}/elsewhere", "--root", f"claude={ana.home}"), env=ana.env()
+    )
+    assert (usual.status, named.status, beside.status) == (0, 0, 0)
     doctor = ": `trueup agent doctor` says where each harness was looked for\n"
     assert usual.out.startswith(f"no logs found in the usual places{doctor}")
-    assert named.out.startswith(f"no logs found in {tmp_path}/elsewhere{doctor}")
+    told = f"no logs of codex found in {tmp_path}/elsewhere: name a home, the harness's own folder in it, or a file\n"
+    assert named.out.startswith(told)
+    assert beside.out.startswith(f"{told}claude 1 sources")
 
 
 async def test_a_wrong_setting_is_named(ana: Home) -> None:

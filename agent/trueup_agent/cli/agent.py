@@ -124,11 +124,9 @@ async def _scan(loaded: Loaded, roots: list[RootArg] | None) -> ScanResult:
 
 
 def _print_scan(result: ScanResult, loaded: Loaded, roots: list[RootArg] | None) -> None:
-    if not result.harnesses:
-        places = "the usual places" if roots is None else ", ".join(str(root.path) for root in roots)
-        click.echo(
-            printable(f"no logs found in {places}: `trueup agent doctor` says where each harness was looked for")
-        )
+    missing = [root for root in roots or () if root.harness not in result.harnesses]
+    if missing or not result.harnesses:
+        click.echo(printable(_nothing_found(missing)))
     width = max((len(name) for name in result.harnesses), default=0)
     for name, counts in sorted(result.harnesses.items()):
         click.echo(
@@ -149,6 +147,14 @@ def _print_scan(result: ScanResult, loaded: Loaded, roots: list[RootArg] | None)
         f"{result.inserted:,} inserted, {result.restated:,} restated, {result.removed:,} removed, "
         f"{result.unchanged:,} unchanged in {result.seconds:.1f} s"
     )
+
+
+def _nothing_found(roots: list[RootArg]) -> str:
+    """`roots`: those of harnesses of which the ledger has nothing either."""
+    if not roots:
+        return "no logs found in the usual places: `trueup agent doctor` says where each harness was looked for"
+    places = ", ".join(f"no logs of {root.harness} found in {root.path}" for root in roots)
+    return f"{places}: name a home, the harness's own folder in it, or a file"
 
 
 @agent.command()
