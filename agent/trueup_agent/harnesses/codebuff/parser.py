@@ -82,8 +82,8 @@ class ChatParser:
             SessionRecord(
                 key=session_key("codebuff", self._id),
                 harness="codebuff",
-                session_id=values.text(self._place[-1])
-                or "unknown",  # not the project: policy says whether that leaves
+                # Without the project: policy says whether that leaves the machine.
+                session_id=values.text(self._place[-1]) or "unknown",
                 started_at=self._begun,
                 project_path=project,
                 title=values.text(meta.get("title")) or values.text(meta.get("name")),
