@@ -60,6 +60,21 @@ def test_requests_that_report_no_tokens_show_what_they_do_report(tmp_path: Path)
     assert "credits as reported" in run(data, "totals").stdout
 
 
+def test_a_list_price_is_a_lower_bound_where_tokens_or_prices_are_missing(tmp_path: Path) -> None:
+    events = [
+        full("a"),
+        full("b", project_path="/b", lower_bounds=BIT["output_tokens"]),
+        full("c", project_path="/c"),
+        event("d", project_path="/c"),
+        full("e", project_path="/e"),
+        full("f", project_path="/e", model="made-up"),
+    ]
+    text = run(write(tmp_path, events), "totals", "--by", "project").stdout
+    lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    least = {name: "≥ $" in lines[name] for name in ("shop", "b", "c", "e", "all")}
+    assert least == {"shop": False, "b": True, "c": True, "e": True, "all": True}
+
+
 def test_what_nobody_reports_has_no_column(ledger: Path) -> None:
     header = run(ledger, "totals", "--by", "harness").stdout.splitlines()[1]
     assert not any(title in header for title in ("requests", "as reported", "credits", "undivided"))

@@ -52,7 +52,7 @@ def _cells(sums: Sums, totals: Sums) -> Iterator[tuple[str, str]]:
     for name, title in _COLUMNS:
         if _is_used(name, totals):
             yield title, amount(sums, name)
-    yield "at list price", dollars(sums.cost_nanousd)
+    yield "at list price", _list_price(sums)
     if totals.reported_nanousd is not None:
         yield "as reported", dollars(sums.reported_nanousd)
     if totals.reported_nanocredits is not None:
@@ -68,7 +68,7 @@ def _list(sums: Sums) -> Table:
     for name, title in (*_COLUMNS, (PEAK, "largest prompt")):
         if _is_used(name, sums):
             table.add_row(title, amount(sums, name), _coverage(sums, name))
-    table.add_row("at list price", dollars(sums.cost_nanousd), "")
+    table.add_row("at list price", _list_price(sums), "")
     if sums.reported_nanousd is not None:
         table.add_row("cost as reported", dollars(sums.reported_nanousd), "")
     if sums.reported_nanocredits is not None:
@@ -95,6 +95,12 @@ def amount(sums: Sums, name: str) -> str:
     if value is None:
         return UNKNOWN
     return f"≥ {value:,}" if sums.is_lower_bound(name) else f"{value:,}"
+
+
+def _list_price(sums: Sums) -> str:
+    """Of the tokens that were reported and have a price: what is missing of them costs more."""
+    least = sums.cost_nanousd is not None and (sums.unpriced_tokens > 0 or sums.is_lower_bound(TOTAL))
+    return f"≥ {dollars(sums.cost_nanousd)}" if least else dollars(sums.cost_nanousd)
 
 
 def dollars(nano: int | None) -> str:
