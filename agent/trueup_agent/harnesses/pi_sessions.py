@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses import json_text
-from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, Usage, count_unknown, skip
+from trueup_agent.harnesses.base import MALFORMED, NO_TIME, Files, Usage, count_unknown, skip, time_of
 from trueup_agent.harnesses.content import names, numbers, text_size
 from trueup_agent.harnesses.lines import JsonLines
 from trueup_agent.harnesses.pi_usage import is_placeholder, read_cost, read_usage
@@ -194,7 +194,7 @@ class PiParser(JsonLines):
                 self.parsed.answer(metered=False)
             return
         self.parsed.answer(metered=True)
-        at, quality = self._event_time(entry.at)
+        at, quality = time_of(entry.at, self.s.started_at, self._files, self._path)
         if at is None:
             skip(self.parsed, NO_TIME)
             return
@@ -247,14 +247,6 @@ class PiParser(JsonLines):
         )
         self.parsed.messages.append(entry)
         return entry
-
-    def _event_time(self, at: int | None) -> tuple[int | None, int]:
-        """When, and how well it is known: the entry's time, the session's, the file's."""
-        if at is not None:
-            return at, 1
-        if self.s.started_at is not None:
-            return self.s.started_at, 2
-        return self._files.modified_at(self._path), 3
 
 
 def _initial(path: PurePath) -> State:

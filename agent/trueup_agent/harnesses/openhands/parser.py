@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from trueup_agent.harnesses import json_text
-from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_TIME, Files, SourceFile, Unfinished, skip
+from trueup_agent.harnesses.base import CONTRADICTORY, MALFORMED, NO_TIME, Files, SourceFile, Unfinished, skip, time_of
 from trueup_agent.harnesses.content import numbers, provider_of
 from trueup_agent.harnesses.inclusive import contradicts
 from trueup_agent.harnesses.openhands.events import Said, read_events
@@ -177,7 +177,7 @@ class OpenHandsParser:
         if counters is None:
             return
         self.parsed.answer(metered=True)
-        at, quality = (self._last, 2) if self._last is not None else self._file_time()
+        at, quality = time_of(None, self._last, self._files, self._source.path)
         if at is None:
             skip(self.parsed, NO_TIME)
             return
@@ -209,9 +209,4 @@ class OpenHandsParser:
     def _time(self, price: dict[str, Any], response: str | None) -> tuple[int | None, int]:
         """A cost's time is UTC, an event's is local: the first that there is; else the conversation's."""
         at = epoch(price.get("timestamp"), 1) or (self._said_at.get(response) if response else None)
-        if at is not None:
-            return at, 1
-        return (self._started, 2) if self._started is not None else self._file_time()
-
-    def _file_time(self) -> tuple[int | None, int]:
-        return self._files.modified_at(self._source.path), 3
+        return time_of(at, self._started, self._files, self._source.path)
