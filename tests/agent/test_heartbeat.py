@@ -1,9 +1,11 @@
 """What the hub hears between batches."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from agent_process import Home, daemon, until
+from golden_homes import golden_home
 from hub_process import Hub
 from trueup_hub.enrolment import make_enroll_code
 
@@ -21,6 +23,8 @@ async def test_the_hub_hears_of_sources_skipped_lines_and_position_but_of_no_pat
     ana.append(3)
     with ana.log.open("ab") as log:
         log.write(b'{"torn": \n')
+    shutil.copytree(golden_home("goose", tmp_path), ana.home, dirs_exist_ok=True)
+    database = next(ana.home.rglob("sessions.db"))
     env = {
         "TRUEUP_HUB_URL": hub.url,
         "TRUEUP_ENROLL_CODE": await make_enroll_code(hub.auth.db),
@@ -41,7 +45,8 @@ async def test_the_hub_hears_of_sources_skipped_lines_and_position_but_of_no_pat
     [ledger] = host["ledgers"]
     assert (ledger["head_seq"], ledger["pending"], ledger["last_error"]) == (ana.head()[0], 0, None)
     assert ledger["agent_version"]
-    [source] = host["sources"]
+    source, read_whole = sorted(host["sources"], key=lambda source: source["harness"])
+    assert (read_whole["harness"], read_whole["bytes_read"]) == ("goose", database.stat().st_size)
     assert (source["harness"], source["state"], source["skipped_lines"]) == ("claude", "present", 1)
     assert source["bytes_read"] == ana.log.stat().st_size
     assert source["path"] is None

@@ -10,6 +10,7 @@ import structlog
 from trueup_agent import drift
 from trueup_agent.credential import Host
 from trueup_agent.errors import BadHostFile, PushError
+from trueup_agent.harnesses.base import LINES
 from trueup_agent.ledger import Head, Ledger, LedgerReader, SourceInfo
 from trueup_agent.ledger.sources import GONE
 from trueup_agent.policy import Policy
@@ -73,7 +74,7 @@ class Heartbeats:
             key=source.source_key,
             harness=source.harness,
             state=source.state,
-            bytes_read=source.position,
+            bytes_read=source.position if source.kind == LINES else source.size,  # what is read whole has no position
             lines=source.lines,
             skipped_lines=source.skipped_lines,
             unknown_records=source.unknown_records,
