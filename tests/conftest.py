@@ -17,8 +17,8 @@ from trueup_hub.migrate import migrate
 
 _numbers = itertools.count()
 
-# The same examples in every run, so that a change is judged by what it changes. `make soak` draws a hundred times as many
-# anew where a test leaves their number open.
+# The same examples in every run, so that a change is judged by what it changes. `make soak` draws a hundred times as
+# many anew where a test leaves their number open.
 settings.register_profile("default", derandomize=True)
 settings.register_profile("soak", max_examples=10_000, deadline=None, derandomize=False)
 settings.load_profile("default")
