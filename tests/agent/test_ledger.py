@@ -15,7 +15,7 @@ from ledger_rows import NOON, POLICY, event, message, recomputed, session, updat
 from trueup_agent.errors import LedgerBusy, LedgerMissing, LedgerTooNew, LedgerUnusable
 from trueup_agent.ledger import Ledger, LedgerReader, WriteCounts
 from trueup_agent.policy import Policy
-from trueup_shared import keys, prices, wire
+from trueup_shared import prices, wire
 
 
 @pytest.fixture
