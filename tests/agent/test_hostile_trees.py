@@ -17,8 +17,8 @@ from trueup_agent.harnesses import HARNESSES
 
 IS_SOAK = (settings.default or settings()).max_examples > 1000
 DEEP = 1000
-MANY = 200_000 if IS_SOAK else 100
-SLOWEST_SECONDS = 600.0 if IS_SOAK else 20.0
+MANY = 100_000 if IS_SOAK else 100
+SLOWEST_SECONDS = 1800.0 if IS_SOAK else 20.0
 
 
 @pytest.fixture

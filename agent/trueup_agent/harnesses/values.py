@@ -51,7 +51,7 @@ def plain(value: Any) -> str | int | float | None:
 
 def amount(value: float | None) -> str | None:
     """A reported cost as decimal text; what floating point adds beyond 18 digits after the point is rounded off."""
-    if value is None or not 0 <= value < MAX_AMOUNT:
+    if value is None or isinstance(value, bool) or not 0 <= value < MAX_AMOUNT:
         return None
     return format(Decimal(repr(value)).quantize(_LEAST_AMOUNT).normalize(), "f")
 
