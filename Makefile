@@ -9,7 +9,9 @@ help:
 	@echo 'make test           all tests, a browser included'
 	@echo 'make test-nobrowser all tests but those that need a browser'
 	@echo 'make lint           ruff, mypy --strict, dashboard type check'
-	@echo 'make bench          the benchmarks, with ratios against the peers that it can install'
+	@echo 'make bench          the benchmarks, with ratios against the peers that it can install (ARGS="--only harnesses": MB/s)'
+	@echo 'make soak           fuzz of every harness, random histories, hostile trees: for hours'
+	@echo 'make harnesses      docs/harnesses.md anew, from what the harnesses say of themselves'
 
 venv:
 	@deploy/checkout/venv.sh requirements.lock

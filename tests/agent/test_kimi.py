@@ -170,6 +170,12 @@ def test_a_record_before_its_step_is_the_same_request() -> None:
     assert len(parse(*lines, path=CODE).events) == 2
 
 
+def test_a_record_that_lacks_a_counter_of_its_step_is_the_same_request() -> None:
+    told = code_usage() | {"output": None}
+    [event] = parse(step_end(1, code_usage()), record(1, told), path=CODE).in_order()
+    assert event.output_tokens == code_usage()["output"]
+
+
 def test_two_requests_with_equal_counters_are_two() -> None:
     twice = [step_end(1, code_usage()), record(1, code_usage()), step_end(1, code_usage()), record(1, code_usage())]
     assert len(parse(*twice, path=CODE).events) == 2

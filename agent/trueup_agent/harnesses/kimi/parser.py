@@ -187,7 +187,7 @@ class KimiParser(JsonLines):
     ) -> tuple[str | int | None, ...]:
         """The identity of a request of which a step's end and a usage record tell, in either order."""
         s = self.s
-        if s.told is not None and s.told.kind != kind and s.told.vector == what:
+        if s.told is not None and s.told.kind != kind and _agree(s.told.vector, what):
             identity, s.told = s.told.identity, None
             return identity
         identity = identity or self._by_time(what, at)
@@ -275,3 +275,8 @@ class KimiParser(JsonLines):
         self._news = True
         if self.s.started_at is None:
             self.s.started_at = at
+
+
+def _agree(one: Vector, other: Vector) -> bool:
+    """Equal wherever both say something: one of two records of a request may lack a counter."""
+    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
