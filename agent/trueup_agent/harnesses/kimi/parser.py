@@ -277,6 +277,6 @@ class KimiParser(JsonLines):
             self.s.started_at = at
 
 
-def _agree(one: Vector, other: Vector) -> bool:
+def _agree(one: tuple[int | None, ...], other: Vector) -> bool:
     """Equal wherever both say something: one of two records of a request may lack a counter."""
     return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
