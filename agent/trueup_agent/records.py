@@ -93,7 +93,8 @@ class EventRecord(Struct, kw_only=True, gc=False):
 
 # The counters of each event are a session's running totals as they were seen then: what counts is the difference to the
 # observation before, by (at, total). Any counter that shrank: the source began anew. `family` is keys.series_key,
-# `owner_key` too; the key holds the counters seen, so that seeing them again changes nothing.
+# `owner_key` too; the key holds the counters seen, so that seeing them again changes nothing. Where requests of no rule
+# are in the family as well, they count and the totals do not: for sources that gain them later.
 SERIES = "series"
 # Requests (rank 0), totals over the time from `since` to `at` of one model (rank 1), outputs of answers (rank 2).
 # Of a total counts what requests of its model and time do not cover, an answer only where neither covers it.

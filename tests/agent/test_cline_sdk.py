@@ -111,6 +111,18 @@ async def test_the_sums_of_a_manifest_are_not_used_where_messages_have_metrics(t
     assert (await scan_home(tmp_path)).totals()["input_tokens"] == 1000
 
 
+async def test_a_session_that_gains_metrics_after_it_was_seen_with_its_sum_counts_once(tmp_path: Path) -> None:
+    sums = {"usage": {"inputTokens": 1000, "outputTokens": 20}}
+    write_session(tmp_path / "home", "s1", [answer("a", 5, None)], metadata=sums)
+    seen = await scan_home(tmp_path)
+    assert seen.totals()["events"] == 1
+    write_session(tmp_path / "home", "s1", [answer("a", 5, 1000)], metadata=sums)
+    await seen.scan()
+    clean = await scanned(tmp_path / "clean", "cline", tmp_path / "home")
+    assert (seen.totals()["events"], seen.totals()["input_tokens"]) == (1, 1000)
+    assert [event.key for event in seen.events()] == [event.key for event in clean.events()]
+
+
 async def test_a_session_without_metrics_counts_by_its_running_sum(tmp_path: Path) -> None:
     def metadata(prompt: int, out: int, reads: int, cost: float) -> dict[str, Any]:
         usage = {"inputTokens": prompt, "outputTokens": out, "cacheReadTokens": reads, "cacheWriteTokens": 0}

@@ -195,6 +195,16 @@ async def test_a_snapshot_without_lists_counts_by_what_its_total_grew(tmp_path: 
     assert after["cost"] == {"usd": Decimal("0.75")}
 
 
+async def test_a_snapshot_that_gains_its_lists_later_counts_by_its_requests_alone(tmp_path: Path) -> None:
+    total = used("", 9000, 120, 0, 5000)
+    conversations = conversation(tmp_path, {"agent": metrics(costs=[], total=total)}, EVENTS[:2])
+    seen = await scanned(tmp_path, "openhands", conversations)
+    assert (seen.totals()["events"], seen.totals()["output_tokens"]) == (1, 120)
+    conversation(tmp_path, {"agent": metrics(used("r1"), total=total)}, EVENTS[:2])
+    await seen.scan()
+    assert (seen.totals()["events"], seen.totals()["output_tokens"], seen.totals()["derived"]) == (1, 120, 0)
+
+
 def test_a_snapshot_of_zeros_is_nothing(tmp_path: Path) -> None:
     zero = metrics(total=used("", 0, 0, 0, 0))
     assert len(parse(conversation(tmp_path, {"agent": zero})).events) == 0

@@ -48,6 +48,16 @@ def test_a_total_that_shrank_began_anew_and_may_have_lost_some() -> None:
     ]
 
 
+def test_totals_give_way_to_requests_of_their_family_whichever_came_first() -> None:
+    request = row("request", input_tokens=60, output_tokens=6, at=NOON)
+    assert count(total(0, 100, 10), request, total(1, 150, 10)) == [request]
+
+
+def test_requests_of_a_parent_are_no_total_that_it_handed_on() -> None:
+    request = row("request", input_tokens=60, output_tokens=6, at=NOON, family=PARENT)
+    assert counted(total(1, 100, 10, after=PARENT), parents=(request,)) == [(100, 10, 0, IN | OUT)]
+
+
 def test_the_same_total_seen_later_adds_nothing() -> None:
     first, again = total(0, 100, 10), total(9, 100, 10)
     assert count(first, again)[0].at == first.at

@@ -44,8 +44,10 @@ def decide(members: Sequence[StoredEvent], parents: Sequence[StoredEvent] = ()) 
         groups.setdefault(row.rule, []).append(row)
     decided: Decided = {}
     for rule, rows in groups.items():
-        if rule == SERIES:
-            decided |= _series(rows, parents)
+        if rule == SERIES and None in groups:
+            decided |= dict.fromkeys(row.key for row in rows)  # the requests themselves came to be known
+        elif rule == SERIES:
+            decided |= _series(rows, [row for row in parents if row.rule == SERIES])
         elif rule == LEGS:
             decided |= _legs(rows)
         elif rule == DELETIONS:

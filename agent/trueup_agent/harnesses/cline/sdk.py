@@ -183,6 +183,7 @@ class SdkParser:
                 project_path=self._cwd,
                 **msgspec.structs.asdict(usage),
                 **_cost(raw, provider),
+                family=series.series_key(self._harness, self._session_id),
                 copy=copy,
                 session_started=self._started or 0,
                 identity=_encode(named).decode(),

@@ -15,7 +15,7 @@ from trueup_agent.harnesses.content import numbers, provider_of
 from trueup_agent.harnesses.inclusive import contradicts
 from trueup_agent.harnesses.openhands.events import Said, read_events
 from trueup_agent.harnesses.openhands.usage import ACCUMULATED, FIELDS, read_usage, vector
-from trueup_agent.harnesses.series import observation
+from trueup_agent.harnesses.series import observation, series_key
 from trueup_agent.harnesses.values import LATEST, MAX_PATH, cost, epoch, local_micros, text
 from trueup_agent.records import EventRecord, MessageRecord, Parsed, SessionRecord
 from trueup_shared.keys import event_key, message_key, session_key
@@ -164,6 +164,7 @@ class OpenHandsParser:
                     reported_cost=cost(price.get("cost")),
                     reported_cost_unit="usd",
                     reported_cost_status="estimated",
+                    family=series_key(ID, self._id, text(name) or ""),
                     session_started=self._started or LATEST,
                     identity=_encode(identity).decode(),
                     raw_usage=_encode(raw),
