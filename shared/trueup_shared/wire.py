@@ -5,7 +5,7 @@ absent; in its canonical encoding it is what the digest covers. Byte by byte in 
 tests/golden/wire.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -154,6 +154,10 @@ class ParserVersion(Struct, frozen=True):
 Parsers = Annotated[dict[Word, ParserVersion], Meta(max_length=100)]
 
 
+# What agent and hub can do beyond rows in order. Each names its own in its handshake, and uses what both name.
+FEATURES = ("directives", "generations", "repair")
+
+
 class AgentInfo(Struct, frozen=True, kw_only=True):
     version: Word
     protocols: tuple[Number, Number] = (PROTOCOL, PROTOCOL)  # lowest, highest
@@ -161,16 +165,22 @@ class AgentInfo(Struct, frozen=True, kw_only=True):
     features: Words = []
 
 
+# ordinary: the rows with a seq in (from_seq, to_seq], from_seq = acked_seq, which moves to to_seq.
+# full: the same along the cursor of an open generation: from_seq = full_seq, which moves; to_seq <= full_target.
+# repair: from_seq = to_seq = acked_seq; any rows and deletions (tombstones) with a seq up to it. Nothing moves.
+BatchKind = Literal["ordinary", "full", "repair"]
+
+
 class Batch(Struct, frozen=True, kw_only=True):
-    """Rows whose seq lies in (from_seq, to_seq], as they are now. Rows stay raw: the hub decodes them one by one."""
+    """Rows as they are now, in the ledger's chain of batches. Rows stay raw: the hub decodes them one by one."""
 
     batch_id: Key
     previous_batch_id: Key | None
     batch_no: Number
     from_seq: Count
     to_seq: Count
-    kind: Literal["ordinary"] = "ordinary"
-    generation: Number = 0
+    kind: BatchKind = "ordinary"
+    generation: Number = 0  # of a full batch: the open one
     sessions: Rows = []
     messages: Rows = []
     events: Rows = []
@@ -180,9 +190,27 @@ class Batch(Struct, frozen=True, kw_only=True):
     parsers: Parsers = {}
     policy: WordMap = {}
     digest_set: Number = 1
+    replaces: Words = []  # ids of ledgers of this host that this one took the place of
 
 
 Verdict = Literal["converged", "behind", "diverged"]
+
+
+class Directive(Struct, frozen=True, kw_only=True):
+    """What this ledger's agent is asked to do, once: full_push | push | repair | rescan, and later perhaps more."""
+
+    id: Word
+    kind: Word
+
+
+class DirectiveReport(Struct, frozen=True, kw_only=True):
+    """How far an agent is with a directive, in `of` steps where it knows; `note` is one line for people."""
+
+    id: Word
+    state: Literal["running", "done", "failed"]
+    done: Count = 0
+    of: Count = 0
+    note: Word = ""
 
 
 class Rejection(Struct, frozen=True, kw_only=True):
@@ -200,6 +228,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
     batch_id: Key
     batch_no: Number
     acked_seq: Count
+    full_seq: Count = 0  # of the open generation
     digest: Key
     verdict: Verdict
     inserted: Count = 0
@@ -207,11 +236,15 @@ class Receipt(Struct, frozen=True, kw_only=True):
     unchanged: Count = 0
     removed: Count = 0
     rejected: list[Rejection] = []
-    directives: list[dict[str, Any]] = []
+    directives: list[Directive] = []
 
 
 class Position(Struct, frozen=True, kw_only=True):
-    """Where the hub is with a ledger. An enrolled host's unknown ledger is all zeros."""
+    """Where the hub is with a ledger. An enrolled host's unknown ledger is all zeros.
+
+    `generation` is the last one that was committed, `open_generation` the one under way (0 = none) with its cursor
+    `full_seq` and its end `full_target`. `digest` covers stored rows and rejected ones.
+    """
 
     host_id: str
     ledger_id: str
@@ -219,14 +252,94 @@ class Position(Struct, frozen=True, kw_only=True):
     last_batch_id: Key | None = None
     batch_no: Number = 0
     generation: Number = 0
+    open_generation: Number = 0
     full_seq: Count = 0
+    full_target: Count = 0
     digest: Key = bytes(16)
     digest_set: Number = 1
     state: str = "never"
+    rejected: Count = 0  # rows
     protocols: tuple[int, int] = (PROTOCOL, PROTOCOL)
     digest_sets: tuple[int, int] = (1, 1)
     max_batch_rows: int = MAX_BATCH_ROWS
     max_body_bytes: int = MAX_BODY_BYTES
+    hub_version: Word = ""
+    features: Words = []
+
+
+class OpenGeneration(Struct, frozen=True, kw_only=True):
+    """Begin a full push, or go on with the one that is open. The answer is the Position."""
+
+    last_batch_id: Key | None
+    agent: AgentInfo
+
+
+class CommitGeneration(Struct, frozen=True, kw_only=True):
+    """End a full push: at_seq is the ledger's head and the hub's acked_seq, head_digest the ledger's digest there."""
+
+    last_batch_id: Key | None
+    at_seq: Count
+    head_digest: Key
+    agent: AgentInfo
+
+
+class Committed(Struct, frozen=True, kw_only=True):
+    """A repeated commit gets the same answer. `digest` was recomputed from the stored columns."""
+
+    generation: Number
+    acked_seq: Count
+    removed: Count
+    corrected: Count  # rows whose stored columns did not have the digest that the sums counted
+    digest: Key
+    verdict: Verdict
+
+
+class RejectedDigest(Struct, frozen=True, array_like=True, gc=False):
+    """A row that counts in the ledger's digest by its bytes as received. No key: the hub could not read one."""
+
+    table: int
+    key: Key | None
+    seq: int | None
+    digest: Key
+
+
+class Buckets(Struct, frozen=True, kw_only=True):
+    """Sums of the row digests of stored rows by the first byte of the session key: 256 x 16 bytes in a row."""
+
+    last_batch_id: Key | None
+    acked_seq: Count
+    digest_set: Number = 1
+    sums: bytes
+    rejected: list[RejectedDigest] = []
+
+
+class SessionSum(Struct, frozen=True, array_like=True, gc=False):
+    key: Key
+    rows: int
+    digest: Key
+
+
+class BucketSessions(Struct, frozen=True, kw_only=True):
+    """The sessions of a bucket that have rows at the hub."""
+
+    last_batch_id: Key | None
+    acked_seq: Count
+    sessions: list[SessionSum] = []
+
+
+class RowDigest(Struct, frozen=True, array_like=True, gc=False):
+    table: int
+    key: Key
+    seq: int
+    digest: Key
+
+
+class SessionRows(Struct, frozen=True, kw_only=True):
+    """The rows of a session that are stored and not stale: its own, its messages, its events."""
+
+    last_batch_id: Key | None
+    acked_seq: Count
+    rows: list[RowDigest] = []
 
 
 class EnrollRequest(Struct, frozen=True, kw_only=True):
@@ -280,9 +393,12 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     label: Word | None = None
     kind: Literal["server", "laptop", "ephemeral"] | None = None
     platform: Word | None = None
+    replaces: Words = []
+    withheld: Words = []  # fields that this hub does not know, as `events.27`: not sent
+    directives: list[DirectiveReport] = []
 
 
 class HeartbeatReply(Struct, frozen=True, kw_only=True):
     position: Position
     expected_silence_seconds: int
-    directives: list[dict[str, Any]] = []
+    directives: list[Directive] = []
