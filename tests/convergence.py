@@ -1,0 +1,292 @@
+"""Machines, a hub and all that may go wrong between them, with the truth beside it: what the logs that were read say.
+
+`World` runs in a loop of its own, so that the plain functions of a state machine may drive it.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import random
+import shutil
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+from claude_home import loaded
+from claude_lines import answer, prompt, usage
+from hub_process import Hub, running_hub
+from trueup_agent.collect import scan
+from trueup_agent.credential import Host, save_host
+from trueup_agent.errors import HubUnreachable, PushError
+from trueup_agent.ledger import Ledger
+from trueup_agent.policy import Policy
+from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.hub_client import HubClient
+from trueup_agent.push.push import Push, PushResult
+from trueup_agent.push.uplink import enroll
+from trueup_hub.db import create_database, drop_database
+from trueup_hub.embedded_pg import EmbeddedPg
+from trueup_hub.enrolment import make_enroll_code
+from trueup_hub.ingest.verify import verify
+
+T = TypeVar("T")
+FAULTS = ("request_lost", "receipt_lost", "sent_twice", "stale_replay", "killed_before", "killed_after")
+_databases = itertools.count()
+
+
+class Killed(BaseException):
+    """The agent is gone, in the middle of whatever it did."""
+
+
+class FaultyHub(HubClient):
+    """The way to the hub, on which requests that change something meet the faults planned for them."""
+
+    def __init__(
+        self, address: str, credential: str, faults: list[str], sent: list[tuple[str, str, bytes | None, str | None]]
+    ) -> None:
+        super().__init__(address, credential)
+        self._faults = faults
+        self._sent = sent  # all requests of this machine so far, for replays
+
+    async def _call(
+        self, method: str, route: str, kind: type[T], body: bytes | None = None, encoding: str | None = None
+    ) -> T:
+        if method == "GET" or not self._faults:
+            return await super()._call(method, route, kind, body, encoding)
+        fault = self._faults.pop(0)
+        if fault == "request_lost":
+            raise HubUnreachable("lost on the way there")
+        if fault == "killed_before":
+            raise Killed
+        if fault == "stale_replay" and self._sent:
+            old = random.Random(len(self._sent)).choice(self._sent)
+            with contextlib.suppress(PushError):
+                await super()._call(old[0], old[1], Any, old[2], old[3])  # type: ignore[arg-type]
+        if fault == "sent_twice":
+            await super()._call(method, route, kind, body, encoding)
+        reply = await super()._call(method, route, kind, body, encoding)
+        self._sent.append((method, route, body, encoding))
+        if fault == "receipt_lost":
+            raise HubUnreachable("lost on the way back")
+        if fault == "killed_after":
+            raise Killed
+        return reply
+
+
+class Logs(Struct):
+    """A machine's logs, and what of them its ledger has read: Claude answers by number, Droid's running totals."""
+
+    home: Path
+    on_disk: dict[int, list[int]] = field(default_factory=dict)  # session -> answers
+    totals: dict[int, int] = field(default_factory=dict)  # session -> output
+    known: set[int] = field(default_factory=set)
+    known_totals: dict[int, int] = field(default_factory=dict)
+
+    def claude(self, session: int) -> Path:
+        return self.home / f".claude/projects/-home-ana-shop/5e551000-0000-4000-8000-{session:012d}.jsonl"
+
+    def droid(self, session: int) -> Path:
+        return self.home / f".factory/sessions/-home-ana-shop/a1b20000-0000-4000-8000-{session:012d}.jsonl"
+
+    def append(self, session: int, numbers: list[int]) -> None:
+        path = self.claude(session)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        common = {"sessionId": path.stem}
+        with path.open("ab") as file:
+            for n in numbers:
+                file.write(prompt(n * 7.0, n * 10, **common) + b"\n")
+                file.write(answer(n * 7.0 + 2, n * 10 + 1, n, n, usage=usage(output_of(n), input=n), **common) + b"\n")
+        self.on_disk.setdefault(session, []).extend(numbers)
+
+    def cut(self, session: int, keep: int) -> None:
+        """The log is written anew with fewer answers."""
+        numbers = self.on_disk.pop(session, [])[:keep]
+        self.claude(session).unlink(missing_ok=True)
+        if numbers:
+            self.append(session, numbers)
+
+    def take_copy(self, other: "Logs", session: int) -> None:
+        """The other machine's log takes the place of ours: a home that is synchronised."""
+        if session in other.on_disk:
+            self.claude(session).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(other.claude(session), self.claude(session))
+            self.on_disk[session] = list(other.on_disk[session])
+
+    def run_on(self, session: int, more: int) -> None:
+        """A running total grows."""
+        total = self.totals.get(session, 0) + more
+        self.totals[session] = total
+        log = self.droid(session)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if not log.exists():
+            start = {"type": "session_start", "id": log.stem, "title": "Cart", "cwd": "/home/ana/shop", "version": 2}
+            log.write_text(json.dumps(start) + "\n")
+        stamp = f"2025-06-01T08:{total // 60 % 60:02d}:{total % 60:02d}.000Z"
+        said = {"role": "assistant", "content": [{"type": "text", "text": "ok"}]}
+        with log.open("a") as file:
+            file.write(json.dumps({"type": "message", "id": f"m{total}", "timestamp": stamp, "message": said}) + "\n")
+        tokens = {"inputTokens": 5, "outputTokens": total, "cacheCreationTokens": 0, "cacheReadTokens": 0}
+        settings = {"model": "claude-sonnet-4-5", "providerLock": "anthropic", "tokenUsage": tokens}
+        log.with_name(f"{log.stem}.settings.json").write_text(json.dumps(settings))
+
+    def was_read(self) -> None:
+        self.known.update(n for numbers in self.on_disk.values() for n in numbers)
+        self.known_totals |= self.totals
+
+
+def output_of(number: int) -> int:
+    return 7 * number + 1
+
+
+class Machine(Struct):
+    name: str
+    data_dir: Path
+    logs: Logs
+    ledger: Ledger
+    host: Host
+    sent: list[Any] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    async def scan(self, **how: Any) -> None:
+        await scan(self.ledger, loaded(self.logs.home, self.data_dir), **how)
+        self.logs.was_read()
+
+    async def push(self, rows: int, full: bool = False) -> PushResult | None:
+        """None when it came to nothing; whoever is killed is started again."""
+        try:
+            return await self._push(rows, full)
+        except PushError:
+            return None
+        except Killed:
+            await self.restart()
+            return None
+        finally:
+            self.faults.clear()
+
+    async def _push(self, rows: int, full: bool) -> PushResult:
+        size = BatchSize(rows)
+        size.limit(rows)
+        async with FaultyHub(self.host.hub_url, self.host.credential, self.faults, self.sent) as hub:
+            return await Push(self.ledger, hub, size).run(0.0)
+
+    async def restart(self) -> None:
+        await self.ledger.close()
+        self.ledger = await Ledger.open(self.data_dir, Policy())
+
+
+class World:
+    """`run` drives it. A hub, and machines by name."""
+
+    def __init__(self, pg: EmbeddedPg, folder: Path) -> None:
+        self.runner = asyncio.Runner()
+        self.machines: dict[str, Machine] = {}
+        self._pg = pg
+        self._folder = folder
+        self._database = self._backup = ""
+        self._hub: Hub | None = None
+        self._port = 0
+        self._serving = contextlib.AsyncExitStack()
+        self._numbers = itertools.count(1)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    @property
+    def hub(self) -> Hub:
+        assert self._hub is not None
+        return self._hub
+
+    def next_numbers(self, count: int) -> list[int]:
+        return [next(self._numbers) for _ in range(count)]
+
+    async def start(self, *names: str) -> None:
+        self._database = await self._new_database("template_trueup")
+        await self._serve()
+        for name in names:
+            await self._add(name)
+
+    async def close(self) -> None:
+        for machine in self.machines.values():
+            await machine.ledger.close()
+        await self._serving.aclose()
+        for name in (self._database, self._backup):
+            if name:
+                await drop_database(self._pg.url("postgres"), name)
+        shutil.rmtree(self._folder)
+
+    async def _new_database(self, template: str) -> str:
+        name = f"world_{os.getpid()}_{next(_databases)}"
+        await create_database(self._pg.url("postgres"), name, template)
+        return name
+
+    async def _serve(self) -> None:
+        serving = running_hub(self._pg.url(self._database), self._folder / "hub", self._port)
+        self._hub = await self._serving.enter_async_context(serving)
+        self._port = int(self._hub.url.rpartition(":")[2])
+
+    async def _add(self, name: str) -> None:
+        data_dir, home = self._folder / name / "data", self._folder / name / "home"
+        home.mkdir(parents=True)
+        ledger = await Ledger.open(data_dir, Policy())
+        code = await make_enroll_code(self.hub.auth.db)
+        host = await enroll(data_dir, self.hub.url, code, ledger.ledger_id, name, None)
+        self.machines[name] = Machine(name, data_dir, Logs(home), ledger, host)
+
+    async def clone(self, name: str, new: str) -> None:
+        """The machine's disk is copied as it is, credential and ledger included."""
+        old = self.machines[name]
+        await old.ledger.close()
+        shutil.copytree(old.data_dir.parent, self._folder / new)
+        old.ledger = await Ledger.open(old.data_dir, Policy())
+        data_dir = self._folder / new / "data"
+        save_host(data_dir, old.host)
+        logs = msgspec.structs.replace(
+            old.logs,
+            home=self._folder / new / "home",
+            on_disk={session: list(numbers) for session, numbers in old.logs.on_disk.items()},
+            totals=dict(old.logs.totals),
+            known=set(old.logs.known),
+            known_totals=dict(old.logs.known_totals),
+        )
+        self.machines[new] = Machine(new, data_dir, logs, await Ledger.open(data_dir, Policy()), old.host)
+
+    async def back_up_hub(self) -> None:
+        await self._serving.aclose()
+        if self._backup:
+            await drop_database(self._pg.url("postgres"), self._backup)
+        self._backup = await self._new_database(self._database)
+        await self._serve()
+
+    async def restore_hub(self) -> None:
+        if self._backup:
+            await self._serving.aclose()
+            await drop_database(self._pg.url("postgres"), self._database)
+            self._database = await self._new_database(self._backup)
+            await self._serve()
+
+    async def execute(self, sql: str, *args: Any) -> None:
+        """By hand, behind the hub's back."""
+        await self.hub.auth.db.execute(sql, *args)
+
+    async def shown(self) -> dict[str, Any]:
+        """Output tokens and events by harness, as the hub shows them."""
+        rows = (await self.hub.get("analytics/breakdown", by="harness"))["rows"]
+        return {row["key"]: (row["totals"]["output_tokens"], row["events"]) for row in rows if row["events"]}
+
+    def truth(self) -> dict[str, Any]:
+        """Output tokens by harness, as the logs that were read say."""
+        answers = set().union(*(machine.logs.known for machine in self.machines.values()))
+        series: dict[int, int] = {}
+        for machine in self.machines.values():
+            for session, total in machine.logs.known_totals.items():
+                series[session] = max(total, series.get(session, 0))
+        told = {"claude": sum(map(output_of, answers)), "droid": sum(series.values())}
+        return {harness: tokens for harness, tokens in told.items() if tokens}
+
+    async def verified(self) -> dict[str, Any]:
+        return await verify(self.hub.auth.db)
