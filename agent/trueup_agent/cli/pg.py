@@ -121,7 +121,7 @@ async def _standing(loaded: Loaded) -> Standing:
     from trueup_agent.credential import load_host
     from trueup_agent.ledger import LedgerReader
     from trueup_agent.push.hub_client import HubClient
-    from trueup_agent.push.push import fork
+    from trueup_agent.push.identity import fork
 
     host = load_host(loaded.data_dir)
     if host is None:
