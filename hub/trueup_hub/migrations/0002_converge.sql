@@ -41,7 +41,7 @@ CREATE TABLE directives (
   ledger_no int4 NOT NULL,
   directive_id uuid NOT NULL,
   kind text NOT NULL,                              -- full_push | push | repair | rescan
-  state text NOT NULL DEFAULT 'open',              -- open | running | done | failed
+  state text NOT NULL DEFAULT 'open',              -- open | running | done | failed | given_up
   asked_by text NOT NULL,
   reason text NOT NULL,
   asked_at timestamptz NOT NULL,
