@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses.base import Harness
-from trueup_agent.ledger import outbox, rederive, restate, schema, sources
+from trueup_agent.ledger import identity, outbox, rederive, restate, schema, sources
+from trueup_agent.ledger.identity import Reason, Replaced
 from trueup_agent.ledger.lock import WriterLock
 from trueup_agent.ledger.outbox import BatchRows
 from trueup_agent.ledger.sources import SourceInfo, SourceUpdate
@@ -37,6 +38,7 @@ class Ledger:
         self.path = path
         self.policy = policy
         self.ledger_id = ""
+        self.replaced: list[Replaced] = []  # newest first
         # Whoever reads sources holds this, so that two passes never take the same bytes at once.
         self.collecting = asyncio.Lock()
         self._db = db
@@ -124,6 +126,25 @@ class Ledger:
         """The first batch of the kept history."""
         [row] = await self._read("SELECT min(batch_no) FROM batches")
         return None if row[0] is None else int(row[0])
+
+    @property
+    def replaces(self) -> list[str]:
+        """Ids of ledgers that this one took the place of, newest first, as they travel."""
+        return identity.replaces(self.replaced)
+
+    async def take_new_identity(self, reason: Reason, why: str, also: str | None = None) -> None:
+        """The same rows under a new ledger id, which has sent nothing yet; `also`: another id that it replaces."""
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                self.ledger_id = await identity.take_new(self._db, reason, why, also)
+                self.replaced = await identity.load(self._db)
+
+    async def replace(self, ledger_id: str, reason: Reason, why: str) -> None:
+        """This ledger takes the place of another one of this machine."""
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                await identity.replace(self._db, ledger_id, reason, why)
+                self.replaced = await identity.load(self._db)
 
     async def record_receipt(self, receipt: wire.Receipt) -> None:
         await self.set_meta("last_receipt", msgspec.json.encode(receipt).decode())
@@ -215,6 +236,7 @@ class Ledger:
             )
             known = await self._read("SELECT ledger_id FROM ledger")
         self.ledger_id = known[0][0]
+        self.replaced = await identity.load(self._db)
         basis = restate.basis(self.policy)
         if await self.get_meta(restate.BASIS) != basis:
             async with self.writer() as writer:

@@ -10,11 +10,11 @@ from backports import zstd
 
 from trueup_agent.errors import TooLarge
 from trueup_agent.ledger import BatchRows, Ledger
-from trueup_shared import __version__, keys, wire
+from trueup_shared import __version__, digest_sets, wire
 
 BATCH_ID_BYTES = 16
 ZSTD_LEVEL = 3
-AGENT = wire.AgentInfo(version=__version__, digest_sets=(1, keys.DIGEST_SET))
+AGENT = wire.AgentInfo(version=__version__, digest_sets=digest_sets.known())
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -70,7 +70,9 @@ async def prepare(
         rows = len(read.sessions) + len(read.messages) + len(read.events) + len(read.tombstones)
         body = None
         if read.to_seq > from_seq:
-            body = await asyncio.to_thread(_encode, read, from_seq, batch_no, batch_id, previous, max_body)
+            body = await asyncio.to_thread(
+                _encode, read, from_seq, batch_no, batch_id, previous, ledger.replaces, max_body
+            )
             if body is None:
                 size.was_too_large(rows)
                 continue
@@ -86,7 +88,13 @@ async def prepare(
 
 
 def _encode(
-    read: BatchRows, from_seq: int, batch_no: int, batch_id: bytes, previous: bytes | None, max_body: int
+    read: BatchRows,
+    from_seq: int,
+    batch_no: int,
+    batch_id: bytes,
+    previous: bytes | None,
+    replaces: list[str],
+    max_body: int,
 ) -> bytes | None:
     batch = wire.Batch(
         batch_id=batch_id,
@@ -102,7 +110,7 @@ def _encode(
         agent=AGENT,
         parsers=read.parsers,
         policy=read.policy,
-        digest_set=keys.DIGEST_SET,
+        digest_set=read.digest_set,
     )
     encoded = _encoder.encode(batch)
     return None if len(encoded) > max_body else zstd.compress(encoded, ZSTD_LEVEL)

@@ -107,6 +107,7 @@ class Heartbeats:
             label=host.label or None,
             kind=host.kind,
             platform=sys.platform,
+            replaces=self._ledger.replaces,
         )
 
     def _sources(self) -> list[SourceInfo]:
