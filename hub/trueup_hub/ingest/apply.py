@@ -1,7 +1,6 @@
-"""A batch is applied in one transaction, in this order of locks: ledger, new event owners, existing event owners,
-session owners, rollup cells; each kind in the order of its keys. Facts are read and written under their owner's lock.
-"""
+"""A batch is applied in one transaction: its ledger is locked, the chain checked, then rows change (changes.py)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,21 +8,14 @@ from msgspec import Struct
 
 from trueup_hub.db import Connection, Database, OutOfRange, Record, UniqueViolation, retried
 from trueup_hub.errors import PositionMismatch
+from trueup_hub.ingest.changes import add_terms, apply_changes, hint, new_transaction, price_table
 from trueup_hub.ingest.decode import Decoded, Refused, decode_batch
-from trueup_hub.ingest.events import apply_events
-from trueup_hub.ingest.incoming import digest_of, message_copies
-from trueup_hub.ingest.messages import plan_messages
-from trueup_hub.ingest.rollups import Rollup, write_rollups
-from trueup_hub.ingest.sessions import Activity, apply_sessions
-from trueup_hub.ingest.terms import Terms
+from trueup_hub.ingest.position import lock_ledger, position_of
 from trueup_hub.ingest.transaction import Transaction
-from trueup_hub.ingest.zones import zones_for_ingest
 from trueup_hub.sqlfiles import load
-from trueup_shared import keys, prices, wire
-from trueup_shared.harnesses import DATA_VERSIONS
+from trueup_shared import keys, wire
 
 _SQL = load("ingest")
-CHANNEL = "trueup_update"  # live.py listens
 _ANALYSE_FROM = 1000  # rows of a batch: smaller ones leave statistics to autovacuum
 
 
@@ -34,24 +26,19 @@ async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, 
     before gets the receipt that it got then.
     """
     decoded = decode_batch(batch)
-    careful = False
+    careful = modest = False
 
     async def attempt() -> wire.Receipt:
         async with db.ingest() as connection:
-            terms = await _add_terms(db, connection, decoded)
-            price_no = await _price_table(db, connection)
+            terms = await add_terms(db, connection, decoded)
+            price_no = await price_table(db, connection)
             async with connection.transaction():
                 ledger, receipt = await _lock_ledger(connection, host_no, host_id, ledger_id, batch)
                 if receipt is not None:
                     return receipt
-                tx = Transaction(
-                    db=db,
-                    connection=connection,
-                    host_no=host_no,
-                    ledger_no=ledger["ledger_no"],
+                tx = new_transaction(
+                    *(db, connection, ledger, terms),
                     batch_no=batch.batch_no,
-                    terms=terms,
-                    rollup=Rollup(usd=terms["usd"], credits=terms["credits"]),
                     parsers=batch.parsers,
                     careful=careful,
                 )
@@ -59,50 +46,26 @@ async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, 
             await _after_commit(connection, host_id, receipt)
             return receipt
 
-    try:
-        return await retried(attempt)
-    except UniqueViolation:
-        # A row that is here under another owner key than it has now: look every row up.
-        careful = True
-        return await retried(attempt)
-    except OutOfRange:
-        # A sum does not fit. The rows that claim too much are refused by themselves, or the ledger would be stuck.
-        decoded = decode_batch(batch, modest=True)
-        return await retried(attempt)
-
-
-async def position(db: Database, host_no: int, host_id: str, ledger_id: str) -> wire.Position:
-    """Where the hub is with a ledger; zeros for one that it does not know."""
-    record = await db.fetchrow(_SQL["position_of_ledger"], host_no, ledger_id)
-    return _position(record, host_id, ledger_id)
-
-
-def _position(record: Record | None, host_id: str, ledger_id: str) -> wire.Position:
-    if record is None:
-        return wire.Position(host_id=host_id, ledger_id=ledger_id)
-    total = int(record["digest"]) + int(record["rejected_digest"])
-    return wire.Position(
-        host_id=host_id,
-        ledger_id=ledger_id,
-        acked_seq=record["acked_seq"],
-        last_batch_id=record["last_batch_id"],
-        batch_no=record["batch_no"],
-        generation=record["generation"],
-        full_seq=record["full_seq"],
-        digest=keys.digest_bytes(total),
-        digest_set=record["digest_set"],
-        state=record["verdict"],
-    )
+    while True:  # each remedy once
+        try:
+            return await retried(attempt)
+        except UniqueViolation:
+            # A row that is here under another owner key than it has now: look every row up.
+            if careful:
+                raise
+            careful = True
+        except OutOfRange:
+            # A sum does not fit. The rows that claim too much are refused by themselves, or the ledger would be stuck.
+            if modest:
+                raise
+            modest = True
+            decoded = decode_batch(batch, modest=True)
 
 
 async def _lock_ledger(
     connection: Connection, host_no: int, host_id: str, ledger_id: str, batch: wire.Batch
 ) -> tuple[Record, wire.Receipt | None]:
-    ledger = await connection.fetchrow(_SQL["lock_ledger"], host_no, ledger_id)
-    if ledger is None:
-        await connection.execute(_SQL["add_ledger"], host_no, ledger_id)
-        ledger = await connection.fetchrow(_SQL["lock_ledger"], host_no, ledger_id)
-        assert ledger is not None
+    ledger = await lock_ledger(connection, host_no, ledger_id)
     stored = await connection.fetchval(_SQL["stored_receipt"], host_no, ledger["ledger_no"], batch.batch_id)
     if stored is not None:
         return ledger, msgspec.msgpack.decode(stored, type=wire.Receipt)
@@ -114,41 +77,13 @@ async def _lock_ledger(
     elif batch.to_seq < batch.from_seq or batch.batch_no <= ledger["batch_no"]:
         reason = "the batch's numbers do not ascend"
     if reason is not None:
-        raise PositionMismatch(reason, _position(ledger, host_id, ledger_id))
+        raise PositionMismatch(reason, position_of(ledger, host_id, ledger_id))
     return ledger, None
 
 
-async def _add_terms(db: Database, connection: Connection, decoded: Decoded) -> Terms:
-    wanted: set[str | None] = {"usd", "credits", "user", "prompt", *DATA_VERSIONS}
-    for names in set(decoded.event_dimensions):
-        wanted.update(names)
-    for message in decoded.messages:
-        m = message.body
-        wanted.update((m.harness, m.project, m.model, m.role, m.kind))
-        if m.tool_names:
-            wanted.update(m.tool_names)
-    for session in decoded.sessions:
-        s = session.body
-        wanted.update((s.harness, s.project, s.relationship, s.os_user))
-    terms = Terms(db)
-    await terms.add(connection, wanted)
-    return terms
-
-
-async def _price_table(db: Database, connection: Connection) -> int:
-    if "price_no" not in db.caches:
-        await connection.execute(_SQL["add_price_table"], prices.DIGEST, prices.DATE)
-        db.caches["price_no"] = await connection.fetchval(
-            "SELECT price_no FROM prices WHERE digest = $1", prices.DIGEST
-        )
-    number: int = db.caches["price_no"]
-    return number
-
-
 async def _after_commit(connection: Connection, host_id: str, receipt: wire.Receipt) -> None:
-    """Hints that may be lost: NOTIFY inside the transaction would let commits of all batches wait for one another."""
     if receipt.inserted or receipt.updated or receipt.removed:
-        await connection.execute(f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {CHANNEL}, '{host_id}'; COMMIT")
+        await hint(connection, host_id)
     if receipt.inserted >= _ANALYSE_FROM:
         for record in await connection.fetch(_SQL["tables_without_statistics"]):
             await connection.execute(f"ANALYZE {record['relname']}")
@@ -165,7 +100,7 @@ class _Application(Struct):
     price_no: int
 
     async def run(self) -> wire.Receipt:
-        tx, decoded = self.tx, self.decoded
+        decoded = self.decoded
         gone: dict[int, set[bytes]] = {keys.SESSIONS: set(), keys.MESSAGES: set(), keys.EVENTS: set()}
         for tombstone in decoded.tombstones:
             gone[tombstone.table].add(tombstone.key)
@@ -173,22 +108,11 @@ class _Application(Struct):
         for row in decoded.refused:
             if row.key is not None:
                 refused[row.table].add(row.key)
-
         rejected = await self._keep_rejections(gone)
-        zones = await zones_for_ingest(tx.connection)
-        await apply_events(tx, decoded, self.price_no, gone[keys.EVENTS], refused[keys.EVENTS])
-        messages = await plan_messages(
-            tx, message_copies(tx, decoded), gone[keys.MESSAGES], refused[keys.MESSAGES], self.batch.from_seq == 0
-        )
-        sessions = [(row, digest_of(keys.SESSIONS, row)) for row in decoded.sessions]
-        activity = Activity(tx.terms["user"], tx.terms["prompt"])
-        await apply_sessions(tx, sessions, gone[keys.SESSIONS], refused[keys.SESSIONS], messages, activity)
-        receipt = await self._move_ledger(*rejected)
-        await write_rollups(tx.connection, tx.rollup, zones)
-        await activity.write(tx)
-        return receipt
+        await apply_changes(self.tx, decoded, self.price_no, gone, refused)
+        return await self._move_ledger(*rejected)
 
-    async def _keep_rejections(self, gone: dict[int, set[bytes]]) -> tuple[int, int]:
+    async def _keep_rejections(self, gone: Mapping[int, set[bytes]]) -> tuple[int, int]:
         """Rejections of rows that come again are taken away first; the change of (number, digest sum)."""
         tx, number, digest = self.tx, 0, 0
         place = (tx.host_no, tx.ledger_no)

@@ -28,13 +28,13 @@ class MessagePlan(Struct):
 
 
 async def plan_messages(
-    tx: Transaction, incoming: list[MessageCopy], gone: set[bytes], refused: set[bytes], ledger_is_new: bool
+    tx: Transaction, incoming: list[MessageCopy], gone: set[bytes], refused: set[bytes]
 ) -> MessagePlan:
     """Only this ledger's batches change its messages, so what is read here holds until they are written."""
     plan = MessagePlan(new=[], changed=[], gone=[], stale=[], live={}, sessions=set())
     own: dict[bytes, Record] = {}
     lookups = sorted({*gone, *refused, *(m.message_key for m in incoming)})
-    if lookups and not ledger_is_new:
+    if lookups:
         found = await tx.connection.fetch(_SQL["own_messages"], tx.host_no, tx.ledger_no, lookups)
         own = {row[0]: row for row in found}
     for message in incoming:

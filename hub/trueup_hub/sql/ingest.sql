@@ -13,15 +13,20 @@ INSERT INTO prices (digest, dated, first_used_at) VALUES ($1, $2, now()) ON CONF
 -- add_ledger: a ledger at its first contact
 INSERT INTO ledgers (host_no, ledger_id, first_contact_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING;
 
--- lock_ledger: a ledger's position and sums; one writer for each ledger from here on
-SELECT ledger_no, acked_seq, last_batch_id, batch_no, generation, full_seq, digest, rejected_digest, rejected,
-  sessions, messages, events, digest_set, verdict
-FROM ledgers WHERE host_no = $1 AND ledger_id = $2 FOR UPDATE;
+-- ledger_row: a ledger's position and sums, as the three statements below read them
+SELECT host_no, ledger_no, ledger_id, (SELECT host_id FROM hosts h WHERE h.host_no = l.host_no) AS host_id, acked_seq,
+  last_batch_id, batch_no, generation, open_generation, full_seq, full_target, digest, rejected_digest, rejected,
+  sessions, messages, events, digest_set, verdict, committed
+FROM ledgers l
+
+-- lock_ledger: one writer for each ledger from here on
+{ledger_row} WHERE host_no = $1 AND ledger_id = $2 FOR UPDATE;
+
+-- lock_ledger_no: the same by number
+{ledger_row} WHERE host_no = $1 AND ledger_no = $2 FOR UPDATE;
 
 -- position_of_ledger: what an agent asks before it pushes
-SELECT ledger_no, acked_seq, last_batch_id, batch_no, generation, full_seq, digest, rejected_digest, rejected,
-  sessions, messages, events, digest_set, verdict
-FROM ledgers WHERE host_no = $1 AND ledger_id = $2;
+{ledger_row} WHERE host_no = $1 AND ledger_id = $2;
 
 -- stored_receipt: the receipt of a batch that was applied before
 SELECT receipt FROM batches WHERE host_no = $1 AND ledger_no = $2 AND batch_id = $3;
@@ -176,6 +181,11 @@ UPDATE ledgers SET acked_seq = $3, last_batch_id = $4, batch_no = $5, digest = $
   sessions = $9, messages = $10, events = $11, verdict = $12, agent_version = $13, parsers = $14, policy = $15,
   digest_set = $16, last_batch_at = now(),
   converged_at = CASE WHEN $12 = 'converged' THEN now() ELSE converged_at END
+WHERE host_no = $1 AND ledger_no = $2;
+
+-- add_to_ledger: what the hub itself took away from a ledger's sums
+UPDATE ledgers SET digest = mod(digest + $3, 340282366920938463463374607431768211456),
+  sessions = sessions + $4, messages = messages + $5, events = events + $6
 WHERE host_no = $1 AND ledger_no = $2;
 
 -- put_batch: the receipt, as sent

@@ -1,0 +1,50 @@
+"""Where the hub is with a ledger, and the ledger's row, whose lock makes one writer of it."""
+
+from trueup_hub.db import Connection, Database, Record
+from trueup_hub.sqlfiles import load
+from trueup_shared import keys, wire
+
+_BLOCKS = load("ingest")
+_SQL = {name: text.replace("{ledger_row}", _BLOCKS["ledger_row"]) for name, text in _BLOCKS.items()}
+
+
+async def position(db: Database, host_no: int, host_id: str, ledger_id: str) -> wire.Position:
+    """Where the hub is with a ledger; zeros for one that it does not know."""
+    record = await db.fetchrow(_SQL["position_of_ledger"], host_no, ledger_id)
+    return position_of(record, host_id, ledger_id)
+
+
+def position_of(record: Record | None, host_id: str, ledger_id: str) -> wire.Position:
+    """`record` as `lock_ledger` and `position_of_ledger` read it."""
+    if record is None:
+        return wire.Position(host_id=host_id, ledger_id=ledger_id)
+    total = int(record["digest"]) + int(record["rejected_digest"])
+    return wire.Position(
+        host_id=host_id,
+        ledger_id=ledger_id,
+        acked_seq=record["acked_seq"],
+        last_batch_id=record["last_batch_id"],
+        batch_no=record["batch_no"],
+        generation=record["generation"],
+        full_seq=record["full_seq"],
+        digest=keys.digest_bytes(total),
+        digest_set=record["digest_set"],
+        state=record["verdict"],
+    )
+
+
+async def lock_ledger(connection: Connection, host_no: int, ledger_id: str) -> Record:
+    """The row of a ledger, locked until the transaction ends; made at its first contact."""
+    ledger = await connection.fetchrow(_SQL["lock_ledger"], host_no, ledger_id)
+    if ledger is None:
+        await connection.execute(_SQL["add_ledger"], host_no, ledger_id)
+        ledger = await connection.fetchrow(_SQL["lock_ledger"], host_no, ledger_id)
+        assert ledger is not None
+    return ledger
+
+
+async def lock_ledger_no(connection: Connection, host_no: int, ledger_no: int) -> Record:
+    """The same for a ledger that is known by its number."""
+    ledger = await connection.fetchrow(_SQL["lock_ledger_no"], host_no, ledger_no)
+    assert ledger is not None  # ledgers are never deleted
+    return ledger
