@@ -21,13 +21,14 @@ SECRET_BYTES = 32
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """An enrolment: one host at one hub."""
+    """An enrolment: one host at one hub. `ledger_id`: the ledger last used with it, '' = none yet (or an old file)."""
 
     hub_url: str
     host_id: str
     credential: str = ""
     label: str = ""
     kind: Literal["server", "laptop", "ephemeral"] = "server"
+    ledger_id: str = ""
 
 
 class PendingEnrolment(msgspec.Struct, frozen=True, kw_only=True):

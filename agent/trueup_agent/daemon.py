@@ -66,7 +66,7 @@ async def run(loaded: Loaded, notifier: Notifier) -> bool:
     stop = asyncio.Event()
     with stopped_by_signals(stop.set):
         ledger = await _open_ledger(loaded, stop)
-        uplink = Uplink(loaded.data_dir, loaded.agent, ledger.ledger_id)
+        uplink = Uplink(loaded.data_dir, loaded.agent, ledger)
         try:
             daemon = Daemon(loaded, ledger, uplink)
             async with control.serve(loaded.data_dir, daemon.commands()):

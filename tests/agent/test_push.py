@@ -147,7 +147,7 @@ async def test_a_copy_of_the_ledger_that_pushed_first_is_a_fork_and_nothing_is_s
         with pytest.raises(errors.Forked, match="a copy of it"):
             await copy.push()
         await copy.write(30, 60)
-        with pytest.raises(errors.Forked, match="Nothing was sent"):
+        with pytest.raises(errors.Forked, match="not sent by this ledger"):
             await copy.push()
     finally:
         await copy.ledger.close()

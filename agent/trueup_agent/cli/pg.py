@@ -95,7 +95,7 @@ async def push_now(loaded: Loaded) -> Any:
             show(progress.acked_seq, progress.head_seq)
 
         async def here(ledger: Ledger) -> PushResult | None:
-            uplink = Uplink(loaded.data_dir, loaded.agent, ledger.ledger_id)
+            uplink = Uplink(loaded.data_dir, loaded.agent, ledger)
             try:
                 return await Pusher(ledger, uplink).push(tell, PATIENCE_SECONDS)
             finally:
@@ -155,6 +155,8 @@ async def _standing(loaded: Loaded) -> Standing:
 
 
 def print_push(result: Any) -> None:
+    for line in result.identity:
+        click.echo(line)
     click.echo(
         f"sent {result.rows_sent:,} rows in {result.batches} batches ({result.bytes_sent:,} bytes): "
         f"{result.inserted:,} inserted, {result.updated:,} updated, {result.unchanged:,} unchanged, "

@@ -2,15 +2,18 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from time import time
 
 import structlog
 from msgspec import Struct
 
-from trueup_agent.errors import SLOW_SECONDS, BadHostFile, PushError, Unauthorized
+from trueup_agent.errors import SLOW_SECONDS, BadHostFile, Forked, PushError, Unauthorized
 from trueup_agent.ledger import Ledger
 from trueup_agent.memory import give_back_memory
+from trueup_agent.push import identity
 from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import Push, PushResult, Tell
 from trueup_agent.push.uplink import Uplink
 from trueup_agent.waiting import first_of
@@ -56,6 +59,9 @@ class Pusher:
         self.now = PushState()
         self._size = BatchSize()
         self._turn = asyncio.Lock()
+        # Held while something leaves outside of our turn: what comes under the old id after the new one was heard of
+        # looks like a second machine.
+        self.naming = asyncio.Lock()
         self._news = asyncio.Event()  # new rows, or a new enrolment
         self._hurry = asyncio.Event()  # do not wait out the back-off
 
@@ -72,16 +78,40 @@ class Pusher:
 
     async def push(self, tell: Tell | None = None, patience: float = 0.0) -> PushResult | None:
         """None when no hub is configured. Raises PushError."""
+        return await self._at_the_hub(lambda hub: Push(self.ledger, hub, self._size, tell).run(patience))
+
+    async def _at_the_hub(self, work: Callable[[HubClient], Awaitable[PushResult]]) -> PushResult | None:
+        """`work` when it is our turn, again from the start under another ledger id where it finds a fork."""
         async with self._turn:
-            hub = await self.uplink.hub()
-            if hub is None:
-                return None
-            try:
-                return await Push(self.ledger, hub, self._size, tell).run(patience)
-            except Unauthorized as error:
-                if self.uplink.was_refused(error):
-                    self.wake(hurry=True)
-                raise
+            before = self.ledger.replaced
+            while True:
+                hub = await self.uplink.hub()
+                if hub is None:
+                    return None
+                await self._settle_identity()
+                try:
+                    result = await work(hub)
+                except Unauthorized as error:
+                    if self.uplink.was_refused(error):
+                        self.wake(hurry=True)
+                    raise
+                except Forked as forked:
+                    async with self.naming:
+                        await identity.begin_anew(self.ledger, forked)
+                    continue
+                result.identity = [identity.in_words(one) for one in self.ledger.replaced if one not in before]
+                return result
+
+    async def _settle_identity(self) -> None:
+        """Before anything is sent: what this machine pushed with is known here and in host.json."""
+        host, ledger = self.uplink.host, self.ledger
+        assert host is not None
+        if host.ledger_id == ledger.ledger_id:
+            return
+        if host.ledger_id:
+            async with self.naming:
+                await identity.settle(ledger, host.ledger_id)
+        self.uplink.remember_ledger()
 
     async def push_forever(self, stop: asyncio.Event) -> None:
         """Push whenever there are new rows, until `stop`. Hub trouble only delays; anything else ends the daemon."""

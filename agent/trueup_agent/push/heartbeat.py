@@ -35,7 +35,7 @@ class Heartbeats:
         self._policy = policy
         self._last_error = last_error
         self._told: dict[bytes, wire.SourceStatus] = {}
-        self._told_to: tuple[str, str] | None = None  # hub, host id
+        self._told_to: tuple[str, str, str] | None = None  # hub, host id, ledger id
         self._acked_seq = 0
         self._counts = (0, 0)  # events of an older data version, events whose source is gone
         self._counted: tuple[float, int] | None = None  # when, and how many sources were gone
@@ -49,7 +49,8 @@ class Heartbeats:
             sources = await asyncio.to_thread(self._sources)
             self.drift_suspected = list(drift.suspected(sources))
             try:
-                await self._beat(sources)
+                async with self._pusher.naming:
+                    await self._beat(sources)
             except (PushError, BadHostFile) as error:
                 log.debug("heartbeat_failed", **{logs.ERROR: str(error)})
             await first_of(stop, seconds=seconds)
@@ -58,8 +59,9 @@ class Heartbeats:
         hub, host = await self._pusher.uplink.hub(), self._pusher.uplink.host
         if hub is None or host is None:
             return
-        if (host.hub_url, host.host_id) != self._told_to:
-            self._told, self._told_to = {}, (host.hub_url, host.host_id)
+        told_to = (host.hub_url, host.host_id, self._ledger.ledger_id)
+        if told_to != self._told_to:
+            self._told, self._told_to = {}, told_to
         statuses = ((source.source_key, self._status(source)) for source in sources)
         changed = dict([(key, now) for key, now in statuses if self._told.get(key) != now][:MOST_SOURCES])
         head = await self._ledger.head()

@@ -1,9 +1,24 @@
-"""Is this ledger still the one that the hub knows? (design section 6, Identity)."""
+"""Is this ledger still the one that the hub knows, and what follows when it is not (design section 6, Identity).
+
+A copy of a ledger, or an older state of it, may not go on under an id that the hub knows more of. It takes a new one
+and sends everything again, which is always safe: ownership counts each request once.
+"""
+
+from time import time_ns
+
+import structlog
 
 from trueup_agent.errors import Forked
 from trueup_agent.ledger import Ledger
+from trueup_agent.ledger.identity import Reason, Replaced
 from trueup_agent.push.hub_client import HubClient
-from trueup_shared import wire
+from trueup_shared import logs, wire
+
+log = structlog.get_logger()
+
+DAY = 86_400 * 1_000_000
+MOST_A_DAY = 3
+_BY_ITSELF = ("fork", "put_back")
 
 
 async def ask_position(ledger: Ledger, hub: HubClient) -> wire.Position:
@@ -13,7 +28,7 @@ async def ask_position(ledger: Ledger, hub: HubClient) -> wire.Position:
     known = last is not None and await ledger.knows_batch(last)
     why = fork(position, (await ledger.head()).seq, known, await ledger.oldest_batch_no())
     if why:
-        raise Forked(f"{why}. Nothing was sent")
+        raise Forked(why)
     return position
 
 
@@ -35,3 +50,58 @@ def fork(position: wire.Position, head_seq: int, known: bool, oldest_batch_no: i
             "itself, restored from a backup perhaps"
         )
     return None
+
+
+async def begin_anew(ledger: Ledger, forked: Forked) -> None:
+    """Go on under a new id. Raises Forked when this happens too often to be a copy that was made once."""
+    await _take_new(ledger, "fork", str(forked))
+
+
+async def settle(ledger: Ledger, last_used: str) -> None:
+    """`last_used` is another ledger that this machine pushed with as the host that it is; this one replaces it.
+
+    One that has pushed before is an old file that was put back: its successor at the hub must be younger than what it
+    succeeds. Raises Forked as begin_anew.
+    """
+    if last_used in ledger.replaces:
+        return
+    if await ledger.oldest_batch_no() is not None:
+        why = f"this machine last pushed with ledger {last_used}, not with this one: an older file was put back"
+        await _take_new(ledger, "put_back", why, last_used)
+        return
+    why = f"the ledger file was made anew since this machine pushed with ledger {last_used}"
+    await ledger.replace(last_used, "new_file", why)
+    _say(ledger.replaced[0])
+
+
+async def rekey(ledger: Ledger, own_host: bool) -> Replaced:
+    """A new id by hand; `own_host`: of a machine that is now another host, and leaves the old id to the old one."""
+    reason: Reason = "own_host" if own_host else "by_hand"
+    await ledger.take_new_identity(reason, "`trueup agent rekey` was run")
+    _say(ledger.replaced[0])
+    return ledger.replaced[0]
+
+
+async def _take_new(ledger: Ledger, reason: Reason, why: str, also: str | None = None) -> None:
+    now = time_ns() // 1000
+    recent = {one.replaced_by for one in ledger.replaced if one.reason in _BY_ITSELF and abs(now - one.at) < DAY}
+    if len(recent) >= MOST_A_DAY:
+        raise Forked(
+            f"{why}. The ledger has taken a new id {len(recent)} times in 24 hours and this goes on: run `trueup agent "
+            "rekey --code CODE` on the machine that is the copy. Nothing was sent"
+        )
+    await ledger.take_new_identity(reason, why, also)
+    _say(ledger.replaced[0])
+
+
+def _say(taken: Replaced) -> None:
+    fields = {logs.LEDGER: taken.replaced_by, "replaces": taken.ledger_id, "reason": taken.reason, "why": taken.why}
+    log.warning("new_identity", **fields)
+
+
+def in_words(taken: Replaced) -> str:
+    """One line for the terminal: what happened, why, and that nothing needs to be done."""
+    return (
+        f"new id {taken.replaced_by} in place of {taken.ledger_id}: {taken.why}. "
+        "Everything is sent again under it and counted once"
+    )

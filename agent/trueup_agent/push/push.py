@@ -40,6 +40,7 @@ class PushResult(Struct, kw_only=True):
     rows_sent: int = 0
     batches: int = 0
     rejections: list[RejectedRow] = field(default_factory=list)
+    identity: list[str] = field(default_factory=list)  # lines for people: the ledger goes by another id now, and why
 
 
 class Progress(Struct, frozen=True):

@@ -11,6 +11,7 @@ import structlog
 
 from trueup_agent.credential import Host, load_host, save_host, secret_for
 from trueup_agent.errors import NotEnrolled, Unauthorized
+from trueup_agent.ledger import Ledger
 from trueup_agent.push.batches import AGENT
 from trueup_agent.push.hub_client import HubClient, hub_address, is_loopback
 from trueup_agent.settings import AgentSettings
@@ -41,7 +42,14 @@ async def enroll(
     )
     async with HubClient(address, None, ca_file) as hub:
         reply = await hub.enroll(request)
-    host = Host(hub_url=address, host_id=reply.host_id, credential=reply.credential, label=reply.label, kind=kind)
+    host = Host(
+        hub_url=address,
+        host_id=reply.host_id,
+        credential=reply.credential,
+        label=reply.label,
+        kind=kind,
+        ledger_id=ledger_id or "",
+    )
     save_host(data_dir, host)
     return host
 
@@ -55,10 +63,10 @@ def kind_of_machine() -> Literal["server", "laptop"]:
 class Uplink:
     """Gives the client for the hub of `host.json`, made anew when that changes; enrols first where settings say so."""
 
-    def __init__(self, data_dir: Path, settings: AgentSettings, ledger_id: str) -> None:
+    def __init__(self, data_dir: Path, settings: AgentSettings, ledger: Ledger) -> None:
         self._data_dir = data_dir
         self._settings = settings
-        self._ledger_id = ledger_id
+        self._ledger = ledger
         # Only until it worked once: a later `trueup agent enroll` is the owner's word and stands.
         self._may_enroll = bool(settings.hub_url and settings.enroll_code)
         self._refused: Host | None = None
@@ -92,6 +100,12 @@ class Uplink:
         self._refused, self._may_enroll = self.host, True
         return True
 
+    def remember_ledger(self) -> None:
+        """From now on the enrolment is used with the ledger as it is called now."""
+        assert self.host is not None
+        self.host = msgspec.structs.replace(self.host, ledger_id=self._ledger.ledger_id)
+        save_host(self._data_dir, self.host)
+
     async def close(self) -> None:
         client, self._client, self.host = self._client, None, None
         if client is not None:
@@ -108,7 +122,7 @@ class Uplink:
             if moved is not None:
                 return moved
         host = await enroll(
-            self._data_dir, address, settings.enroll_code, self._ledger_id, settings.label, settings.hub_ca
+            self._data_dir, address, settings.enroll_code, self._ledger.ledger_id, settings.label, settings.hub_ca
         )
         log.info("enrolled", hub=address, **{logs.HOST: host.host_id})
         return host
@@ -119,7 +133,7 @@ class Uplink:
             return None
         async with HubClient(address, host.credential, self._settings.hub_ca) as hub:
             try:
-                await hub.position(self._ledger_id)
+                await hub.position(self._ledger.ledger_id)
             except Unauthorized:
                 return None
         moved = msgspec.structs.replace(host, hub_url=address)
