@@ -77,6 +77,8 @@ def _translated() -> Iterator[None]:
         raise DatabaseUnavailable(f"database: {error}") from error
     except asyncpg.QueryCanceledError as error:
         raise Busy("The database took too long.", 5) from error
+    except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
+        raise Busy(f"The database has no room left: {error}.", 120) from error
     except _UNREACHABLE as error:
         raise DatabaseUnavailable(f"the database cannot be reached: {str(error) or 'no answer'}") from error
 

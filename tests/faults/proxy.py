@@ -1,4 +1,4 @@
-"""A TCP proxy that does harm on demand: cuts after n bytes, swallows, resets, refuses. Controlled at run time."""
+"""A TCP proxy that does harm on demand: waits, reads slowly, cuts after n bytes, swallows, resets, refuses."""
 
 import asyncio
 import contextlib
@@ -22,6 +22,8 @@ class FaultProxy:
         self.cut_batch_replies = 0  # so many replies to a batch are swallowed, and their connections reset
         self.cut_replies_to = b""  # … and all to requests with this in their first line
         self.delay_batches_seconds = 0.0
+        self.latency_seconds = 0.0  # of every piece, either way
+        self.bytes_per_second = 0  # read from the client; 0 = as fast as it sends
         self.batches_begun = asyncio.Event()
         self.port = 0
         self.connections = 0
@@ -33,9 +35,12 @@ class FaultProxy:
 
     async def stop(self) -> None:
         self._server.close()
+        self.reset_all()
+        await self._server.wait_closed()
+
+    def reset_all(self) -> None:
         for writer in list(self._writers):
             _reset(writer)
-        await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -63,6 +68,9 @@ class FaultProxy:
         try:
             while data := await reader.read(16384):
                 await self.passing.wait()
+                await asyncio.sleep(self.latency_seconds)
+                if self.bytes_per_second:
+                    await asyncio.sleep(len(data) / self.bytes_per_second)
                 if self.cut_replies_to and self.cut_replies_to in data.split(b"\r\n", 1)[0]:
                     self._doomed.add(back)
                 if data.startswith(b"POST") and b"/batches" in data[:200]:
@@ -88,6 +96,7 @@ class FaultProxy:
     ) -> None:
         try:
             while data := await reader.read(65536):
+                await asyncio.sleep(self.latency_seconds)
                 if writer in self._doomed or (self.cut_batch_replies and writer in self._batch_on):
                     self.cut_batch_replies = max(0, self.cut_batch_replies - 1)
                     self.replies_cut += 1
