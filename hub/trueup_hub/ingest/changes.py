@@ -50,7 +50,7 @@ def new_transaction(
         batch_no=batch_no,
         terms=terms,
         rollup=Rollup(usd=terms["usd"], credits=terms["credits"]),
-        parsers=dict(parsers or {}),
+        parsers=parsers,
         careful=careful,
     )
 

@@ -1,21 +1,19 @@
 """What the steps of one batch's transaction share."""
 
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
 
 from trueup_hub.db import Connection, Database, Record
+from trueup_hub.ingest.ownership import Precedence, Versions
 from trueup_hub.ingest.rollups import Rollup
 from trueup_hub.ingest.terms import Terms
 from trueup_hub.sqlfiles import load
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.wire import ParserVersion
 
-_SQL = load("ingest")
-
-# Between equal copies the host enrolled first decides, then the ledger: (enrolled_at, host_id, ledger_id).
-Precedence = tuple[datetime, bytes, bytes]
+_SQL = load("ownership")
 
 
 class SessionDelta(Struct):
@@ -41,7 +39,7 @@ class Transaction(Struct):
     batch_no: int
     terms: Terms
     rollup: Rollup
-    parsers: dict[str, ParserVersion]
+    parsers: Mapping[str, ParserVersion] | None  # as the batch states them; None: the hub's own change, no batch's
     counts: Counts = field(default_factory=Counts)
     digest: int = 0  # what the batch adds to the ledger's
     rows: dict[int, int] = field(default_factory=lambda: {1: 0, 2: 0, 3: 0})  # … and to its row counts, by table
@@ -61,7 +59,7 @@ class Transaction(Struct):
 
     def data_version(self, harness: str | None) -> int:
         """As the batch states it; 0 where it does not."""
-        parser = self.parsers.get(harness or "")
+        parser = (self.parsers or {}).get(harness or "")
         return parser.version if parser is not None else 0
 
     async def each(self, sql: str, arguments: list[tuple[Any, ...]]) -> list[Record]:
@@ -81,6 +79,20 @@ class Transaction(Struct):
                 known[row["ledger_no"]] = (row["enrolled_at"], row["host_id"], row["ledger_id"])
         return known
 
-    def data_version_caps(self) -> dict[int, int]:
-        """By the harness's term: a copy cannot win by claiming a version that this release does not know."""
-        return {self.terms[harness]: version for harness, version in DATA_VERSIONS.items()}
+    async def versions(self, ledgers: set[int]) -> Versions:
+        """For ranking copies of these ledgers. Read anew each time, under the owners' locks: agents change them.
+
+        Caps are by the harness's term: a copy cannot win by claiming a version that this release does not know.
+        """
+        stored = await self.connection.fetch(_SQL["parsers_of"], list(ledgers))
+        parsers: dict[int, Any] = {row["ledger_no"]: row["parsers"] for row in stored}
+        if self.parsers is not None:
+            parsers[self.ledger_no] = {name: {"floor": parser.floor} for name, parser in self.parsers.items()}
+        terms = self.terms
+        floors = {
+            (ledger_no, terms[name]): parser["floor"]
+            for ledger_no, stated in parsers.items()
+            for name, parser in stated.items()
+            if name in DATA_VERSIONS
+        }
+        return Versions(caps={terms[name]: version for name, version in DATA_VERSIONS.items()}, floors=floors)

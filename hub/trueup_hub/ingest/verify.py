@@ -29,7 +29,7 @@ async def verify(db: Database) -> Differences:
             await _check_days(connection, found, Zone(*record))
         for block in (
             *("activity_differences", "session_differences", "ledger_differences"),
-            *("series_differences", "stray_owners", "chosen_differences"),
+            *("stray_owners", "chosen_differences"),
         ):
             await _check(connection, found, block, _SQL[block])
         caps = {
@@ -38,7 +38,8 @@ async def verify(db: Database) -> Differences:
         }
         caps.pop(None, None)
         sql = _SQL["owner_differences"].format(ranked=_SQL["ranked_events"])
-        await _check(connection, found, "owner_differences", sql, list(caps), list(caps.values()))
+        for name, text in (("owner_differences", sql), ("series_differences", _SQL["series_differences"])):
+            await _check(connection, found, name, text, list(caps), list(caps.values()))
     return found
 
 

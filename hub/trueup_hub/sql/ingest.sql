@@ -31,10 +31,6 @@ FROM ledgers l
 -- stored_receipt: the receipt of a batch that was applied before
 SELECT receipt FROM batches WHERE host_no = $1 AND ledger_no = $2 AND batch_id = $3;
 
--- precedence: what decides between equal copies, by ledger
-SELECT l.ledger_no, h.enrolled_at, h.host_id, l.ledger_id
-FROM ledgers l JOIN hosts h USING (host_no) WHERE l.ledger_no = ANY($1::int4[]);
-
 -- claim_owners: takes every owner key that nobody has; which were taken. Keys come and go as one string of 16 bytes each
 WITH taken AS (
   INSERT INTO event_owners (owner_key, host_no, ledger_no, contested)
@@ -43,24 +39,12 @@ WITH taken AS (
 )
 SELECT coalesce(string_agg(uuid_send(owner_key), ''::bytea), ''::bytea) FROM taken;
 
--- lock_owners: locks owners in the order of the keys
-SELECT o.owner_key, o.host_no, o.ledger_no, o.contested FROM unnest($1::uuid[]) k
-CROSS JOIN LATERAL (SELECT * FROM event_owners WHERE owner_key = k FOR UPDATE) o;
-
--- claims_of: copies set aside
-SELECT c.owner_key, c.host_no, c.ledger_no, c.conflict FROM unnest($1::uuid[]) k
-CROSS JOIN LATERAL (SELECT * FROM event_claims WHERE owner_key = k OFFSET 0) c;
-
 -- own_events: which of these events a ledger has
 SELECT e.event_key, e.owner_key, e.row_digest, e.stale FROM unnest($3::uuid[]) k
 CROSS JOIN LATERAL (
   SELECT event_key, owner_key, row_digest, stale FROM events
   WHERE host_no = $1 AND ledger_no = $2 AND event_key = k OFFSET 0
 ) e;
-
--- events_at: copies of other ledgers, whole
-SELECT {columns} FROM unnest($1::int4[], $2::int4[], $3::uuid[]) u (h, l, k)
-CROSS JOIN LATERAL (SELECT * FROM events WHERE host_no = h AND ledger_no = l AND event_key = k OFFSET 0) e;
 
 -- remove_event: a row that goes or is about to be replaced
 DELETE FROM events WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3 RETURNING {columns};
@@ -70,29 +54,6 @@ UPDATE events SET stale = true WHERE host_no = $1 AND ledger_no = $2 AND event_k
 
 -- uncount_event: a stale row never counts; the statement before told whether it did
 UPDATE events SET counted = false WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3;
-
--- flip_event: a copy begins or ceases to count
-UPDATE events SET counted = $4 WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3 RETURNING {columns};
-
--- flip_series: all events of a series in one ledger begin or cease to count
-UPDATE events SET counted = $4
-WHERE owner_key = $3 AND host_no = $1 AND ledger_no = $2 AND NOT stale AND counted <> $4 RETURNING {columns};
-
--- series_totals: what each ledger has of a series
-SELECT owner_key, host_no, ledger_no, sum(coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0)
-  + coalesce(cache_write_tokens, 0) + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0)
-  + coalesce(undivided_tokens, 0))::numeric(39) AS total
-FROM events WHERE owner_key = ANY($1::uuid[]) AND NOT stale GROUP BY 1, 2, 3;
-
--- set_owner: who counts from now on; nulls = vacant
-UPDATE event_owners SET host_no = $2, ledger_no = $3, contested = $4 WHERE owner_key = $1;
-
--- put_claim: a copy set aside
-INSERT INTO event_claims (owner_key, host_no, ledger_no, conflict) VALUES ($1, $2, $3, $4)
-ON CONFLICT (owner_key, host_no, ledger_no) DO UPDATE SET conflict = excluded.conflict;
-
--- drop_claim: a copy that counts now, or is gone
-DELETE FROM event_claims WHERE owner_key = $1 AND host_no = $2 AND ledger_no = $3;
 
 -- own_messages: which of these messages a ledger has
 SELECT m.message_key, m.session_key, m.row_digest, m.stale FROM unnest($3::uuid[]) k

@@ -100,10 +100,12 @@ SELECT e.host_no, e.ledger_no, e.event_key, e.counted, row_number() OVER (
 ) AS place
 FROM events e JOIN hosts h USING (host_no) JOIN ledgers l USING (host_no, ledger_no)
 LEFT JOIN unnest($1::int4[], $2::int4[]) cap (harness, version) ON cap.harness = e.harness
+JOIN terms n ON n.term_no = e.harness
 CROSS JOIN LATERAL (SELECT CASE
   WHEN output_tokens IS NULL THEN 0 WHEN coalesce(lower_bounds, 0) & 16 <> 0 THEN 1
   WHEN coalesce(derived, 0) & 16 <> 0 THEN 2 ELSE 3 END AS quality) q
-CROSS JOIN LATERAL (SELECT least(e.data_version, coalesce(cap.version, 0)) AS version) v
+CROSS JOIN LATERAL (SELECT least(coalesce(cap.version, 0), CASE WHEN coalesce(e.flags, 0) & 2 <> 0 THEN e.data_version
+  ELSE greatest(e.data_version, (l.parsers -> n.term ->> 'floor')::int4) END) AS version) v
 CROSS JOIN LATERAL (SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
   + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total) t
 WHERE NOT stale AND owner_key IS NULL;
@@ -115,13 +117,18 @@ LEFT JOIN event_claims c ON (c.owner_key, c.host_no, c.ledger_no) = (r.event_key
 WHERE r.counted <> (r.place = 1) OR (o.ledger_no IS NOT DISTINCT FROM r.ledger_no) <> r.counted
   OR (c.owner_key IS NULL) <> r.counted OR (NOT r.counted AND NOT o.contested);
 
--- series_differences: series that do not count from the ledger with the greatest sum
+-- series_differences: series that do not count from the ledger with the highest data version, then the greatest sum
 WITH totals AS (
   SELECT e.owner_key, e.host_no, e.ledger_no, bool_and(counted) AS all_counted, bool_or(counted) AS any_counted,
-    row_number() OVER (PARTITION BY e.owner_key ORDER BY sum(coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0)
-      + coalesce(cache_write_tokens, 0) + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0)
-      + coalesce(undivided_tokens, 0)) DESC, min(h.enrolled_at), h.host_id, l.ledger_id) AS place
+    row_number() OVER (PARTITION BY e.owner_key ORDER BY min(v.version) DESC, sum(t.total) DESC, min(h.enrolled_at),
+      h.host_id, l.ledger_id) AS place
   FROM events e JOIN hosts h USING (host_no) JOIN ledgers l USING (host_no, ledger_no)
+  LEFT JOIN unnest($1::int4[], $2::int4[]) cap (harness, version) ON cap.harness = e.harness
+  JOIN terms n ON n.term_no = e.harness
+  CROSS JOIN LATERAL (SELECT least(coalesce(cap.version, 0), CASE WHEN coalesce(e.flags, 0) & 2 <> 0 THEN e.data_version
+    ELSE greatest(e.data_version, (l.parsers -> n.term ->> 'floor')::int4) END) AS version) v
+  CROSS JOIN LATERAL (SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
+    + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total) t
   WHERE owner_key IS NOT NULL AND NOT stale GROUP BY e.owner_key, e.host_no, e.ledger_no, h.host_id, l.ledger_id
 )
 SELECT t.* FROM totals t LEFT JOIN event_owners o USING (owner_key)
