@@ -8,6 +8,7 @@ ALTER TABLE ledgers
   ADD COLUMN scrubbed_at timestamptz,                  -- every row was recomputed from its columns by then
   ADD COLUMN scrub_after uuid,                         -- the session that the scrub under way has come to
   ADD COLUMN corrected int8 NOT NULL DEFAULT 0,        -- rows that a scrub found altered or lost, ever
+  ADD COLUMN corrected_at timestamptz,                 -- the last of them
   ADD COLUMN replaces uuid[] NOT NULL DEFAULT '{}',    -- ids of ledgers that it took the place of, as its agent says
   ADD COLUMN replaced_by int4,                         -- ledger_no
   ADD COLUMN superseded_at timestamptz,                -- frozen: what its successor has too is dropped from it
