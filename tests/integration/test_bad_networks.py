@@ -56,9 +56,10 @@ async def converged(hub: Hub, home: Home) -> bool:
     return await events_at(hub) == home.answers and host["state"] == "converged"
 
 
-async def one_after_another(
-    hub: Hub, home: Home, proxy: FaultProxy, faults: list[Callable[[FaultProxy], None]]
-) -> None:
+Fault = Callable[[FaultProxy], None]
+
+
+async def one_after_another(hub: Hub, home: Home, proxy: FaultProxy, faults: list[Fault]) -> None:
     for fault in faults:
         fault(proxy)
         home.append(40)
