@@ -3,15 +3,23 @@
 -- ledger_digest: the running sum
 SELECT digest FROM ledgers WHERE host_no = $1 AND ledger_no = $2;
 
+-- digest_set_of: the set that a ledger's rows are summed in
+SELECT digest_set FROM ledgers WHERE host_no = $1 AND ledger_no = $2;
+
+-- all_terms: the dictionary
+SELECT term_no, term FROM terms;
+
 -- session_rows: session rows as they were sent
 SELECT *, session_key AS key FROM sessions
-WHERE host_no = $1 AND ledger_no = $2 AND row_digest IS NOT NULL AND NOT stale;
+WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND row_digest IS NOT NULL AND NOT stale;
 
 -- message_rows: message rows as they were sent
-SELECT *, message_key AS key FROM messages WHERE host_no = $1 AND ledger_no = $2 AND NOT stale;
+SELECT *, message_key AS key FROM messages
+WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND NOT stale;
 
 -- event_rows: event rows as they were sent
-SELECT *, event_key AS key FROM events WHERE host_no = $1 AND ledger_no = $2 AND NOT stale;
+SELECT *, event_key AS key FROM events
+WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND NOT stale;
 
 -- measures: every counted event spread out to what it adds to a rollup cell (one column for each measure)
 SELECT e.*, floor(extract(epoch FROM at) / 900)::int4 AS slot, {spread},
