@@ -1,7 +1,7 @@
 """The life of `trueup agent run` on one page: what starts in which order, what stops it, and what kills it.
 
 start   lock and open the ledger > listen on agent.sock > READY=1 > the tasks below
-tasks   watch, rescan, push, heartbeat, renew, watchdog: each that fails ends the process with exit status 1
+tasks   watch, rescan, push, heartbeat, directives, renew, watchdog: each that fails ends the process with exit status 1
 stop    the first SIGTERM or SIGINT: what is in flight is finished, at most DRAIN_SECONDS, exit status 0
         the second: the process leaves at once; the ledger and the hub are made for that, as for kill -9
 """
@@ -26,6 +26,7 @@ from trueup_agent.glance import ScanResult
 from trueup_agent.ledger import Ledger
 from trueup_agent.memory import give_back_memory
 from trueup_agent.notify import Notifier
+from trueup_agent.push.directives import Directives, Step, works
 from trueup_agent.push.forever import Pusher, PushState
 from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.push import PATIENCE_SECONDS, PushResult
@@ -114,7 +115,9 @@ class Daemon:
         self.renewing = False
         self.pusher = Pusher(ledger, uplink)
         self.watcher = Watcher(lambda: watched_folders(loaded.places), self._changed)
-        self.heartbeats = Heartbeats(ledger, self.pusher, loaded.agent.policy, self.last_error)
+        self.directives = Directives(ledger, works(self.pusher, self._scan_as_asked))
+        self.pusher.heed = self.directives.heed
+        self.heartbeats = Heartbeats(ledger, self.pusher, self.directives, loaded.agent.policy, self.last_error)
 
     async def work(self, stop: asyncio.Event, notifier: Notifier) -> None:
         """Run the tasks until `stop`, then let them finish what is in flight."""
@@ -124,6 +127,7 @@ class Daemon:
             "rescan": self.watcher.rescan_forever(self._rescan, agent.rescan_seconds, stop),
             "push": self.pusher.push_forever(stop),
             "heartbeat": self.heartbeats.heartbeat_forever(agent.heartbeat_seconds, stop),
+            "directives": self.directives.carry_out_forever(stop),
             "renew": self.renew_after_backlog(stop),
         }
         if notifier.watchdog_seconds:
@@ -206,6 +210,9 @@ class Daemon:
             self._backlog_read.set()
         self.pusher.wake()
         return result
+
+    async def _scan_as_asked(self, step: Step) -> None:
+        await self._scan(None, lambda at: step(at[0], at[1], "Reading logs"))
 
     async def _command_scan(self, body: bytes, tell: control.Tell) -> ScanResult:
         return await self._scan(msgspec.json.decode(body, type=ScanRequest).roots, tell)

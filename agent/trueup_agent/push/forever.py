@@ -17,13 +17,20 @@ from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import Push, PushResult, Tell
 from trueup_agent.push.uplink import Uplink
 from trueup_agent.waiting import first_of
-from trueup_shared import logs
+from trueup_shared import logs, wire
 
 log = structlog.get_logger()
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 300.0
 LARGE_PUSH_ROWS = 1_000
+
+
+Heed = Callable[[list[wire.Directive]], Awaitable[None]]
+
+
+async def _nobody(asked: list[wire.Directive]) -> None:
+    """A command leaves them to the daemon: they come again."""
 
 
 class Backoff:
@@ -57,6 +64,7 @@ class Pusher:
         self.ledger = ledger
         self.uplink = uplink
         self.now = PushState()
+        self.heed: Heed = _nobody  # what the hub asks for in receipts
         self._size = BatchSize()
         self._turn = asyncio.Lock()
         # Held while something leaves outside of our turn: what comes under the old id after the new one was heard of
@@ -99,6 +107,8 @@ class Pusher:
                     async with self.naming:
                         await identity.begin_anew(self.ledger, forked)
                     continue
+                if result.batches and (receipt := await self.ledger.last_receipt()):
+                    await self.heed(receipt.directives)
                 result.identity = [identity.in_words(one) for one in self.ledger.replaced if one not in before]
                 return result
 

@@ -15,6 +15,7 @@ from trueup_agent.ledger import Head, Ledger, LedgerReader, SourceInfo
 from trueup_agent.ledger.sources import GONE
 from trueup_agent.policy import Policy
 from trueup_agent.push.batches import AGENT
+from trueup_agent.push.directives import PROGRESS_SECONDS, Directives
 from trueup_agent.push.forever import Pusher
 from trueup_agent.waiting import first_of
 from trueup_shared import logs, wire
@@ -29,9 +30,17 @@ COUNT_SECONDS = 600.0
 class Heartbeats:
     """Sources travel here and not in batches: those that changed since this hub last heard of them."""
 
-    def __init__(self, ledger: Ledger, pusher: Pusher, policy: Policy, last_error: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        pusher: Pusher,
+        directives: Directives,
+        policy: Policy,
+        last_error: Callable[[], str | None],
+    ) -> None:
         self._ledger = ledger
         self._pusher = pusher
+        self._directives = directives
         self._policy = policy
         self._last_error = last_error
         self._told: dict[bytes, wire.SourceStatus] = {}
@@ -53,7 +62,8 @@ class Heartbeats:
                     await self._beat(sources)
             except (PushError, BadHostFile) as error:
                 log.debug("heartbeat_failed", **{logs.ERROR: str(error)})
-            await first_of(stop, seconds=seconds)
+            pause = min(seconds, PROGRESS_SECONDS) if self._directives.running else seconds
+            await first_of(stop, self._directives.news, seconds=pause)
 
     async def _beat(self, sources: list[SourceInfo]) -> None:
         hub, host = await self._pusher.uplink.hub(), self._pusher.uplink.host
@@ -65,11 +75,14 @@ class Heartbeats:
         statuses = ((source.source_key, self._status(source)) for source in sources)
         changed = dict([(key, now) for key, now in statuses if self._told.get(key) != now][:MOST_SOURCES])
         head = await self._ledger.head()
-        reply = await hub.heartbeat(await self._heartbeat(head, sources, list(changed.values()), host))
+        heartbeat = await self._heartbeat(head, sources, list(changed.values()), host)
+        reply = await hub.heartbeat(heartbeat)
         self._told.update(changed)
+        await self._directives.reported(heartbeat.directives)
+        await self._directives.heed(reply.directives)
         self._acked_seq = reply.position.acked_seq
-        if self._acked_seq != head.seq:
-            self._pusher.wake()  # new rows, or a hub that was restored from a backup
+        if (self._acked_seq, reply.position.digest) != (head.seq, head.digest):
+            self._pusher.wake()  # new rows, a hub restored from a backup, rows there that differ from ours
 
     def _status(self, source: SourceInfo) -> wire.SourceStatus:
         return wire.SourceStatus(
@@ -110,6 +123,7 @@ class Heartbeats:
             kind=host.kind,
             platform=sys.platform,
             replaces=self._ledger.replaces,
+            directives=await self._directives.reports(),
         )
 
     def _sources(self) -> list[SourceInfo]:

@@ -1,0 +1,161 @@
+"""What the hub asks this agent to do: carried out once each, also over restarts, and told in heartbeats."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Literal
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from trueup_agent.errors import AgentError, Busy, HubFailed, HubUnreachable, NotEnrolled, PositionMismatch
+from trueup_agent.ledger import Ledger
+from trueup_agent.push.forever import Backoff, Pusher
+from trueup_agent.push.push import PATIENCE_SECONDS, PushResult
+from trueup_agent.waiting import first_of
+from trueup_shared import wire
+
+log = structlog.get_logger()
+
+META = "directives"
+KEPT = 100
+PROGRESS_SECONDS = 2.0
+_LONGEST_NOTE = 500
+
+Step = Callable[[int, int, str], None]  # done, of, what is being done
+Work = Callable[[Step], Awaitable[str]]  # -> what came of it; raises AgentError
+
+
+class Task(Struct, kw_only=True):
+    """A directive as this ledger remembers it. `reported`: the hub has heard how it ended."""
+
+    id: str
+    kind: str
+    state: Literal["running", "done", "failed"] = "running"
+    done: int = 0
+    of: int = 0
+    note: str = ""
+    reported: bool = False
+
+
+class Directives:
+    """Of the ledger as it is called now: under a new id it sends everything anyway, and was asked nothing yet."""
+
+    def __init__(self, ledger: Ledger, works: Mapping[str, Work]) -> None:
+        self._ledger = ledger
+        self._works = works
+        self._ledger_id = ""
+        self._tasks: list[Task] = []  # oldest first
+        self._asked = asyncio.Event()
+        self.news = asyncio.Event()  # something began or ended: the hub should hear of it now
+
+    @property
+    def running(self) -> bool:
+        return any(task.state == "running" for task in self._tasks)
+
+    async def heed(self, asked: Iterable[wire.Directive]) -> None:
+        """Take on what is new. What is done is told again: the hub does not know it yet, or no more."""
+        known = {task.id: task for task in await self._own()}
+        fresh = [Task(id=one.id, kind=one.kind) for one in asked if one.id not in known]
+        for one in asked:
+            if one.id in known:
+                known[one.id].reported = False
+        if fresh:
+            for task in fresh:
+                log.info("directive", kind=task.kind, id=task.id)
+            self._tasks = (await self._own() + fresh)[-KEPT:]
+            await self._save()
+            self._asked.set()
+            self.news.set()
+
+    async def reports(self) -> list[wire.DirectiveReport]:
+        self.news.clear()
+        return [
+            wire.DirectiveReport(id=task.id, state=task.state, done=task.done, of=task.of, note=task.note)
+            for task in await self._own()
+            if not task.reported
+        ]
+
+    async def reported(self, heard: Iterable[wire.DirectiveReport]) -> None:
+        """The hub has these."""
+        ended = {report.id for report in heard if report.state != "running"}
+        told = [task for task in await self._own() if task.id in ended and not task.reported]
+        for task in told:
+            task.reported = True
+        if told:
+            await self._save()
+
+    async def carry_out_forever(self, stop: asyncio.Event) -> None:
+        """One after another, in the order in which they came, until `stop`."""
+        while not stop.is_set():
+            self._asked.clear()
+            task = next((task for task in await self._own() if task.state == "running"), None)
+            if task is None:
+                await first_of(stop, self._asked)
+            else:
+                await self._carry_out(task, stop)
+
+    async def _carry_out(self, task: Task, stop: asyncio.Event) -> None:
+        work, backoff = self._works.get(task.kind), Backoff()
+        if work is None:
+            await self._end(task, "failed", f"this agent does not know '{task.kind}': update trueup on this host")
+            return
+
+        def step(done: int, of: int, what: str) -> None:
+            task.done, task.of, task.note = done, of, what[:_LONGEST_NOTE]
+
+        while not stop.is_set():
+            try:
+                note = await work(step)
+            except (HubUnreachable, HubFailed, Busy, PositionMismatch) as error:
+                task.note = str(error)[:_LONGEST_NOTE]
+                await first_of(stop, seconds=backoff.next(error.retry_after))
+                continue
+            except AgentError as error:
+                await self._end(task, "failed", str(error))
+            else:
+                await self._end(task, "done", note)
+            return
+
+    async def _end(self, task: Task, state: Literal["done", "failed"], note: str) -> None:
+        task.state, task.note = state, note[:_LONGEST_NOTE]
+        await self._save()
+        self.news.set()
+        log.info("directive", kind=task.kind, id=task.id, state=state, note=note)
+
+    async def _own(self) -> list[Task]:
+        ledger_id = self._ledger.ledger_id
+        if self._ledger_id != ledger_id:
+            value = await self._ledger.get_meta(META)
+            if self._ledger_id != ledger_id:  # still: another task may have been here in the meantime
+                self._ledger_id, self._tasks = ledger_id, decode(value)
+        return self._tasks
+
+    async def _save(self) -> None:
+        await self._ledger.set_meta(META, msgspec.json.encode(await self._own()).decode())
+
+
+def decode(value: str | None) -> list[Task]:
+    return msgspec.json.decode(value, type=list[Task]) if value else []
+
+
+def works(pusher: Pusher, scan: Callable[[Step], Awaitable[None]]) -> dict[str, Work]:
+    """What this agent can be asked for. `scan` reads every source again that changed."""
+
+    async def push(step: Step) -> str:
+        return _outcome(await pusher.push(lambda at: step(at.done, at.of, at.phase), PATIENCE_SECONDS))
+
+    async def rescan(step: Step) -> str:
+        await scan(step)
+        return await push(step)
+
+    return {"push": push, "repair": push, "rescan": rescan}  # whatever differs is repaired by any push
+
+
+def _outcome(result: PushResult | None) -> str:
+    if result is None:
+        raise NotEnrolled("this machine is not enrolled at a hub")
+    counts = f"{result.inserted} inserted, {result.updated} updated, {result.removed} removed"
+    if result.verdict == "diverged":
+        raise AgentError(f"the hub's sums still differ from the ledger's ({counts})")
+    return f"{result.verdict}: {counts}"
