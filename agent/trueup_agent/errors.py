@@ -24,6 +24,7 @@ AgentError
     Unauthorized          the credential or the enrolment code is not accepted                 stop
     Refused               the hub refuses the request for what it says                         stop
     ProtocolMismatch      no common protocol: one side needs an upgrade                        stop
+    HubTooOld             the hub cannot do what was asked for; the rest goes on               stop
     Forked                the hub has what this ledger never sent; nothing is sent             stop
 
 The daemon tries the "stop" ones of the push again too, slowly: the hub's side may be mended.
@@ -154,6 +155,12 @@ class Refused(PushError):
 
 class ProtocolMismatch(PushError):
     """No common protocol."""
+
+    retry_after = SLOW_SECONDS
+
+
+class HubTooOld(PushError):
+    """The hub does not name the feature that this needs."""
 
     retry_after = SLOW_SECONDS
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.cli import start
-from trueup_agent.cli.progress import bar
+from trueup_agent.cli.progress import stages
 from trueup_agent.settings import Loaded
 from trueup_shared import wire
 from trueup_shared.cli import Failure, Globals, NotConverged
@@ -89,10 +89,10 @@ async def push_now(loaded: Loaded) -> Any:
     from trueup_agent.push.push import PATIENCE_SECONDS, Progress, PushResult
     from trueup_agent.push.uplink import Uplink
 
-    with bar("Pushing", "changes") as show:
+    with stages("Pushing") as show:
 
         def tell(progress: Progress) -> None:
-            show(progress.acked_seq, progress.head_seq)
+            show(progress.phase, progress.done, progress.of, progress.unit)
 
         async def here(ledger: Ledger) -> PushResult | None:
             uplink = Uplink(loaded.data_dir, loaded.agent, ledger)

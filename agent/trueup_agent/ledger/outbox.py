@@ -24,16 +24,23 @@ class BatchRows(Struct, frozen=True, kw_only=True):
     head_digest: bytes | None
     parsers: dict[str, wire.ParserVersion]
     policy: dict[str, str]
+    digest_set: int
 
 
-async def read_batch(db: aiosqlite.Connection, policy: Policy, from_seq: int, max_rows: int) -> BatchRows:
-    """Call inside a read transaction: rows and digest must be of one moment."""
+async def read_batch(
+    db: aiosqlite.Connection, policy: Policy, from_seq: int, max_rows: int, last: int | None = None
+) -> BatchRows:
+    """Call inside a read transaction: rows and digest must be of one moment.
+
+    With `last`: rows with a seq up to it, without tombstones (a full batch: what it does not have is removed).
+    """
     [(head_seq, head_digest)] = await db.execute_fetchall("SELECT seq, digest FROM ledger")
     to_seq = await _last_seq(db, from_seq, max_rows)
     to_seq = head_seq if to_seq is None else to_seq
-    harnesses = await db.execute_fetchall("SELECT harness, version, floor FROM harnesses")
+    to_seq = to_seq if last is None else min(to_seq, last)
     tombstones = await db.execute_fetchall(
-        "SELECT table_no, key, seq FROM tombstones WHERE seq > ? AND seq <= ? ORDER BY seq", (from_seq, to_seq)
+        "SELECT table_no, key, seq FROM tombstones WHERE seq > ? AND seq <= ? ORDER BY seq",
+        (from_seq, to_seq if last is None else from_seq),
     )
     return BatchRows(
         to_seq=to_seq,
@@ -41,10 +48,19 @@ async def read_batch(db: aiosqlite.Connection, policy: Policy, from_seq: int, ma
         messages=[wire.MessageRow(*row) for row in await _rows(db, MESSAGES, policy, from_seq, to_seq)],
         events=[wire.EventRow(*row) for row in await _rows(db, EVENTS, policy, from_seq, to_seq)],
         tombstones=[wire.Tombstone(*row) for row in tombstones],
-        head_digest=head_digest if to_seq == head_seq else None,
-        parsers={harness: wire.ParserVersion(version, floor) for harness, version, floor in harnesses},
-        policy=policy.as_dict(),
+        head_digest=head_digest if to_seq == head_seq and last is None else None,
+        **await versions(db, policy),
     )
+
+
+async def versions(db: aiosqlite.Connection, policy: Policy) -> dict[str, Any]:
+    """What every batch says of how its rows came about."""
+    harnesses = await db.execute_fetchall("SELECT harness, version, floor FROM harnesses")
+    return {
+        "parsers": {harness: wire.ParserVersion(version, floor) for harness, version, floor in harnesses},
+        "policy": policy.as_dict(),
+        "digest_set": policy.digest_set,
+    }
 
 
 async def _last_seq(db: aiosqlite.Connection, from_seq: int, max_rows: int) -> int | None:

@@ -1,7 +1,7 @@
 """Reading the ledger beside its writer: a connection of its own, read-only, that never waits for the lock."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,7 +22,10 @@ class LedgerReader:
         with schema.translated(self.path):
             if not self.path.exists():
                 raise LedgerMissing(f"there is no ledger in {data_dir} yet: run `trueup agent scan` first")
-            self._db = sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True, isolation_level=None)
+            # One thread after another may use it.
+            self._db = sqlite3.connect(
+                f"file:{quote(str(self.path))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
         try:
             [[version]] = self.query("PRAGMA user_version")
             if version > schema.newest_version():
@@ -57,6 +60,11 @@ class LedgerReader:
             if self._outdated is not None and "no such" in str(error.__cause__):
                 raise self._too_old(self._outdated) from None
             raise
+
+    def each(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+        """Rows of a SELECT, one after another: of how many there are depends nothing."""
+        with schema.translated(self.path):
+            yield from self._db.execute(sql, parameters)
 
     def _upgrade(self) -> None:
         """Whatever stands in the way: most numbers can be read without it."""

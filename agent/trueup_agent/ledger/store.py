@@ -13,14 +13,14 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses.base import Harness
-from trueup_agent.ledger import identity, outbox, rederive, restate, schema, sources
+from trueup_agent.ledger import compare, identity, outbox, rederive, restate, schema, sources
 from trueup_agent.ledger.identity import Reason, Replaced
 from trueup_agent.ledger.lock import WriterLock
 from trueup_agent.ledger.outbox import BatchRows
 from trueup_agent.ledger.sources import SourceInfo, SourceUpdate
 from trueup_agent.ledger.writing import WriteCounts, Writer
 from trueup_agent.policy import Policy
-from trueup_shared import keys, wire
+from trueup_shared import digest_sets, keys, wire
 
 
 class Head(Struct, frozen=True):
@@ -103,13 +103,27 @@ class Ledger:
         [row] = await self._read("SELECT seq, digest, rows FROM ledger")
         return Head(*row)
 
-    async def read_batch(self, from_seq: int, max_rows: int) -> BatchRows:
-        """Rows and tombstones whose seq lies in (from_seq, to_seq], at most `max_rows`, as they are now."""
+    async def read_batch(self, from_seq: int, max_rows: int, last: int | None = None) -> BatchRows:
+        """Rows and tombstones whose seq lies in (from_seq, to_seq], at most `max_rows`, as they are now.
+
+        With `last`: rows alone, with a seq up to it.
+        """
+        async with self._reading():
+            return await outbox.read_batch(self._db, self.policy, from_seq, max_rows, last)
+
+    async def read_repair(self, places: Sequence[compare.Place], acked_seq: int) -> BatchRows:
+        """These rows, and deletions of those that are not here; what changed after `acked_seq` is left out."""
+        async with self._reading():
+            return await compare.read_repair(self._db, self.policy, places, acked_seq)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[None]:
+        """A transaction in which everything that is read is of one moment."""
         async with self._one_at_a_time:
             with schema.translated(self.path):
                 await self._db.execute("BEGIN")
                 try:
-                    return await outbox.read_batch(self._db, self.policy, from_seq, max_rows)
+                    yield
                 finally:
                     await self._db.rollback()
 
@@ -188,6 +202,22 @@ class Ledger:
                     await self._db.rollback()
                     raise
 
+    async def use_digest_set(self, number: int) -> None:
+        """Encode and sum by another digest set from now on: one pass over all rows.
+
+        A new seq goes only to rows of which other fields travel.
+        """
+        before = self.policy
+        async with self.collecting:  # rows that are being read have digests of the set until now
+            try:
+                async with self.writer() as writer:
+                    self.policy = writer.policy = msgspec.structs.replace(before, digest_set=number)
+                    await restate.change_set(writer, before)
+                    await writer.execute("UPDATE ledger SET digest_set = ?", [(number,)])
+            except BaseException:
+                self.policy = before
+                raise
+
     async def shrink(self) -> None:
         """Give back the page cache that a large pass filled."""
         await self._read("PRAGMA shrink_memory")
@@ -228,19 +258,23 @@ class Ledger:
 
     async def _settle(self) -> None:
         """Give a new ledger its identity; bring an old one to this policy and these prices."""
-        known = await self._read("SELECT ledger_id FROM ledger")
+        known = await self._read("SELECT ledger_id, digest_set FROM ledger")
         if not known:
             await self._db.execute(
                 "INSERT OR IGNORE INTO ledger VALUES (1, ?, ?, 0, ?, 0, ?)",
-                (str(uuid.uuid4()), time_ns() // 1000, bytes(keys.KEY_BYTES), keys.DIGEST_SET),
+                (str(uuid.uuid4()), time_ns() // 1000, bytes(keys.KEY_BYTES), digest_sets.newest()),
             )
-            known = await self._read("SELECT ledger_id FROM ledger")
-        self.ledger_id = known[0][0]
+            known = await self._read("SELECT ledger_id, digest_set FROM ledger")
+        self.ledger_id, agreed = known[0]
+        # A set that only a later release knows cannot be gone on with.
+        digest_set = agreed if agreed in digest_sets.FIELD_SETS else digest_sets.newest()
+        self.policy = msgspec.structs.replace(self.policy, digest_set=digest_set)
         self.replaced = await identity.load(self._db)
         basis = restate.basis(self.policy)
-        if await self.get_meta(restate.BASIS) != basis:
+        if await self.get_meta(restate.BASIS) != basis or digest_set != agreed:
             async with self.writer() as writer:
                 await restate.restate_all(writer)
+                await writer.execute("UPDATE ledger SET digest_set = ?", [(digest_set,)])
                 await writer.execute(
                     "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", [(restate.BASIS, basis)]
                 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from trueup_shared import __version__, digest_sets, wire
 
 BATCH_ID_BYTES = 16
 ZSTD_LEVEL = 3
-AGENT = wire.AgentInfo(version=__version__, digest_sets=digest_sets.known())
+AGENT = wire.AgentInfo(version=__version__, digest_sets=digest_sets.known(), features=list(wire.FEATURES))
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -53,6 +53,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     batch_no: int
     batch_id: bytes
+    kind: wire.BatchKind
     from_seq: int
     to_seq: int
     rows: int
@@ -60,57 +61,83 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None
 
 
+Read = Callable[[int], Awaitable[BatchRows]]  # at most so many rows
+
+
 async def prepare(
-    ledger: Ledger, size: BatchSize, max_body: int, *, from_seq: int, batch_no: int, previous: bytes | None
+    ledger: Ledger,
+    size: BatchSize,
+    max_body: int,
+    *,
+    from_seq: int,
+    batch_no: int,
+    previous: bytes | None,
+    kind: wire.BatchKind = "ordinary",
+    generation: int = 0,
+    read: Read | None = None,
 ) -> Prepared:
-    """Read and encode the batch that follows `previous`, from `from_seq` on; `max_body`: bytes before compression."""
+    """Read and encode the batch that follows `previous`, from `from_seq` on; `max_body`: bytes before compression.
+
+    `read` gives its rows where those are not simply the ones that come next.
+    """
+
+    async def next_rows(most: int) -> BatchRows:
+        return await ledger.read_batch(from_seq, most)
+
     while True:
-        read = await ledger.read_batch(from_seq, size.rows)
+        found = await (read or next_rows)(size.rows)
         batch_id = secrets.token_bytes(BATCH_ID_BYTES)
-        rows = len(read.sessions) + len(read.messages) + len(read.events) + len(read.tombstones)
+        rows = len(found.sessions) + len(found.messages) + len(found.events) + len(found.tombstones)
         body = None
-        if read.to_seq > from_seq:
-            body = await asyncio.to_thread(
-                _encode, read, from_seq, batch_no, batch_id, previous, ledger.replaces, max_body
+        if found.to_seq > from_seq or kind == "repair":
+            frame = wire.Batch(
+                batch_id=batch_id,
+                previous_batch_id=previous,
+                batch_no=batch_no,
+                from_seq=from_seq,
+                to_seq=found.to_seq,
+                kind=kind,
+                generation=generation,
+                agent=AGENT,
+                replaces=ledger.replaces,
             )
+            body = await asyncio.to_thread(_encode, frame, found, max_body)
             if body is None:
                 size.was_too_large(rows)
                 continue
         return Prepared(
             batch_no=batch_no,
             batch_id=batch_id,
+            kind=kind,
             from_seq=from_seq,
-            to_seq=read.to_seq,
+            to_seq=found.to_seq,
             rows=rows,
-            head_digest=read.head_digest,
+            head_digest=found.head_digest,
             body=body,
         )
 
 
-def _encode(
-    read: BatchRows,
-    from_seq: int,
-    batch_no: int,
-    batch_id: bytes,
-    previous: bytes | None,
-    replaces: list[str],
-    max_body: int,
-) -> bytes | None:
-    batch = wire.Batch(
-        batch_id=batch_id,
-        previous_batch_id=previous,
-        batch_no=batch_no,
-        from_seq=from_seq,
-        to_seq=read.to_seq,
-        sessions=_raw(read.sessions),
-        messages=_raw(read.messages),
-        events=_raw(read.events),
-        tombstones=[msgspec.Raw(_encoder.encode(tombstone)) for tombstone in read.tombstones],
-        head_digest=read.head_digest,
-        agent=AGENT,
-        parsers=read.parsers,
-        policy=read.policy,
-        digest_set=read.digest_set,
+def asking_for_receipt(batch_id: bytes) -> bytes:
+    """The body of a batch that only gets the receipt of the one of that id, if that was ever applied.
+
+    It follows itself and ends before it begins: no hub can apply it.
+    """
+    batch = wire.Batch(batch_id=batch_id, previous_batch_id=batch_id, batch_no=0, from_seq=1, to_seq=0, agent=AGENT)
+    return zstd.compress(_encoder.encode(batch), ZSTD_LEVEL)
+
+
+def _encode(frame: wire.Batch, found: BatchRows, max_body: int) -> bytes | None:
+    """None when it is too large."""
+    batch = msgspec.structs.replace(
+        frame,
+        sessions=_raw(found.sessions),
+        messages=_raw(found.messages),
+        events=_raw(found.events),
+        tombstones=[msgspec.Raw(_encoder.encode(tombstone)) for tombstone in found.tombstones],
+        head_digest=found.head_digest,
+        parsers=found.parsers,
+        policy=found.policy,
+        digest_set=found.digest_set,
     )
     encoded = _encoder.encode(batch)
     return None if len(encoded) > max_body else zstd.compress(encoded, ZSTD_LEVEL)

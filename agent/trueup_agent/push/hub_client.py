@@ -33,6 +33,8 @@ T = TypeVar("T")
 CONNECT_SECONDS = 10.0
 # The hub answers only after commit: a large batch into a busy database takes its time.
 ANSWER_SECONDS = 120.0
+# So many times as long where it goes through all rows.
+THOROUGH_TIMES = 5
 DEFAULT_BUSY_SECONDS = 5.0
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -78,6 +80,7 @@ class HubClient:
         self._ca_file = ca_file
         self._answer_seconds = answer_seconds
         self._session: aiohttp.ClientSession | None = None
+        self.bytes_received = 0  # of answers, unpacked
 
     async def __aenter__(self) -> "HubClient":
         tls: ssl.SSLContext | bool = True
@@ -89,7 +92,6 @@ class HubClient:
                 raise WrongHubAddress(f"setting hub_ca: {self._ca_file}: {error.strerror or error}") from error
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, limit=4),
-            timeout=aiohttp.ClientTimeout(total=self._answer_seconds, sock_connect=CONNECT_SECONDS),
             # A proxy is for the way out; nothing listens for us on its loopback.
             trust_env=not is_loopback(self.address),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -121,14 +123,44 @@ class HubClient:
         """`body` is a zstd-compressed msgpack `wire.Batch`."""
         return await self._call("POST", f"ledgers/{ledger_id}/batches", wire.Receipt, body, "zstd")
 
+    async def open_generation(self, ledger_id: str, opening: wire.OpenGeneration) -> wire.Position:
+        body = msgspec.msgpack.encode(opening)
+        return await self._call("POST", f"ledgers/{ledger_id}/generations", wire.Position, body)
+
+    async def commit_generation(self, ledger_id: str, number: int, commit: wire.CommitGeneration) -> wire.Committed:
+        """The hub removes and recomputes before it answers; asked again, it goes on or gives the same answer."""
+        route, body = f"ledgers/{ledger_id}/generations/{number}/commit", msgspec.msgpack.encode(commit)
+        return await self._call("POST", route, wire.Committed, body, thorough=True)
+
+    async def buckets(self, ledger_id: str, deep: bool = False) -> wire.Buckets:
+        """`deep`, here and below: recomputed from the stored columns, which takes as long as there are rows."""
+        return await self._compared(f"ledgers/{ledger_id}/buckets", wire.Buckets, deep)
+
+    async def bucket_sessions(self, ledger_id: str, bucket: int, deep: bool = False) -> wire.BucketSessions:
+        return await self._compared(f"ledgers/{ledger_id}/buckets/{bucket}", wire.BucketSessions, deep)
+
+    async def session_rows(self, ledger_id: str, session_key: bytes, deep: bool = False) -> wire.SessionRows:
+        route = f"ledgers/{ledger_id}/sessions/{session_key.hex()}/rows"
+        return await self._compared(route, wire.SessionRows, deep)
+
+    async def _compared(self, route: str, kind: type[T], deep: bool) -> T:
+        return await self._call("GET", f"{route}?deep=1" if deep else route, kind, thorough=deep)
+
     async def heartbeat(self, heartbeat: wire.Heartbeat) -> wire.HeartbeatReply:
         return await self._call("POST", "heartbeat", wire.HeartbeatReply, msgspec.msgpack.encode(heartbeat))
 
     async def _call(
-        self, method: str, route: str, kind: type[T], body: bytes | None = None, encoding: str | None = None
+        self,
+        method: str,
+        route: str,
+        kind: type[T],
+        body: bytes | None = None,
+        encoding: str | None = None,
+        thorough: bool = False,
     ) -> T:
         assert self._session is not None
         headers = {}
+        seconds = self._answer_seconds * (THOROUGH_TIMES if thorough else 1)
         if body is not None:
             headers["Content-Type"] = wire.CONTENT_TYPE
         if encoding:
@@ -138,9 +170,15 @@ class HubClient:
         try:
             # Never follow: a redirected POST would arrive as a GET, and the credential elsewhere.
             async with self._session.request(
-                method, f"{self.address}/api/v1/{route}", data=body, headers=headers, allow_redirects=False
+                method,
+                f"{self.address}/api/v1/{route}",
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS),
             ) as answer:
                 content = await answer.read()
+                self.bytes_received += len(content)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             raise HubUnreachable(f"the hub at {self.address} cannot be reached: {_reason(error)}") from error
         if answer.status // 100 == 2:
