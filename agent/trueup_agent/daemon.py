@@ -27,7 +27,7 @@ from trueup_agent.ledger import Ledger
 from trueup_agent.memory import give_back_memory
 from trueup_agent.notify import Notifier
 from trueup_agent.push.directives import Directives, Step, works
-from trueup_agent.push.forever import Pusher, PushState
+from trueup_agent.push.forever import Pusher, PushState, Rekeyed
 from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.push import PATIENCE_SECONDS, PushResult
 from trueup_agent.push.uplink import Uplink
@@ -46,6 +46,10 @@ BACKLOG_ROWS = 5_000
 
 class ScanRequest(Struct, frozen=True):
     roots: list[RootArg] | None = None
+
+
+class RekeyRequest(Struct, frozen=True):
+    code: str | None = None
 
 
 class DaemonStatus(Struct, frozen=True, kw_only=True):
@@ -148,6 +152,7 @@ class Daemon:
             "scan": self._command_scan,
             "push": self._command_push,
             "wake": self._command_wake,
+            "rekey": self._command_rekey,
             "status": self._command_status,
         }
         return {name: self._counted(command) for name, command in commands.items()}
@@ -225,6 +230,9 @@ class Daemon:
     async def _command_wake(self, body: bytes, tell: control.Tell) -> None:
         """There is a new enrolment: do not wait out the back-off of the old one."""
         self.pusher.wake(hurry=True)
+
+    async def _command_rekey(self, body: bytes, tell: control.Tell) -> Rekeyed:
+        return await self.pusher.rekey(msgspec.json.decode(body, type=RekeyRequest).code)
 
     async def _command_status(self, body: bytes, tell: control.Tell) -> DaemonStatus:
         return DaemonStatus(

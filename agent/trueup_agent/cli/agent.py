@@ -175,14 +175,7 @@ def enroll(
     as_json: bool,
 ) -> None:
     """Make this machine a host of the hub at URL. Safe to repeat; moves the ledger when it was at another hub."""
-    if code and code_file:
-        raise WrongUsage("give --code or --code-file, not both")
-    if code_file:
-        try:
-            code = code_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise WrongUsage(f"--code-file {code_file}: {getattr(error, 'strerror', None) or error}") from None
-    loaded = start.load(given, enroll_code=code, label=label)
+    loaded = start.load(given, enroll_code=_code(code, code_file), label=label)
     host, fresh = start.run(_enroll(loaded, url, ephemeral))
     if as_json:
         start.print_json({"hub_url": host.hub_url, "host_id": host.host_id, "label": host.label, "enrolled": fresh})
@@ -190,6 +183,17 @@ def enroll(
         click.echo(
             f"{'enrolled' if fresh else 'already enrolled'} at {host.hub_url} as {host.label} (host {host.host_id})"
         )
+
+
+def _code(code: str | None, file: Path | None) -> str | None:
+    if code and file:
+        raise WrongUsage("give --code or --code-file, not both")
+    if file is None:
+        return code
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUsage(f"--code-file {file}: {getattr(error, 'strerror', None) or error}") from None
 
 
 async def _enroll(loaded: Loaded, url: str, ephemeral: bool) -> tuple[Any, bool]:
@@ -228,6 +232,40 @@ async def _enroll(loaded: Loaded, url: str, ephemeral: bool) -> tuple[Any, bool]
 
 
 _NO_LEDGER = "00000000-0000-0000-0000-000000000000"  # asking the hub about it only checks the credential
+
+
+@agent.command()
+@click.option("--code", help="Enrolment code: this machine becomes a host of its own. For a machine that was copied.")
+@click.option("--code-file", type=click.Path(path_type=Path, dir_okay=False), help="File that holds the code.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def rekey(given: Globals, code: str | None, code_file: Path | None, as_json: bool) -> None:
+    """Give this ledger a new id: the hub takes it for another one, gets everything again and counts it once."""
+    loaded = start.load(given)
+    done = start.run(_rekey(loaded, _code(code, code_file)))
+    if as_json:
+        start.print_json(done)
+        return
+    click.echo(f"ledger {done.ledger_id} (was {done.replaces}): everything is sent again under it and counted once")
+    if done.host_id is not None:
+        click.echo(f"host   {done.host_id} at {done.hub_url}")
+
+
+async def _rekey(loaded: Loaded, code: str | None) -> Any:
+    """Rekeyed; here, or inside the daemon."""
+    from trueup_agent import control
+    from trueup_agent.daemon import RekeyRequest
+    from trueup_agent.ledger import Ledger
+    from trueup_agent.push.forever import Pusher, Rekeyed
+    from trueup_agent.push.uplink import Uplink
+
+    async def here(ledger: Ledger) -> Rekeyed:
+        return await Pusher(ledger, Uplink(loaded.data_dir, loaded.agent, ledger)).rekey(code)
+
+    async def there() -> Rekeyed:
+        return await control.ask(loaded.data_dir, "rekey", RekeyRequest(code), Rekeyed)
+
+    return await start.with_ledger(loaded, here, there)
 
 
 @agent.command()

@@ -57,6 +57,15 @@ class PushState(Struct):
     retry_at: float | None = None
 
 
+class Rekeyed(Struct, frozen=True, kw_only=True):
+    """What `agent rekey` did; host and hub are None where the machine is not enrolled."""
+
+    ledger_id: str
+    replaces: str
+    host_id: str | None
+    hub_url: str | None
+
+
 class Pusher:
     """One writer to the hub per ledger: the loop and a `pg push` that came over the socket take turns."""
 
@@ -122,6 +131,20 @@ class Pusher:
             async with self.naming:
                 await identity.settle(ledger, host.ledger_id)
         self.uplink.remember_ledger()
+
+    async def rekey(self, code: str | None) -> Rekeyed:
+        """A new ledger id by hand; with an enrolment code as another host. Raises NotEnrolled and the hub's errors."""
+        async with self._turn, self.naming:
+            host = await self.uplink.enroll_anew(code) if code else None
+            taken = await identity.rekey(self.ledger, own_host=code is not None)
+            host = self.uplink.keep(host)
+        self.wake(hurry=True)
+        return Rekeyed(
+            ledger_id=taken.replaced_by,
+            replaces=taken.ledger_id,
+            host_id=host.host_id if host else None,
+            hub_url=host.hub_url if host else None,
+        )
 
     async def push_forever(self, stop: asyncio.Event) -> None:
         """Push whenever there are new rows, until `stop`. Hub trouble only delays; anything else ends the daemon."""

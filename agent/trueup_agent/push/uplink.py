@@ -19,6 +19,8 @@ from trueup_shared import logs, wire
 
 log = structlog.get_logger()
 
+Kind = Literal["server", "laptop", "ephemeral"]
+
 
 async def enroll(
     data_dir: Path,
@@ -31,6 +33,15 @@ async def enroll(
 ) -> Host:
     """Exchange code and secret for a credential and keep it. Safe to repeat. Raises the hub client's errors."""
     kind = "ephemeral" if ephemeral else kind_of_machine()
+    host = await ask_to_enroll(data_dir, address, code, ledger_id, label, ca_file, kind)
+    save_host(data_dir, host)
+    return host
+
+
+async def ask_to_enroll(
+    data_dir: Path, address: str, code: str, ledger_id: str | None, label: str | None, ca_file: Path | None, kind: Kind
+) -> Host:
+    """The enrolment, not yet kept: until then a repeat gets the same one."""
     request = wire.EnrollRequest(
         code=code,
         secret=secret_for(data_dir, address),
@@ -42,7 +53,7 @@ async def enroll(
     )
     async with HubClient(address, None, ca_file) as hub:
         reply = await hub.enroll(request)
-    host = Host(
+    return Host(
         hub_url=address,
         host_id=reply.host_id,
         credential=reply.credential,
@@ -50,11 +61,9 @@ async def enroll(
         kind=kind,
         ledger_id=ledger_id or "",
     )
-    save_host(data_dir, host)
-    return host
 
 
-def kind_of_machine() -> Literal["server", "laptop"]:
+def kind_of_machine() -> Kind:
     """A laptop may be silent for days before anyone should worry, a server not."""
     battery = any(Path("/sys/class/power_supply").glob("BAT*"))
     return "laptop" if battery or sys.platform == "darwin" else "server"
@@ -100,11 +109,27 @@ class Uplink:
         self._refused, self._may_enroll = self.host, True
         return True
 
+    async def enroll_anew(self, code: str) -> Host:
+        """This machine as another host of its hub, not yet kept. Raises NotEnrolled, and the hub client's errors."""
+        host, settings = load_host(self._data_dir), self._settings
+        if host is None:
+            raise NotEnrolled("this machine is not enrolled at a hub: run `trueup agent enroll URL --code CODE`")
+        ledger_id, label = self._ledger.ledger_id, settings.label
+        return await ask_to_enroll(
+            self._data_dir, host.hub_url, code, ledger_id, label, settings.hub_ca, kind=host.kind
+        )
+
+    def keep(self, host: Host | None) -> Host | None:
+        """From now on this is the enrolment (None: the one that we have), used with the ledger as it is called now."""
+        host = host or load_host(self._data_dir)
+        if host is not None:
+            host = msgspec.structs.replace(host, ledger_id=self._ledger.ledger_id)
+            save_host(self._data_dir, host)
+        return host
+
     def remember_ledger(self) -> None:
-        """From now on the enrolment is used with the ledger as it is called now."""
-        assert self.host is not None
-        self.host = msgspec.structs.replace(self.host, ledger_id=self._ledger.ledger_id)
-        save_host(self._data_dir, self.host)
+        """The same for the enrolment that our client is for."""
+        self.host = self.keep(self.host)
 
     async def close(self) -> None:
         client, self._client, self.host = self._client, None, None
