@@ -26,7 +26,7 @@ from trueup_agent.glance import ScanResult
 from trueup_agent.ledger import Ledger
 from trueup_agent.memory import give_back_memory
 from trueup_agent.notify import Notifier
-from trueup_agent.push.directives import Directives, Step, works
+from trueup_agent.push.directives import Directives, Step, Task, works
 from trueup_agent.push.forever import Pusher, PushState, Rekeyed
 from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.push import PATIENCE_SECONDS, PushResult
@@ -60,6 +60,7 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     watching: str
     watching_reason: str | None
     push: PushState
+    directives: list[Task]
     last_error: str | None
 
 
@@ -241,6 +242,7 @@ class Daemon:
             watching=self.watcher.mode,
             watching_reason=self.watcher.reason,
             push=self.pusher.now,
+            directives=await self.directives.tasks(),
             last_error=self.last_error(),
         )
 

@@ -11,13 +11,19 @@ from trueup_agent.credential import load_host
 from trueup_agent.daemon import DaemonStatus, ask_status
 from trueup_agent.glance import drift_suspected
 from trueup_agent.harnesses.base import LINES
-from trueup_agent.ledger import LedgerReader, SourceInfo
+from trueup_agent.ledger import LedgerReader, SourceInfo, identity
+from trueup_agent.ledger.identity import Replaced
 from trueup_agent.ledger.sources import GONE
+from trueup_agent.push import directives
+from trueup_agent.push.directives import Task
+from trueup_agent.push.forever import LAST_REPAIR, Repaired
 from trueup_agent.push.rejections import RejectedRow, still_rejected
 from trueup_agent.settings import Loaded
 from trueup_shared import wire
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.terminal import printable
+
+MOST_SHOWN = 5
 
 
 class HarnessStatus(Struct, kw_only=True):
@@ -61,6 +67,9 @@ class AgentStatus(Struct, kw_only=True):
     hub: dict[str, str] | None
     convergence: Convergence
     rejected: list[RejectedRow]
+    repaired: Repaired | None  # the last time that the hub was found to differ
+    identity: list[Replaced]  # ids that this ledger took the place of, newest first
+    directives: list[Task]  # what the hub asked for, oldest first
     policy: dict[str, str]
     daemon: DaemonStatus | None
 
@@ -105,9 +114,16 @@ async def gather(loaded: Loaded) -> AgentStatus:
                 verdict=verdict, acked_seq=acked, head_seq=head_seq, pending=reader.pending(acked) if host else 0
             ),
             rejected=still_rejected(reader, host.host_id) if host else [],
+            repaired=_repaired(reader.meta(LAST_REPAIR)),
+            identity=identity.decode(reader.meta(identity.META)),
+            directives=daemon.directives if daemon else directives.decode(reader.meta(directives.META)),
             policy=loaded.agent.policy.as_dict(),
             daemon=daemon,
         )
+
+
+def _repaired(value: str | None) -> Repaired | None:
+    return msgspec.json.decode(value, type=Repaired) if value else None
 
 
 def _enabled_floors(loaded: Loaded, reader: LedgerReader) -> dict[str, int]:
@@ -131,6 +147,10 @@ def _rederiving(floors: Mapping[str, int], sources: Iterable[SourceInfo]) -> dic
             found[source.harness].sources += 1
             found[source.harness].done += source.data_version >= DATA_VERSIONS[source.harness]
     return found
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def show(found: AgentStatus) -> None:
@@ -162,15 +182,23 @@ def show(found: AgentStatus) -> None:
         click.echo(
             f"pushed   {at.acked_seq:,} of {at.head_seq:,}, {at.pending:,} rows pending: {at.verdict or 'never pushed'}"
         )
+        if found.repaired:
+            last = found.repaired
+            click.echo(f"repaired {last.rows:,} rows at {_utc(last.at)}, then {last.verdict}")
         for row in found.rejected[:10]:
             click.echo(printable(f"rejected {row.table or 'row'} {row.key or ''}: {row.code}: {row.reason}"))
         if len(found.rejected) > 10:
             click.echo(f"         and {len(found.rejected) - 10:,} more: --json has all of them")
     else:
         click.echo("hub      none: this machine is not enrolled")
+    for one in found.identity[:MOST_SHOWN]:
+        click.echo(printable(f"new id   {one.replaced_by} for {one.ledger_id} at {_utc(one.at / 1e6)}: {one.why}"))
+    for task in found.directives[-MOST_SHOWN:]:
+        far = f" {task.done:,} of {task.of:,}" if task.state == "running" and task.of else ""
+        click.echo(printable(f"asked    {task.kind.replace('_', ' ')}: {task.state}{far} {task.note}".rstrip()))
     click.echo("sends    " + ", ".join(f"{name}: {value}" for name, value in found.policy.items()))
     if found.daemon:
-        since = datetime.fromtimestamp(found.daemon.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        since = _utc(found.daemon.started_at)
         watching = found.daemon.watching.replace("_", " ")
         why = f": {found.daemon.watching_reason}" if found.daemon.watching_reason else ""
         click.echo(printable(f"daemon   running since {since} (pid {found.daemon.pid}), {watching}{why}"))

@@ -18,7 +18,7 @@ MOST_ON_THE_WIRE = 10
 Reason = Literal["fork", "put_back", "new_file", "by_hand", "own_host"]
 
 # What is true only of this id at its hub.
-_OF_THE_OLD_ID = ("last_receipt", "rejected_rows", "directives")
+_OF_THE_OLD_ID = ("last_receipt", "rejected_rows", "directives", "full_push", "last_repair")
 
 
 class Replaced(Struct, frozen=True, kw_only=True):

@@ -55,7 +55,7 @@ class Directives:
 
     async def heed(self, asked: Iterable[wire.Directive]) -> None:
         """Take on what is new. What is done is told again: the hub does not know it yet, or no more."""
-        known = {task.id: task for task in await self._own()}
+        known = {task.id: task for task in await self.tasks()}
         fresh = [Task(id=one.id, kind=one.kind) for one in asked if one.id not in known]
         for one in asked:
             if one.id in known:
@@ -63,7 +63,7 @@ class Directives:
         if fresh:
             for task in fresh:
                 log.info("directive", kind=task.kind, id=task.id)
-            self._tasks = (await self._own() + fresh)[-KEPT:]
+            self._tasks = (await self.tasks() + fresh)[-KEPT:]
             await self._save()
             self._asked.set()
             self.news.set()
@@ -72,14 +72,14 @@ class Directives:
         self.news.clear()
         return [
             wire.DirectiveReport(id=task.id, state=task.state, done=task.done, of=task.of, note=task.note)
-            for task in await self._own()
+            for task in await self.tasks()
             if not task.reported
         ]
 
     async def reported(self, heard: Iterable[wire.DirectiveReport]) -> None:
         """The hub has these."""
         ended = {report.id for report in heard if report.state != "running"}
-        told = [task for task in await self._own() if task.id in ended and not task.reported]
+        told = [task for task in await self.tasks() if task.id in ended and not task.reported]
         for task in told:
             task.reported = True
         if told:
@@ -89,7 +89,7 @@ class Directives:
         """One after another, in the order in which they came, until `stop`."""
         while not stop.is_set():
             self._asked.clear()
-            task = next((task for task in await self._own() if task.state == "running"), None)
+            task = next((task for task in await self.tasks() if task.state == "running"), None)
             if task is None:
                 await first_of(stop, self._asked)
             else:
@@ -123,7 +123,7 @@ class Directives:
         self.news.set()
         log.info("directive", kind=task.kind, id=task.id, state=state, note=note)
 
-    async def _own(self) -> list[Task]:
+    async def tasks(self) -> list[Task]:
         ledger_id = self._ledger.ledger_id
         if self._ledger_id != ledger_id:
             value = await self._ledger.get_meta(META)
@@ -132,7 +132,7 @@ class Directives:
         return self._tasks
 
     async def _save(self) -> None:
-        await self._ledger.set_meta(META, msgspec.json.encode(await self._own()).decode())
+        await self._ledger.set_meta(META, msgspec.json.encode(await self.tasks()).decode())
 
 
 def decode(value: str | None) -> list[Task]:

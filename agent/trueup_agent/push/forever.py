@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from time import time
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -55,6 +56,17 @@ class PushState(Struct):
     error: str | None = None
     since: float = 0.0
     retry_at: float | None = None
+
+
+LAST_REPAIR = "last_repair"  # in the ledger's meta
+
+
+class Repaired(Struct, frozen=True, kw_only=True):
+    """The last push that found the hub to differ: rows and deletions sent again, and what came of it."""
+
+    at: float
+    rows: int
+    verdict: wire.Verdict
 
 
 class Rekeyed(Struct, frozen=True, kw_only=True):
@@ -116,6 +128,9 @@ class Pusher:
                     async with self.naming:
                         await identity.begin_anew(self.ledger, forked)
                     continue
+                if result.repaired_rows:
+                    done = Repaired(at=time(), rows=result.repaired_rows, verdict=result.verdict)
+                    await self.ledger.set_meta(LAST_REPAIR, msgspec.json.encode(done).decode())
                 if result.batches and (receipt := await self.ledger.last_receipt()):
                     await self.heed(receipt.directives)
                 result.identity = [identity.in_words(one) for one in self.ledger.replaced if one not in before]
@@ -162,7 +177,7 @@ class Pusher:
             backoff.reset()
             if result is not None and result.rows_sent >= LARGE_PUSH_ROWS:
                 await give_back_memory(self.ledger)
-            self._note("no_hub" if result is None else result.verdict)
+            self._note("no_hub") if result is None else self._note(result.verdict, result.note)
             await first_of(stop, self._news, self._hurry)
 
     def _note(self, state: str, error: str | None = None, delay: float | None = None) -> None:
@@ -171,8 +186,9 @@ class Pusher:
         changed, self.now = state != self.now.state, PushState(state, error, now, now + delay if delay else None)
         if not changed:
             return
-        if error is None:
+        why = {logs.ERROR: error} if error else {}
+        if delay is None:
             say = log.warning if state == "diverged" else log.info
-            say("push", state=state, **{logs.LEDGER: self.ledger.ledger_id})
+            say("push", state=state, **{logs.LEDGER: self.ledger.ledger_id}, **why)
         else:
-            log.warning("push", state=state, **{logs.ERROR: error, logs.RETRY_IN: round(delay or 0, 1)})
+            log.warning("push", state=state, **why, **{logs.RETRY_IN: round(delay, 1)})
