@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
-from trueup_hub.handlers import agents, analytics, auth, hosts, live, pages
+from trueup_hub.handlers import agents, analytics, auth, hosts, ledgers, live, pages
 from trueup_hub.middleware import Need, guarded
 
 
@@ -18,12 +18,18 @@ class Route(Struct, frozen=True):
 
 
 _API = "/api/v1"
+_LEDGER = f"{_API}/ledgers/{{ledger_id}}"
 
 ROUTES = (
     Route("POST", f"{_API}/enroll", agents.post_enroll, "nobody"),
     Route("POST", f"{_API}/heartbeat", agents.post_heartbeat, "host"),
-    Route("GET", f"{_API}/ledgers/{{ledger_id}}", agents.get_ledger, "host"),
-    Route("POST", f"{_API}/ledgers/{{ledger_id}}/batches", agents.post_batch, "host", slow=True),
+    Route("GET", _LEDGER, agents.get_ledger, "host"),
+    Route("POST", f"{_LEDGER}/batches", agents.post_batch, "host", slow=True),
+    Route("POST", f"{_LEDGER}/generations", ledgers.post_generation, "host"),
+    Route("POST", f"{_LEDGER}/generations/{{generation}}/commit", ledgers.post_commit, "host", slow=True),
+    Route("GET", f"{_LEDGER}/buckets", ledgers.get_buckets, "host", slow=True),
+    Route("GET", f"{_LEDGER}/buckets/{{bucket}}", ledgers.get_bucket, "host", slow=True),
+    Route("GET", f"{_LEDGER}/sessions/{{session_key}}/rows", ledgers.get_session_rows, "host", slow=True),
     Route("GET", f"{_API}/hosts", hosts.get_hosts, "viewer"),
     Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer"),
     Route("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin"),

@@ -8,7 +8,7 @@ from trueup_hub.db import Database
 from trueup_hub.errors import PositionMismatch
 from trueup_hub.ingest import position
 from trueup_hub.ingest.verify import verify
-from trueup_shared import keys, wire
+from trueup_shared import __version__, keys, wire
 
 SESSION = keys.session_key("claude", "s1")
 
@@ -49,7 +49,8 @@ async def test_batches_short_of_the_head_are_behind_and_the_last_converges(db: D
 
 async def test_a_ledger_that_the_hub_does_not_know_is_all_zeros(db: Database, ledger: Ledger) -> None:
     where = await position(db, ledger.host_no, ledger.host_id, ledger.ledger_id)
-    assert where == wire.Position(host_id=ledger.host_id, ledger_id=ledger.ledger_id)
+    names = {"hub_version": __version__, "features": list(wire.FEATURES)}
+    assert where == wire.Position(host_id=ledger.host_id, ledger_id=ledger.ledger_id, **names)
 
 
 async def test_a_replayed_batch_gets_the_same_receipt_and_changes_nothing(db: Database, ledger: Ledger) -> None:
@@ -97,18 +98,22 @@ async def test_a_restated_row_replaces_what_it_added(db: Database, ledger: Ledge
     assert await verify(db) == {}
 
 
-async def test_rows_sent_again_unchanged_write_nothing(db: Database, ledger: Ledger) -> None:
+async def test_rows_sent_again_unchanged_take_the_ledgers_seq_and_nothing_else_of_them_is_written(
+    db: Database, ledger: Ledger
+) -> None:
     put_events(ledger, range(4))
     ledger.put(SESSION, session())
     ledger.put(message_key(1), message(1))
     await ledger.push()
-    before = await db.fetch("SELECT xmin::text, event_key FROM events ORDER BY event_key")
     for (table, key), body in list(ledger.rows.items()):
         ledger.put(key, body)
         assert ledger.seqs[table, key] == ledger.seq
     receipt = await ledger.push()
     assert (receipt.unchanged, receipt.inserted, receipt.updated, receipt.verdict) == (6, 0, 0, "converged")
-    assert await db.fetch("SELECT xmin::text, event_key FROM events ORDER BY event_key") == before
+    for table, name in ((1, "session"), (2, "message"), (3, "event")):
+        rows = await db.fetch(f"SELECT {name}_key, seq, batch_no FROM {name}s")
+        assert {row[0]: row[1] for row in rows} == {key: n for (t, key), n in ledger.seqs.items() if t == table}
+        assert {row[2] for row in rows} == {1}
     assert await verify(db) == {}
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from msgspec import Raw
 
 from trueup_hub import enrolment
-from trueup_hub.errors import BadRequest, NotFound, Problem
+from trueup_hub.errors import BadRequest, Problem
 from trueup_hub.handlers import bodies
 from trueup_hub.heartbeats import record_heartbeat
 from trueup_hub.hosts import expected_silence_seconds
@@ -17,7 +17,6 @@ from trueup_hub.responses import agent_reply
 from trueup_shared.wire import (
     MAX_BATCH_ROWS,
     MAX_BODY_BYTES,
-    PROTOCOL,
     Batch,
     EnrollRequest,
     EventRow,
@@ -55,13 +54,13 @@ async def post_heartbeat(request: web.Request) -> web.Response:
 async def get_ledger(request: web.Request) -> web.Response:
     """Where the hub is with a ledger of the calling host. One that it has never seen is all zeros."""
     host = request[CALLER]
-    where = await position(request.app[DATABASE], host.host_no, str(host.host_id), str(_path_id(request)))
+    where = await position(request.app[DATABASE], host.host_no, str(host.host_id), str(bodies.path_ledger_id(request)))
     return agent_reply(request, where)
 
 
 async def post_batch(request: web.Request) -> web.Response:
     """Apply a batch; the receipt leaves after the commit. 409 has the hub's position if the batch does not fit it."""
-    host, ledger_id = request[CALLER], _path_id(request)
+    host, ledger_id = request[CALLER], bodies.path_ledger_id(request)
     with request.app[ADMISSION].admitted(host.host_no):
         batch = await _read_batch(request)
         receipt = await apply_batch(request.app[DATABASE], host.host_no, str(host.host_id), str(ledger_id), batch)
@@ -76,9 +75,7 @@ async def _read_batch(request: web.Request) -> Batch:
     if rows > MAX_BATCH_ROWS:
         detail = f"A batch has at most {MAX_BATCH_ROWS} rows."
         raise Problem(413, "too_many_rows", detail, members={"limit": MAX_BATCH_ROWS})
-    lowest, highest = batch.agent.protocols
-    if not lowest <= PROTOCOL <= highest:
-        raise BadRequest("unsupported_protocol", "The hub speaks another protocol.", supported=[PROTOCOL, PROTOCOL])
+    bodies.check_protocol(batch.agent)
     return batch if packed else _packed(batch)
 
 
@@ -101,13 +98,6 @@ def _packed_row(row: Raw, kind: type[msgspec.Struct]) -> Raw:
     except msgspec.ValidationError:
         value = msgspec.json.decode(row)
     return Raw(msgspec.msgpack.encode(value))
-
-
-def _path_id(request: web.Request) -> UUID:
-    try:
-        return UUID(request.match_info["ledger_id"])
-    except ValueError:
-        raise NotFound("A ledger id is a UUID.") from None
 
 
 def _uuid(text: str) -> UUID:

@@ -15,7 +15,7 @@ from trueup_hub.ingest.transaction import Transaction
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, wire
 
-_SQL = load("ingest")
+_SQL, _GENERATIONS = load("ingest"), load("generations")
 _ANALYSE_FROM = 1000  # rows of a batch: smaller ones leave statistics to autovacuum
 
 
@@ -69,16 +69,28 @@ async def _lock_ledger(
     stored = await connection.fetchval(_SQL["stored_receipt"], host_no, ledger["ledger_no"], batch.batch_id)
     if stored is not None:
         return ledger, msgspec.msgpack.decode(stored, type=wire.Receipt)
-    reason = None
-    if batch.from_seq != ledger["acked_seq"]:
-        reason = f"the batch starts at seq {batch.from_seq}, the hub is at {ledger['acked_seq']}"
-    elif batch.previous_batch_id != ledger["last_batch_id"]:
-        reason = "the batch follows another batch than the hub's last"
-    elif batch.to_seq < batch.from_seq or batch.batch_no <= ledger["batch_no"]:
-        reason = "the batch's numbers do not ascend"
-    if reason is not None:
+    if (reason := _misfit(ledger, batch)) is not None:
         raise PositionMismatch(reason, position_of(ledger, host_id, ledger_id))
     return ledger, None
+
+
+def _misfit(ledger: Record, batch: wire.Batch) -> str | None:
+    """Why the batch is not the next link of the ledger's chain."""
+    if batch.previous_batch_id != ledger["last_batch_id"]:
+        return "the batch follows another batch than the hub's last"
+    if batch.batch_no <= ledger["batch_no"] or batch.to_seq < batch.from_seq:
+        return "the batch's numbers do not ascend"
+    at, place = ledger["acked_seq"], f"seq {batch.from_seq} … {batch.to_seq}"
+    if batch.kind == "full":
+        target = ledger["full_target"]
+        if not batch.generation or batch.generation != ledger["open_generation"]:
+            return f"the batch is of generation {batch.generation}, open is {ledger['open_generation'] or 'none'}"
+        at = ledger["full_seq"]
+        if not batch.from_seq < batch.to_seq <= target:
+            return f"the batch is of {place}, the generation goes from {at} to {target}"
+    elif batch.kind == "repair" and batch.to_seq != at:
+        return f"the repair was made for seq {batch.to_seq}, the hub is at {at}"
+    return f"the batch is of {place}, the hub is at {at}" if batch.from_seq != at else None
 
 
 async def _after_commit(connection: Connection, host_id: str, receipt: wire.Receipt) -> None:
@@ -110,10 +122,25 @@ class _Application(Struct):
                 refused[row.table].add(row.key)
         rejected = await self._keep_rejections(gone)
         await apply_changes(self.tx, decoded, self.price_no, gone, refused)
+        if self.batch.kind == "full":
+            await self._confirm()
         return await self._move_ledger(*rejected)
 
+    async def _confirm(self) -> None:
+        """Remember what came, and was perhaps rejected: the rest of the generation's rows goes when it is committed."""
+        decoded, batch = self.decoded, self.batch
+        held = [b"".join(row.key for row in rows) for rows in (decoded.sessions, decoded.messages, decoded.events)]
+        for row in decoded.refused:
+            if row.key is not None:
+                held[row.table - 1] += row.key
+        place = (self.tx.host_no, self.tx.ledger_no, batch.from_seq, batch.to_seq)
+        await self.tx.connection.execute(_GENERATIONS["put_confirmation"], *place, *held)
+
     async def _keep_rejections(self, gone: Mapping[int, set[bytes]]) -> tuple[int, int]:
-        """Rejections of rows that come again are taken away first; the change of (number, digest sum)."""
+        """Rejections of rows that come again are taken away first; the change of (number, digest sum).
+
+        A repair also takes those without a key, which nothing else would: what they stand for comes again or is gone.
+        """
         tx, number, digest = self.tx, 0, 0
         place = (tx.host_no, tx.ledger_no)
         if self.ledger["rejected"]:
@@ -123,7 +150,8 @@ class _Application(Struct):
             again += [(keys.EVENTS, row.key) for row in self.decoded.events]
             again += [(row.table, row.row_key) for row in self.decoded.refused]
             columns = map(list, zip(*sorted(again), strict=True)) if again else ([], [])
-            for record in await tx.connection.fetch(_SQL["rejections_of"], *place, *columns):
+            keyless = self.batch.kind == "repair"
+            for record in await tx.connection.fetch(_SQL["rejections_of"], *place, *columns, keyless):
                 number, digest = number - 1, digest - int.from_bytes(record["digest"], "big")
         kept = {(row.table, row.row_key): row for row in self.decoded.refused}.values()
         for row in kept:
@@ -135,15 +163,22 @@ class _Application(Struct):
         tx, batch, ledger = self.tx, self.batch, self.ledger
         digest = (int(ledger["digest"]) + tx.digest) % keys.DIGEST_MODULUS
         refused = (int(ledger["rejected_digest"]) + rejected_digest) % keys.DIGEST_MODULUS
-        verdict: wire.Verdict = "behind"
         total = keys.digest_bytes(digest + refused)
-        if batch.head_digest is not None:
+        compared = batch.head_digest is not None
+        verdict: wire.Verdict = "behind"
+        if compared:
             verdict = "converged" if batch.head_digest == total else "diverged"
+        elif batch.kind == "full" and not (tx.digest or rejected_digest):
+            verdict = ledger["verdict"]  # it confirmed what is here, and says nothing about the rest
+        acked, full_seq = (
+            (ledger["acked_seq"], batch.to_seq) if batch.kind == "full" else (batch.to_seq, ledger["full_seq"])
+        )
         receipt = wire.Receipt(
             ledger_id=self.ledger_id,
             batch_id=batch.batch_id,
             batch_no=batch.batch_no,
-            acked_seq=batch.to_seq,
+            acked_seq=acked,
+            full_seq=full_seq,
             digest=total,
             verdict=verdict,
             inserted=tx.counts.inserted,
@@ -159,13 +194,15 @@ class _Application(Struct):
         counts = (ledger[name] + tx.rows[table] for table, name in ((1, "sessions"), (2, "messages"), (3, "events")))
         await tx.connection.execute(
             _SQL["move_ledger"],
-            *(*place, batch.to_seq, batch.batch_id, batch.batch_no, digest, refused, ledger["rejected"] + rejected),
-            *(*counts, verdict, batch.agent.version, batch.parsers, batch.policy, batch.digest_set),
+            *(*place, acked, full_seq, batch.batch_id, batch.batch_no, digest, refused),
+            *(ledger["rejected"] + rejected, *counts, verdict, compared),
+            *(batch.agent.version, batch.parsers, batch.policy, batch.digest_set),
         )
         encoded = msgspec.msgpack.encode(receipt)
         await tx.connection.execute(
             _SQL["put_batch"],
-            *(*place, batch.batch_no, batch.batch_id, batch.from_seq, batch.to_seq, batch.agent.version, encoded),
+            *(*place, batch.batch_no, batch.batch_id, batch.kind, batch.from_seq, batch.to_seq),
+            *(batch.agent.version, encoded),
         )
         return receipt
 

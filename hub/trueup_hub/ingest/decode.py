@@ -12,6 +12,7 @@ from trueup_shared.metrics import COUNTERS
 
 BAD_ROW = "bad_row"  # not a row, or not one of this batch
 BAD_VALUE = "bad_value"  # a field that cannot be stored
+NOT_FAITHFUL = "not_faithful"  # what was decoded is not what was received
 
 _MAX_REASON = 200
 _MODEST = 1 << 30  # of any counter: a hundred times the largest prompt that a model takes
@@ -94,8 +95,12 @@ def _is_modest(b: wire.EventBody) -> bool:
 
 
 class _Reader:
+    """Of a repair batch, which moves nothing: rows with any seq up to where the ledger is, and none that decodes into
+    something else than it is, for it would differ again."""
+
     def __init__(self, batch: wire.Batch) -> None:
-        self._from, self._to = batch.from_seq, batch.to_seq
+        self._repair = batch.kind == "repair"
+        self._from, self._to = (0, batch.to_seq) if self._repair else (batch.from_seq, batch.to_seq)
         self._seen: dict[int, set[bytes]] = {keys.SESSIONS: set(), keys.MESSAGES: set(), keys.EVENTS: set()}
         self.refused: list[Refused] = []
 
@@ -114,6 +119,8 @@ class _Reader:
                 self._refuse(table, raw, BAD_ROW, "this key is twice in the batch")
             elif not self._from < row.seq <= self._to:
                 self._refuse(table, raw, BAD_ROW, f"seq {row.seq} lies outside ({self._from}, {self._to}]")
+            elif self._repair and wire.encode_body(row.body) != _received(raw):
+                self._refuse(table, raw, NOT_FAITHFUL, "the hub reads something else than was sent: upgrade the hub")
             elif (reason := fault(row.body)) is not None:
                 self._refuse(table, raw, BAD_VALUE, reason)
             else:
@@ -128,7 +135,8 @@ class _Reader:
                 self._refuse_bytes(0, raw, str(error))
                 continue
             seen = self._seen.get(row.table)
-            if seen is None or row.key in seen or not self._from < row.seq <= self._to:
+            lowest = 0 if self._repair else self._from + 1  # a key that the ledger never had goes with seq 0
+            if seen is None or row.key in seen or not lowest <= row.seq <= self._to:
                 self._refuse_bytes(0, raw, "a tombstone of no table, of a row in this batch or with a seq outside it")
             else:
                 seen.add(row.key)
@@ -144,7 +152,7 @@ class _Reader:
             self._refuse_bytes(table, raw, "this key is twice in the batch")
             return
         self._seen[table].add(outline.key)
-        digest = keys.row_digest(table, outline.key, wire.canonical_header(bytes(outline.body)))
+        digest = keys.row_digest(table, outline.key, _received(raw))
         seq = outline.seq if -(2**63) <= outline.seq < 2**63 else None
         self.refused.append(
             Refused(table, outline.key, outline.key, seq, code, reason[:_MAX_REASON], keys.digest_bytes(digest))
@@ -155,6 +163,11 @@ class _Reader:
         name = blake2b(data, digest_size=keys.KEY_BYTES).digest()
         digest = keys.digest_bytes(keys.row_digest(table, name, data))
         self.refused.append(Refused(table, None, name, None, BAD_ROW, reason[:_MAX_REASON], digest))
+
+
+def _received(raw: Raw) -> bytes:
+    """The body of a row, canonical if it came so."""
+    return wire.canonical_header(bytes(_outline.decode(raw).body))
 
 
 def _nul(*texts: str | None) -> str | None:

@@ -32,6 +32,7 @@ _BULK_KEYS = 1000
 class _Plan(Struct):
     new: list[EventCopy]
     changed: list[EventCopy]
+    renumbered: list[tuple[bytes, int]]  # unchanged, under another seq
     gone: list[bytes]  # tombstoned
     stale: list[bytes]  # a newer version was refused
     locked: list[bytes]  # owner keys somebody has, ascending
@@ -59,6 +60,10 @@ async def apply_events(tx: Transaction, decoded: Decoded, price_no: int, gone: s
         await tx.connection.copy_to_table(
             "events", source=copy_stream(_pack_and_account(tx, written)), columns=EVENT_COLUMNS, format="binary"
         )
+    # Without their owners' locks, so after all flips: who waits to flip one of these then has nothing that we wait for.
+    if plan.renumbered:
+        numbers = [(tx.host_no, tx.ledger_no, *pair) for pair in plan.renumbered]
+        await tx.connection.executemany(_SQL["renumber_event"], numbers)
     tx.counts.inserted += len(plan.new)
     tx.counts.updated += len(plan.changed)
 
@@ -106,8 +111,8 @@ def _plan(
     refused: set[bytes],
 ) -> _Plan:
     if not own and len(won) == len(incoming):  # the usual case of a first push: all of it is new to the whole hub
-        return _Plan(new=incoming, changed=[], gone=[], stale=[], locked=[], series=set())
-    plan = _Plan(new=[], changed=[], gone=[], stale=[], locked=[], series=set())
+        return _Plan(new=incoming, changed=[], renumbered=[], gone=[], stale=[], locked=[], series=set())
+    plan = _Plan(new=[], changed=[], renumbered=[], gone=[], stale=[], locked=[], series=set())
     touched: set[bytes] = set()
     for event in incoming:
         stored = own.get(event.event_key)
@@ -115,6 +120,8 @@ def _plan(
             plan.new.append(event)
         elif stored["row_digest"] == event.row_digest and not stored["stale"]:
             tx.counts.unchanged += 1
+            if stored["seq"] != event.seq:
+                plan.renumbered.append((event.event_key, event.seq))
             continue
         else:
             plan.changed.append(event)

@@ -17,6 +17,7 @@ class MessagePlan(Struct):
 
     new: list[MessageCopy]
     changed: list[MessageCopy]
+    renumbered: list[tuple[bytes, int]]  # unchanged, under another seq
     gone: list[bytes]
     stale: list[bytes]
     live: dict[bytes, bytes]  # of stored rows that leave the sums: message key -> session key
@@ -31,7 +32,7 @@ async def plan_messages(
     tx: Transaction, incoming: list[MessageCopy], gone: set[bytes], refused: set[bytes]
 ) -> MessagePlan:
     """Only this ledger's batches change its messages, so what is read here holds until they are written."""
-    plan = MessagePlan(new=[], changed=[], gone=[], stale=[], live={}, sessions=set())
+    plan = MessagePlan(new=[], changed=[], renumbered=[], gone=[], stale=[], live={}, sessions=set())
     own: dict[bytes, Record] = {}
     lookups = sorted({*gone, *refused, *(m.message_key for m in incoming)})
     if lookups:
@@ -43,6 +44,8 @@ async def plan_messages(
             plan.new.append(message)
         elif stored["row_digest"] == message.row_digest and not stored["stale"]:
             tx.counts.unchanged += 1
+            if stored["seq"] != message.seq:
+                plan.renumbered.append((message.message_key, message.seq))
             continue
         else:
             plan.changed.append(message)
@@ -71,6 +74,8 @@ async def write_messages(tx: Transaction, plan: MessagePlan) -> list[MessageCopy
     ]
     for copy in left:
         tx.account(keys.MESSAGES, copy.session_key, copy.row_digest, -1)
+    if plan.renumbered:
+        await tx.connection.executemany(_SQL["renumber_message"], [(*place, *pair) for pair in plan.renumbered])
     written = plan.written
     for message in written:
         tx.account(keys.MESSAGES, message.session_key, message.row_digest, 1)

@@ -2,7 +2,7 @@
 
 from trueup_hub.db import Connection, Database, Record
 from trueup_hub.sqlfiles import load
-from trueup_shared import keys, wire
+from trueup_shared import __version__, keys, wire
 
 _BLOCKS = load("ingest")
 _SQL = {name: text.replace("{ledger_row}", _BLOCKS["ledger_row"]) for name, text in _BLOCKS.items()}
@@ -10,14 +10,21 @@ _SQL = {name: text.replace("{ledger_row}", _BLOCKS["ledger_row"]) for name, text
 
 async def position(db: Database, host_no: int, host_id: str, ledger_id: str) -> wire.Position:
     """Where the hub is with a ledger; zeros for one that it does not know."""
-    record = await db.fetchrow(_SQL["position_of_ledger"], host_no, ledger_id)
-    return position_of(record, host_id, ledger_id)
+    return position_of(await read_ledger(db, host_no, ledger_id), host_id, ledger_id)
+
+
+async def read_ledger(db: Database | Connection, host_no: int, ledger_id: str) -> Record | None:
+    """The row of a ledger of this host, as it was a moment ago; None where it never pushed."""
+    record: Record | None = await db.fetchrow(_SQL["position_of_ledger"], host_no, ledger_id)
+    return record
 
 
 def position_of(record: Record | None, host_id: str, ledger_id: str) -> wire.Position:
     """`record` as `lock_ledger` and `position_of_ledger` read it."""
     if record is None:
-        return wire.Position(host_id=host_id, ledger_id=ledger_id)
+        return wire.Position(
+            host_id=host_id, ledger_id=ledger_id, hub_version=__version__, features=list(wire.FEATURES)
+        )
     total = int(record["digest"]) + int(record["rejected_digest"])
     return wire.Position(
         host_id=host_id,
@@ -26,10 +33,15 @@ def position_of(record: Record | None, host_id: str, ledger_id: str) -> wire.Pos
         last_batch_id=record["last_batch_id"],
         batch_no=record["batch_no"],
         generation=record["generation"],
+        open_generation=record["open_generation"],
         full_seq=record["full_seq"],
+        full_target=record["full_target"],
         digest=keys.digest_bytes(total),
         digest_set=record["digest_set"],
         state=record["verdict"],
+        rejected=record["rejected"],
+        hub_version=__version__,
+        features=list(wire.FEATURES),
     )
 
 

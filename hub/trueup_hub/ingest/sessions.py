@@ -59,6 +59,7 @@ class SessionPlan(Struct):
     """Session rows of a batch. `written` excludes those that the hub has already."""
 
     written: list[tuple[SessionRow, bytes]]
+    renumbered: list[tuple[bytes, int]]  # unchanged, under another seq
     gone: set[bytes]
     stale: set[bytes]
 
@@ -80,7 +81,7 @@ async def apply_sessions(
 ) -> None:
     """Write messages and session rows, add what the events added (tx.sessions), choose copies."""
     touched = {*tx.sessions, *messages.sessions, *(row.key for row, _ in incoming), *gone, *refused}
-    if not touched:
+    if not touched and not messages.renumbered:
         return
     ordered = sorted(touched)
     await tx.connection.fetchval(_SQL["claim_sessions"], ordered, tx.host_no, tx.ledger_no)
@@ -111,7 +112,7 @@ def _plan_rows(
     refused: set[bytes],
     copies: dict[bytes, _Copies],
 ) -> SessionPlan:
-    plan = SessionPlan(written=[], gone=set(), stale=set())
+    plan = SessionPlan(written=[], renumbered=[], gone=set(), stale=set())
 
     def stored(key: bytes) -> Record | None:
         own = copies[key].own
@@ -121,6 +122,8 @@ def _plan_rows(
         old = stored(row.key)
         if old is not None and old["row_digest"] == digest and not old["stale"]:
             tx.counts.unchanged += 1
+            if old["seq"] != row.seq:
+                plan.renumbered.append((row.key, row.seq))
             continue
         plan.written.append((row, digest))
         tx.account(keys.SESSIONS, row.key, digest, 1)
@@ -223,6 +226,8 @@ async def _write_rows(tx: Transaction, plan: SessionPlan, copies: dict[bytes, _C
     for block, gone in (("clear_session", plan.gone), ("set_stale_session", plan.stale)):
         if gone:
             await tx.connection.executemany(_SQL[block], [(*place, key) for key in sorted(gone)])
+    if plan.renumbered:
+        await tx.connection.executemany(_SQL["renumber_session"], [(*place, *pair) for pair in plan.renumbered])
     if plan.written:
         await tx.connection.executemany(_SQL["put_session"], [_session_columns(tx, *pair) for pair in plan.written])
     emptied = [key for key, delta in ordered if delta.rows <= 0] + sorted(plan.gone - tx.sessions.keys())

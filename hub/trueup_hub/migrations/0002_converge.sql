@@ -4,6 +4,8 @@
 ALTER TABLE ledgers
   ADD COLUMN open_generation int4 NOT NULL DEFAULT 0,  -- 0 = none
   ADD COLUMN full_target int8 NOT NULL DEFAULT 0,
+  ADD COLUMN opened_batch_no int4 NOT NULL DEFAULT 0,  -- batch_no when it was opened
+  ADD COLUMN full_removed int8 NOT NULL DEFAULT 0,     -- rows that its commit has removed so far
   ADD COLUMN committed bytea,                          -- answer to the last commit, as sent: a repeat gets the same
   ADD COLUMN scrubbed_at timestamptz,                  -- every row was recomputed from its columns by then
   ADD COLUMN scrub_after uuid,                         -- the session that the scrub under way has come to

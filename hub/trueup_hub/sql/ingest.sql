@@ -15,8 +15,8 @@ INSERT INTO ledgers (host_no, ledger_id, first_contact_at) VALUES ($1, $2, now()
 
 -- ledger_row: a ledger's position and sums, as the three statements below read them
 SELECT host_no, ledger_no, ledger_id, (SELECT host_id FROM hosts h WHERE h.host_no = l.host_no) AS host_id, acked_seq,
-  last_batch_id, batch_no, generation, open_generation, full_seq, full_target, digest, rejected_digest, rejected,
-  sessions, messages, events, digest_set, verdict, committed
+  last_batch_id, batch_no, generation, open_generation, opened_batch_no, full_seq, full_target, full_removed, committed,
+  digest, rejected_digest, rejected, sessions, messages, events, digest_set, verdict
 FROM ledgers l
 
 -- lock_ledger: one writer for each ledger from here on
@@ -40,14 +40,17 @@ WITH taken AS (
 SELECT coalesce(string_agg(uuid_send(owner_key), ''::bytea), ''::bytea) FROM taken;
 
 -- own_events: which of these events a ledger has
-SELECT e.event_key, e.owner_key, e.row_digest, e.stale FROM unnest($3::uuid[]) k
+SELECT e.event_key, e.owner_key, e.row_digest, e.seq, e.stale FROM unnest($3::uuid[]) k
 CROSS JOIN LATERAL (
-  SELECT event_key, owner_key, row_digest, stale FROM events
+  SELECT event_key, owner_key, row_digest, seq, stale FROM events
   WHERE host_no = $1 AND ledger_no = $2 AND event_key = k OFFSET 0
 ) e;
 
 -- remove_event: a row that goes or is about to be replaced
 DELETE FROM events WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3 RETURNING {columns};
+
+-- renumber_event: an unchanged row that comes under another seq
+UPDATE events SET seq = $4 WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3;
 
 -- set_stale_event: an accepted row whose newer version was refused leaves the sums
 UPDATE events SET stale = true WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3 RETURNING {columns};
@@ -56,14 +59,17 @@ UPDATE events SET stale = true WHERE host_no = $1 AND ledger_no = $2 AND event_k
 UPDATE events SET counted = false WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3;
 
 -- own_messages: which of these messages a ledger has
-SELECT m.message_key, m.session_key, m.row_digest, m.stale FROM unnest($3::uuid[]) k
+SELECT m.message_key, m.session_key, m.row_digest, m.seq, m.stale FROM unnest($3::uuid[]) k
 CROSS JOIN LATERAL (
-  SELECT message_key, session_key, row_digest, stale FROM messages
+  SELECT message_key, session_key, row_digest, seq, stale FROM messages
   WHERE host_no = $1 AND ledger_no = $2 AND message_key = k OFFSET 0
 ) m;
 
 -- remove_message: a row that goes or is about to be replaced
 DELETE FROM messages WHERE host_no = $1 AND ledger_no = $2 AND message_key = $3 RETURNING {columns};
+
+-- renumber_message: an unchanged row that comes under another seq
+UPDATE messages SET seq = $4 WHERE host_no = $1 AND ledger_no = $2 AND message_key = $3;
 
 -- set_stale_message: an accepted row whose newer version was refused leaves the sums
 UPDATE messages SET stale = true WHERE host_no = $1 AND ledger_no = $2 AND message_key = $3 RETURNING {columns};
@@ -80,8 +86,8 @@ SELECT o.session_key, o.host_no, o.ledger_no FROM unnest($1::uuid[]) k
 CROSS JOIN LATERAL (SELECT * FROM session_owners WHERE session_key = k FOR UPDATE) o;
 
 -- copies_of_sessions: every ledger's copy of these sessions
-SELECT s.session_key, s.host_no, s.ledger_no, s.messages, s.rows, s.chosen, s.stale, s.row_digest, s.started_at,
-  s.harness, s.project
+SELECT s.session_key, s.host_no, s.ledger_no, s.messages, s.rows, s.chosen, s.stale, s.row_digest, s.seq,
+  s.started_at, s.harness, s.project
 FROM unnest($1::uuid[]) k
 CROSS JOIN LATERAL (SELECT * FROM sessions WHERE session_key = k OFFSET 0) s;
 
@@ -114,6 +120,9 @@ UPDATE sessions SET row_digest = $4, seq = $5, batch_no = $6, data_version = $7,
   git_branch = $16, harness_version = $17, stale = false
 WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3;
 
+-- renumber_session: an unchanged row that comes under another seq
+UPDATE sessions SET seq = $4 WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3;
+
 -- clear_session: the row is gone, what belongs to the session may stay
 UPDATE sessions SET row_digest = NULL, seq = NULL, batch_no = NULL, data_version = NULL, source_key = NULL, harness = 0,
   project = 0, relationship = 0, os_user = 0, started_at = NULL, parent_key = NULL, session_id = NULL,
@@ -132,16 +141,16 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
 ON CONFLICT (host_no, ledger_no, table_no, row_key) DO UPDATE SET seq = excluded.seq, code = excluded.code,
   reason = excluded.reason, digest = excluded.digest, batch_no = excluded.batch_no, rejected_at = excluded.rejected_at;
 
--- rejections_of: earlier rejections of these rows, taken away
-DELETE FROM rejections WHERE host_no = $1 AND ledger_no = $2 AND (table_no, row_key) IN (
+-- rejections_of: earlier rejections of these rows, and with $5 those without a key, taken away
+DELETE FROM rejections WHERE host_no = $1 AND ledger_no = $2 AND ((table_no, row_key) IN (
   SELECT * FROM unnest($3::int4[], $4::uuid[])
-) RETURNING digest;
+) OR ($5 AND NOT key_known)) RETURNING digest;
 
--- move_ledger: the ledger's new position and sums
-UPDATE ledgers SET acked_seq = $3, last_batch_id = $4, batch_no = $5, digest = $6, rejected_digest = $7, rejected = $8,
-  sessions = $9, messages = $10, events = $11, verdict = $12, agent_version = $13, parsers = $14, policy = $15,
-  digest_set = $16, last_batch_at = now(),
-  converged_at = CASE WHEN $12 = 'converged' THEN now() ELSE converged_at END
+-- move_ledger: the ledger's new position and sums; $14 = they were compared with the ledger's own
+UPDATE ledgers SET acked_seq = $3, full_seq = $4, last_batch_id = $5, batch_no = $6, digest = $7, rejected_digest = $8,
+  rejected = $9, sessions = $10, messages = $11, events = $12, verdict = $13, agent_version = $15, parsers = $16,
+  policy = $17, digest_set = $18, last_batch_at = now(),
+  converged_at = CASE WHEN $13 = 'converged' AND $14 THEN now() ELSE converged_at END
 WHERE host_no = $1 AND ledger_no = $2;
 
 -- add_to_ledger: what the hub itself took away from a ledger's sums
@@ -151,8 +160,8 @@ WHERE host_no = $1 AND ledger_no = $2;
 
 -- put_batch: the receipt, as sent
 INSERT INTO batches
-  (host_no, ledger_no, batch_no, batch_id, from_seq, to_seq, received_at, agent_version, receipt)
-VALUES ($1, $2, $3, $4, $5, $6, now(), $7, $8);
+  (host_no, ledger_no, batch_no, batch_id, kind, from_seq, to_seq, received_at, agent_version, receipt)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now(), $8, $9);
 
 -- upsert_rollup: adds differences to a rollup
 INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})
