@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 from trueup_hub import sqlfiles
 from trueup_hub.db import Connection, Database
 from trueup_hub.errors import BadRequest, Problem
-from trueup_hub.hosts import EXPECTED_SILENCE
 from trueup_hub.hub_key import SECRET_BYTES, Revocations, make_credential
+from trueup_hub.states import EXPECTED_SILENCE
 from trueup_shared.times import micros, moment
 from trueup_shared.wire import EnrollReply, EnrollRequest
 

@@ -2,28 +2,38 @@
 
 from uuid import UUID
 
+from msgspec import Struct
+
 from trueup_hub import sqlfiles
 from trueup_hub.auth import Caller, placeholder_label
 from trueup_hub.db import Connection, Database
+from trueup_hub.directives import open_directives, record_reports
 from trueup_hub.enrolment import clean_label
-from trueup_hub.hosts import EXPECTED_SILENCE
+from trueup_hub.states import EXPECTED_SILENCE
 from trueup_shared.times import moment
-from trueup_shared.wire import Heartbeat
+from trueup_shared.wire import Directive, Heartbeat
 
 
-async def record_heartbeat(db: Database, host: Caller, ledger_id: UUID, heartbeat: Heartbeat) -> bool:
-    """False when nothing was written because the last one is recent and said the same."""
+class Recorded(Struct, frozen=True):
+    """`news`: something was written; else the last one is recent and said the same. `directives`: what is to do."""
+
+    news: bool
+    directives: list[Directive]
+
+
+async def record_heartbeat(db: Database, host: Caller, ledger_id: UUID, heartbeat: Heartbeat) -> Recorded:
     sql = sqlfiles.load("hosts")
     async with db.transaction() as connection:
         await connection.execute(sql["first_contact"], host.host_no, ledger_id)
+        ledger_no: int = await connection.fetchval(sql["ledger_number"], host.host_no, ledger_id)
+        place = (host.host_no, ledger_no)
         if host.name == placeholder_label(host.host_id):
             await _name_again(connection, host, heartbeat)
         if heartbeat.sources:
-            await _record_sources(connection, host.host_no, ledger_id, heartbeat)
+            await _record_sources(connection, *place, heartbeat)
         written = await connection.fetchval(
             sql["heartbeat"],
-            host.host_no,
-            ledger_id,
+            *place,
             moment(heartbeat.sent_at),
             heartbeat.head_seq,
             heartbeat.rows,
@@ -35,9 +45,12 @@ async def record_heartbeat(db: Database, host: Caller, ledger_id: UUID, heartbea
             heartbeat.old_data,
             heartbeat.source_gone,
             heartbeat.drift_suspected,
+            heartbeat.withheld,
             heartbeat.last_error and heartbeat.last_error[:500].replace("\0", "\ufffd"),
         )
-    return written is not None
+        reported = await record_reports(connection, *place, heartbeat.directives)
+        directives = await open_directives(connection, *place, heartbeat.agent.features)
+    return Recorded(written is not None or reported, directives)
 
 
 async def _name_again(connection: Connection, host: Caller, heartbeat: Heartbeat) -> None:
@@ -54,7 +67,7 @@ async def _name_again(connection: Connection, host: Caller, heartbeat: Heartbeat
     )
 
 
-async def _record_sources(connection: Connection, host_no: int, ledger_id: UUID, heartbeat: Heartbeat) -> None:
+async def _record_sources(connection: Connection, host_no: int, ledger_no: int, heartbeat: Heartbeat) -> None:
     sql = sqlfiles.load("hosts")
     latest = {source.key: source for source in heartbeat.sources}  # a statement takes each row once
     sources = [latest[key] for key in sorted(latest)]
@@ -62,7 +75,7 @@ async def _record_sources(connection: Connection, host_no: int, ledger_id: UUID,
     await connection.execute(
         sql["sources"],
         host_no,
-        ledger_id,
+        ledger_no,
         [source.key for source in sources],
         [source.harness for source in sources],
         [source.state for source in sources],

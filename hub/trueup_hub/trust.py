@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trueup_hub.analytics.scope import Range, Scope, open_scope
-from trueup_hub.hosts import Flag, HostReport, State, list_hosts
+from trueup_hub.hosts import list_hosts
 from trueup_hub.params import Common
+from trueup_hub.reports import Flag, HostReport, LedgerReport
+from trueup_hub.states import State
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
@@ -29,7 +31,8 @@ class HostCounts(Struct, kw_only=True):
 class Trust(Struct, frozen=True, kw_only=True):
     """Filtered like the aggregate beside it. Facts of a whole host are filtered by host alone.
 
-    `complete_up_to`: before this time no host has anything that is not counted; null when one has never converged.
+    `complete_up_to`: before this time no host has anything that is not counted, but for what `rejected` counts; null
+    when one has never converged, or has diverged. Ledgers whose place another one took are left out.
     """
 
     as_of: datetime
@@ -44,7 +47,7 @@ class Trust(Struct, frozen=True, kw_only=True):
     conflicting_copies: int
     rejected: int
     unpriced_tokens: int
-    scrubbed_at: datetime | None  # null: the stored rows have not been recomputed yet
+    scrubbed_at: datetime | None  # since then every stored row was recomputed; null: of one ledger none ever was
 
 
 class HostTrust(Struct, frozen=True, kw_only=True):
@@ -71,17 +74,6 @@ class Reply(Range, frozen=True, kw_only=True):
     trust: Trust
 
 
-_ACTIONS: dict[State, str] = {
-    "never": "Start the agent on this host: `trueup agent run`, or its service.",
-    "converged": "",
-    "behind": "Nothing, if it catches up by itself; else run `trueup pg push` on this host.",
-    "diverged": "Do not rely on the numbers of this host; `trueup pg status` there shows both sides.",
-    "forked": "Find the machine that was copied from this one and enrol it again.",
-    "silent": "See whether the machine and its agent run: `trueup agent status`.",
-    "retired": "",
-}
-
-
 async def trust_of(scope: Scope) -> Trust:
     """The trust block for what `scope` counts."""
     return await _block(scope, await _hosts_of(scope))
@@ -95,8 +87,7 @@ async def trust_report(db: "Database", common: Common) -> TrustReport:
 
 
 async def _hosts_of(scope: Scope) -> list[HostReport]:
-    numbers = scope.numbers[0]
-    return [host for host in await list_hosts(scope.connection) if numbers is None or host.host_no in numbers]
+    return await list_hosts(scope.connection, host_numbers=scope.numbers[0])
 
 
 async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
@@ -107,14 +98,14 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
     expected = [host for host in hosts if host.state != "retired"]
     complete = [complete_up_to(host) for host in expected]
     known = [at for at in complete if at is not None]
-    ledgers = [ledger for host in hosts for ledger in host.ledgers]
+    ledgers = [ledger for host in hosts for ledger in host.live]
     set_aside, conflicts = [(await scope.fetch("trust", name))[0][0] for name in ("set_aside", "conflicts")]
     return Trust(
         as_of=datetime.now(UTC),
         complete_up_to=min(known) if known and len(known) == len(complete) else None,
         hosts=counts,
-        needs_resync=sum(host.state in ("diverged", "forked") for host in hosts),
-        drift_suspected=sum(any(ledger.drift_suspected for ledger in host.ledgers) for host in hosts),
+        needs_resync=sum(host.flagged("needs_resync") for host in hosts),
+        drift_suspected=sum(host.flagged("drift_suspected") for host in hosts),
         pending_changes=sum(pending_changes(host) for host in expected),
         old_data=sum(ledger.old_data or 0 for ledger in ledgers),
         source_gone=sum(ledger.source_gone or 0 for ledger in ledgers),
@@ -122,17 +113,27 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
         conflicting_copies=conflicts,
         rejected=sum(ledger.rejected for ledger in ledgers),
         unpriced_tokens=await scope.unpriced_tokens(),
-        scrubbed_at=None,
+        scrubbed_at=_scrubbed_at(ledgers),
     )
 
 
+def _scrubbed_at(ledgers: list[LedgerReport]) -> datetime | None:
+    """The oldest; a ledger without any rows has nothing to recompute."""
+    times = [ledger.scrubbed_at for ledger in ledgers if ledger.sessions or ledger.messages or ledger.events]
+    known = [at for at in times if at is not None]
+    return min(known) if known and len(known) == len(times) else None
+
+
 def complete_up_to(host: HostReport) -> datetime | None:
-    """When the hub last had all that the host's ledgers had; None where one has never converged."""
+    """When the hub last had all that the host's ledgers had; None where one has never converged or has diverged.
+
+    Of a diverged ledger nobody knows which rows the hub lacks.
+    """
     times = []
-    for ledger in host.ledgers:
+    for ledger in host.live:
         if ledger.state == "never":
             continue
-        if ledger.converged_at is None:
+        if ledger.converged_at is None or ledger.verdict == "diverged":
             return None
         # A heartbeat of a ledger without pending changes says that nothing came since.
         current = ledger.state == "converged" and ledger.seen_at is not None
@@ -142,7 +143,7 @@ def complete_up_to(host: HostReport) -> datetime | None:
 
 def pending_changes(host: HostReport) -> int:
     """Changes that its ledgers have and the hub has not, by what they said last."""
-    return sum(ledger.pending or 0 for ledger in host.ledgers)
+    return sum(ledger.pending or 0 for ledger in host.live)
 
 
 def _host(host: HostReport) -> HostTrust:
@@ -151,7 +152,7 @@ def _host(host: HostReport) -> HostTrust:
         label=host.label,
         state=host.state,
         reason=host.reason,
-        action=_ACTIONS[host.state],
+        action=host.action,
         complete_up_to=complete_up_to(host),
         pending_changes=pending_changes(host),
         flags=host.flags,

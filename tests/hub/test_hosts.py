@@ -9,7 +9,8 @@ import msgspec
 from hub_client import AGENT, API, HubClient, bearer, problem
 from ledgers import Ledger, event
 from trueup_shared import keys
-from trueup_shared.wire import EnrollReply, Heartbeat, HeartbeatReply, SourceStatus
+from trueup_shared.harnesses import DATA_VERSIONS
+from trueup_shared.wire import EnrollReply, Heartbeat, HeartbeatReply, ParserVersion, SourceStatus
 
 NOW = 1_790_000_000_000_000
 
@@ -18,6 +19,7 @@ async def pushed(hub: HubClient, enrolled: EnrollReply) -> Ledger:
     """A ledger of that host with one event at the hub."""
     host_no = await hub.db.fetchval("SELECT host_no FROM hosts WHERE host_id = $1", enrolled.host_id)
     ledger = Ledger(hub.db, (host_no, enrolled.host_id))
+    ledger.versions = {"claude": ParserVersion(DATA_VERSIONS["claude"], DATA_VERSIONS["claude"])}
     ledger.put(keys.event_key("test", 1), event())
     await ledger.push()
     return ledger

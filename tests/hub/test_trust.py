@@ -38,7 +38,7 @@ async def five_hosts(db: Database) -> list[Machine]:
     await heartbeat(hosts[1], 341, old_data=7, source_gone=3, drift_suspected=["codex"])
     await heartbeat(hosts[2], 1, NOW - timedelta(hours=1))
     await db.execute("UPDATE ledgers SET last_batch_at = $1", NOW - timedelta(hours=2))
-    await db.execute("UPDATE ledgers SET converged_at = $1", NOW - timedelta(hours=2))
+    await db.execute("UPDATE ledgers SET converged_at = $1, parsers = '{}'", NOW - timedelta(hours=2))
     await heartbeat(hosts[3], 1)
     await db.execute("UPDATE ledgers SET verdict = 'diverged' WHERE host_no = $1", hosts[3].host_no)
     return hosts
@@ -73,16 +73,16 @@ async def test_each_host_says_why_and_what_to_do(db: Database) -> None:
     assert [host.state for host in hosts.values()] == ["converged", "behind", "silent", "diverged", "never"]
     assert all(host.reason for host in hosts.values())
     assert all(host.action for host in hosts.values() if host.state != "converged")
-    assert "trueup pg status" in hosts["diverged"].action
+    assert "trueup pg push" in hosts["diverged"].action
     assert {flag.flag for flag in hosts["behind"].flags} >= {"drift_suspected", "old_data"}
     assert hosts["behind"].pending_changes == 340
 
 
 async def test_a_retired_host_is_not_waited_for(db: Database) -> None:
     hosts = await five_hosts(db)
-    await db.execute("UPDATE hosts SET retired_at = now() WHERE host_no = $1", hosts[4].host_no)
+    await db.execute("UPDATE hosts SET retired_at = now() WHERE host_no = ANY($1)", [h.host_no for h in hosts[3:]])
     trust = (await trust_report(db, asked())).trust
-    assert (trust.hosts.total, trust.hosts.retired) == (4, 1)
+    assert (trust.hosts.total, trust.hosts.retired, trust.needs_resync) == (3, 2, 0)
     assert trust.complete_up_to is not None
 
 

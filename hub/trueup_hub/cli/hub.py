@@ -24,6 +24,7 @@ from trueup_hub.cli.loading import (
 )
 from trueup_hub.enrolment import clean_label, make_enroll_code
 from trueup_hub.errors import HubError, NotFound
+from trueup_hub.reports import HostReport
 from trueup_hub.running import Running, claimed, running_hub
 from trueup_hub.settings import HubSettings
 from trueup_shared.cli import Globals, WrongUsage
@@ -170,13 +171,18 @@ def host_group() -> None:
 @as_json
 @click.pass_obj
 def host_list(given: Globals, as_json: bool) -> None:
-    """All hosts with their state."""
+    """All hosts with their state, what stands beside it, why and what to do."""
     reports = run_with_auth(given, lambda auth, settings: hosts.list_hosts(auth.db))
-    rows: list[tuple[object, ...]] = [
-        (report.host_id, report.label, report.state, _day(report.last_seen_at), report.reason) for report in reports
-    ]
-    header = ("HOST", "LABEL", "STATE", "LAST SEEN", "WHY")
+    rows = [row for report in reports for row in _host_rows(report)]
+    header = ("HOST", "LABEL", "LAST SEEN", "STATE", "WHY AND WHAT TO DO")
     show({"hosts": msgspec.to_builtins(reports)}, as_json, table(rows, header))
+
+
+def _host_rows(report: HostReport) -> list[tuple[object, ...]]:
+    """One line for the state and one for each flag."""
+    first = (report.host_id, report.label, _day(report.last_seen_at), report.state)
+    lines: list[tuple[object, ...]] = [(*first, f"{report.reason} {report.action}".strip())]
+    return lines + [("", "", "", f"  {flag.flag}", f"{flag.reason} {flag.action}".strip()) for flag in report.flags]
 
 
 @host_group.command("rename")
@@ -206,9 +212,7 @@ def host_retire(given: Globals, host: str, as_json: bool) -> None:
 
     async def work(auth: Auth, settings: HubSettings) -> UUID:
         host_id = await _find(auth, host)
-        auth.revocations.add(host_id)  # first, so that it holds even if the database is lost before the next backup
-        await hosts.retire_host(auth.db, host_id)
-        await auth.note(_ACTOR, "host.retire", str(host_id), {})
+        await hosts.retire_host(auth, host_id, _ACTOR)
         return host_id
 
     host_id = run_with_auth(given, work)

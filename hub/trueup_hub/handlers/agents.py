@@ -44,11 +44,13 @@ async def post_heartbeat(request: web.Request) -> web.Response:
     heartbeat = await bodies.read(request, Heartbeat, limit=_HEARTBEAT_BODY)
     host, db = request[CALLER], request.app[DATABASE]
     ledger_id = _uuid(heartbeat.ledger_id)
-    if await record_heartbeat(db, host, ledger_id, heartbeat):
+    recorded = await record_heartbeat(db, host, ledger_id, heartbeat)
+    if recorded.news:
         request.app[LIVE].host_changed(str(host.host_id))
     where = await position(db, host.host_no, str(host.host_id), str(ledger_id))
     silence = await expected_silence_seconds(db, host.host_no)
-    return agent_reply(request, HeartbeatReply(position=where, expected_silence_seconds=silence))
+    answer = HeartbeatReply(position=where, expected_silence_seconds=silence, directives=recorded.directives)
+    return agent_reply(request, answer)
 
 
 async def get_ledger(request: web.Request) -> web.Response:

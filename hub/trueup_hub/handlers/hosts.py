@@ -1,4 +1,4 @@
-"""Hosts, for people: list, one with its sources, a new name."""
+"""Hosts, for people: list, one with its sources and what it was asked, a new name, asking, retiring."""
 
 from uuid import UUID
 
@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from trueup_hub import hosts
+from trueup_hub import directives, hosts
 from trueup_hub.enrolment import clean_label
-from trueup_hub.errors import NotFound
+from trueup_hub.errors import BadRequest, NotFound
 from trueup_hub.handlers import bodies
 from trueup_hub.keys import AUTH, CALLER, DATABASE, LIVE
 from trueup_hub.responses import csv_reply, reply, wants_csv
@@ -20,6 +20,7 @@ _CSV_COLUMNS = [
     "platform",
     "state",
     "reason",
+    "action",
     "enrolled_at",
     "last_seen_at",
     "readmitted_at",
@@ -32,6 +33,14 @@ class HostChange(Struct, frozen=True, forbid_unknown_fields=True):
 
     label: str | None = None
     labels: dict[str, str] | None = None
+    retired: bool | None = None
+
+
+class Resync(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an agent is asked for; a body may be left out."""
+
+    kind: str = "full_push"
+    reason: str = ""
 
 
 async def get_hosts(request: web.Request) -> web.Response:
@@ -47,18 +56,40 @@ async def get_host(request: web.Request) -> web.Response:
     if not reports:
         raise NotFound("There is no such host.")
     sources = await hosts.sources_of(db, reports[0].host_no)
-    return reply({**msgspec.structs.asdict(reports[0]), "sources": sources})
+    asked = await directives.directives_of(db, reports[0].host_no)
+    return reply({**msgspec.structs.asdict(reports[0]), "directives": asked, "sources": sources})
 
 
 async def patch_host(request: web.Request) -> web.Response:
     change = await bodies.read(request, HostChange)
     host_id = _host_id(request)
     label = None if change.label is None else clean_label(change.label)
+    auth, actor = request.app[AUTH], request[CALLER].name
+    if change.retired is False:
+        raise BadRequest("bad_parameter", "A retired host does not come back: enrol the machine again.")
     if not await hosts.change_host(request.app[DATABASE], host_id, label, change.labels):
         raise NotFound("There is no such host.")
-    await request.app[AUTH].note(request[CALLER].name, "host.change", str(host_id), msgspec.to_builtins(change))
+    if label is not None or change.labels is not None:
+        await auth.note(actor, "host.change", str(host_id), {"label": label, "labels": change.labels})
+    if change.retired:
+        await hosts.retire_host(auth, host_id, actor)
     request.app[LIVE].host_changed(str(host_id))
     return await get_host(request)
+
+
+async def post_resync(request: web.Request) -> web.Response:
+    """202 with the directives, one for each live ledger; one that is open already is given back."""
+    asked = await bodies.read(request, Resync) if request.can_read_body else Resync()
+    host_id, actor = _host_id(request), request[CALLER].name
+    if asked.kind not in directives.KINDS:
+        detail = f"An agent cannot be asked for '{asked.kind}'; 'kind' is one of {', '.join(directives.KINDS)}."
+        raise BadRequest("unknown_value", detail, parameter="kind", supported=list(directives.KINDS))
+    reason = clean_label(asked.reason, "reason") if asked.reason else ""
+    made = await directives.ask(request.app[DATABASE], host_id, asked.kind, actor, reason)
+    ids = [str(directive.directive_id) for directive in made]
+    await request.app[AUTH].note(actor, "host.resync", str(host_id), {"kind": asked.kind, "directives": ids})
+    request.app[LIVE].host_changed(str(host_id))
+    return reply({"directives": made}, status=202)
 
 
 def _host_id(request: web.Request) -> UUID:

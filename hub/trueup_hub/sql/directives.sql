@@ -23,14 +23,13 @@ ORDER BY d.asked_at, d.directive_id
 -- directives_of_hosts: everything that was asked, the newest first; $2 of each ledger at most
 SELECT d.host_no, l.ledger_id, d.directive_id, d.kind, d.state, d.asked_by, d.reason, d.asked_at, d.heard_at, d.done,
        d.of, d.note, h.retired_at, h.forgotten_at, h.expected_silence_seconds, l.replaced_by, s.agent
-FROM ledgers l
+FROM (SELECT *, row_number() OVER (PARTITION BY host_no, ledger_no ORDER BY asked_at DESC, directive_id) AS nth
+      FROM directives
+      WHERE $1::int4[] IS NULL OR host_no = ANY ($1)) d
 JOIN hosts h USING (host_no)
+JOIN ledgers l USING (host_no, ledger_no)
 LEFT JOIN host_status s USING (host_no, ledger_no)
-CROSS JOIN LATERAL (
-  SELECT * FROM directives d WHERE d.host_no = l.host_no AND d.ledger_no = l.ledger_no
-  ORDER BY d.asked_at DESC, d.directive_id LIMIT $2
-) d
-WHERE $1::int4[] IS NULL OR l.host_no = ANY ($1)
+WHERE d.nth <= $2
 ORDER BY d.asked_at DESC, d.directive_id
 
 -- add_directive: asked once
