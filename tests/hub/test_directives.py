@@ -199,3 +199,13 @@ async def test_every_live_ledger_of_a_host_is_asked_and_a_superseded_one_is_not(
     found = await directives.ask(db, UUID(ana.host_id), "push", "an administrator")
     assert len(found) == 2
     assert UUID(other.ledger_id) not in {status.ledger_id for status in found}
+
+
+async def test_receipts_bring_what_is_asked_to_agents_that_name_the_feature(db: Database) -> None:
+    ana = await ledger(db)
+    made = await asked(ana)
+    ana.put(event_key(2), event(2))
+    receipt = await ana.send(ana.batch(agent=wire.AgentInfo(version="0.2.0", features=ABLE)))
+    assert [(directive.id, directive.kind) for directive in receipt.directives] == [(made, "full_push")]
+    ana.put(event_key(3), event(3))
+    assert (await ana.push()).directives == []  # an agent of an earlier release

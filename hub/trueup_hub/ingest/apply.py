@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_hub.db import Connection, Database, OutOfRange, Record, UniqueViolation, retried
+from trueup_hub.directives import open_directives
 from trueup_hub.errors import PositionMismatch
 from trueup_hub.ingest.changes import add_terms, apply_changes, hint, new_transaction, price_table
 from trueup_hub.ingest.decode import Decoded, Refused, decode_batch
@@ -173,6 +174,7 @@ class _Application(Struct):
         acked, full_seq = (
             (ledger["acked_seq"], batch.to_seq) if batch.kind == "full" else (batch.to_seq, ledger["full_seq"])
         )
+        place = (tx.host_no, tx.ledger_no)
         receipt = wire.Receipt(
             ledger_id=self.ledger_id,
             batch_id=batch.batch_id,
@@ -189,8 +191,8 @@ class _Application(Struct):
                 wire.Rejection(table=row.table, key=row.key, seq=row.seq, code=row.code, reason=row.reason)
                 for row in self.decoded.refused
             ],
+            directives=await open_directives(tx.connection, *place, batch.agent.features),
         )
-        place = (tx.host_no, tx.ledger_no)
         counts = (ledger[name] + tx.rows[table] for table, name in ((1, "sessions"), (2, "messages"), (3, "events")))
         await tx.connection.execute(
             _SQL["move_ledger"],
