@@ -3,9 +3,9 @@
 from functools import lru_cache
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from trueup_shared import keys
+from trueup_shared import digest_sets, keys
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -14,6 +14,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     project: Literal["name", "path", "hash", "none"] = "name"
     os_user: Literal["name", "hash", "none"] = "none"
     paths: Literal["path", "none"] = "none"  # of sources, in heartbeats
+    # Not the owner's choice: what the ledger agreed on with its hub (store.py).
+    digest_set: int = field(default_factory=digest_sets.newest)
 
     def sent_project(self, path: str | None) -> str | None:
         """A working directory as it travels."""

@@ -12,8 +12,7 @@ from trueup_hub.analytics import activity, breakdown, heatmap, sessions, top_ses
 from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.scope import sql
 from trueup_hub.analytics.totals import Row, added
-from trueup_shared import __version__, prices
-from trueup_shared.keys import DIGEST_SET
+from trueup_shared import __version__, digest_sets, prices
 from trueup_shared.metrics import COUNTERS, METRICS, Metric
 from trueup_shared.wire import CONTENT_TYPE, ENCODINGS, MAX_BATCH_ROWS, MAX_BODY_BYTES, PROTOCOL
 
@@ -96,7 +95,7 @@ async def capabilities(db: "Database", timezone: str) -> Capabilities:
     found = Capabilities(
         version=__version__,
         protocols=(PROTOCOL, PROTOCOL),
-        digest_sets=(DIGEST_SET, DIGEST_SET),
+        digest_sets=digest_sets.known(),
         content_types=[CONTENT_TYPE, "application/json"],
         encodings=list(ENCODINGS),
         limits={

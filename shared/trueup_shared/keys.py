@@ -7,7 +7,6 @@ from struct import Struct
 
 KEY_BYTES = 16
 DIGEST_MODULUS = 1 << 128
-DIGEST_SET = 1  # the highest that this release knows; sets are frozen once released
 
 # Table numbers of the wire: part of every row digest.
 SESSIONS, MESSAGES, EVENTS = 1, 2, 3
@@ -59,13 +58,13 @@ def series_key(harness: str, session_id: str) -> bytes:
     return key("series", harness, session_id)
 
 
-def row_digest(table: int, row_key: bytes, body: bytes) -> int:
-    """Digest of one row in digest set 1. `body` is the canonical encoding of its wire form (`wire.encode_body`)."""
-    return int.from_bytes(row_digest_bytes(table, row_key, body), "big")
+def row_digest(table: int, row_key: bytes, body: bytes, digest_set: int = 1) -> int:
+    """Digest of one row. `body` is the canonical encoding of its wire form in that set (`digest_sets.encoder`)."""
+    return int.from_bytes(row_digest_bytes(table, row_key, body, digest_set), "big")
 
 
-def row_digest_bytes(table: int, row_key: bytes, body: bytes) -> bytes:
-    return blake2b(bytes((1, table)) + row_key + body, digest_size=KEY_BYTES).digest()
+def row_digest_bytes(table: int, row_key: bytes, body: bytes, digest_set: int = 1) -> bytes:
+    return blake2b(bytes((digest_set, table)) + row_key + body, digest_size=KEY_BYTES).digest()
 
 
 def digest_bytes(digest: int) -> bytes:

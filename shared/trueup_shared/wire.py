@@ -95,12 +95,14 @@ class EventBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     reported_cost: Decimal | None = field(default=None, name="23")  # decimal string in its unit
     reported_cost_unit: Text | None = field(default=None, name="24")  # usd | credits | …
     reported_cost_status: Text | None = field(default=None, name="25")  # reported | estimated | included
-    flags: Annotated[int, Meta(ge=0, lt=1 << 31)] | None = field(default=None, name="26")  # bit set: CLOCK_SKEW
+    flags: Annotated[int, Meta(ge=0, lt=1 << 31)] | None = field(default=None, name="26")  # bit set, below
 
 
 Body = SessionBody | MessageBody | EventBody
 
-CLOCK_SKEW = 1  # in `flags`: dated ahead of the machine's clock
+# In `flags`:
+CLOCK_SKEW = 1  # dated ahead of the machine's clock
+OLD_DATA = 2  # read by an older parser, and its log is gone
 
 _encoder = msgspec.msgpack.Encoder()
 

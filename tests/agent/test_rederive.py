@@ -117,11 +117,15 @@ async def test_what_can_be_derived_from_neither_is_left_and_flagged(
         db.execute("UPDATE events SET raw_usage = NULL")
     db.close()
     before = rows(data, "output_tokens, seq")
+    last = max(seq for _, seq in before.values())
     upgrade()
-    await scan_home(tmp_path / "h", data)
+    _, head = await scan_home(tmp_path / "h", data)
     flagged = {key: row for key, row in rows(data, "output_tokens, seq, data_version, old_data").items() if row[3]}
     assert flagged
-    assert all(row == (*before[key], 1, 1) for key, row in flagged.items())
+    for key, (output, seq, version, _) in flagged.items():
+        assert (output, version) == (before[key][0], 1)
+        assert seq > last, "the hub is not told of the flag"
+    assert (head.digest, head.rows) == recomputed(data / "ledger.db")
     with LedgerReader(data) as reader:
         assert reader.old_data_events() == len(flagged)
         assert reader.floors() == {"claude": 2}

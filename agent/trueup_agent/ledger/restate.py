@@ -1,4 +1,4 @@
-"""Passes over the whole ledger: another policy, another price table."""
+"""Passes over the whole ledger: another policy, another price table, another digest set."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,19 +6,20 @@ import msgspec
 
 from trueup_agent.ledger.tables import EVENTS, SET_ASIDE, TABLES, Table
 from trueup_agent.policy import Policy
-from trueup_shared import keys, prices
+from trueup_shared import prices
 
 if TYPE_CHECKING:
     from trueup_agent.ledger.writing import Writer
 
 BASIS = "basis"  # the name in `meta` of what digests and costs were computed from
+FORM = 2  # raised when the same columns come to travel in another form. 2: OLD_DATA is among the flags
 
 _CHUNK = 5_000
 
 
 def basis(policy: Policy) -> str:
     return msgspec.json.encode(
-        {"policy": policy.as_dict(), "prices": prices.DIGEST, "digest_set": keys.DIGEST_SET}, order="sorted"
+        {"policy": policy.as_dict(), "prices": prices.DIGEST, "form": FORM}, order="sorted"
     ).decode()
 
 
@@ -29,21 +30,31 @@ async def restate_all(writer: "Writer") -> None:
     await _restate(writer, EVENTS, SET_ASIDE)
 
 
-async def _restate(writer: "Writer", table: Table[Any], name: str) -> None:
+async def change_set(writer: "Writer", before: Policy) -> None:
+    """The same where nothing but the digest set is another than `before`: every digest changes, few wire forms do."""
+    for table in TABLES:
+        await _restate(writer, table, table.name, before)
+    await _restate(writer, EVENTS, SET_ASIDE)
+
+
+async def _restate(writer: "Writer", table: Table[Any], name: str, before: Policy | None = None) -> None:
     after, last = 0, await writer.greatest_seq(name)  # restated rows move behind `last`
     while after < last:
         stored = await writer.range(table, name, after, last, _CHUNK)
         if not stored:
             return
         after = max(row.seq for row in stored.values())
-        changed = []
+        changed, same_form = [], []
         for row in stored.values():
             finished = table.finish(msgspec.structs.replace(row), writer.policy)
-            if finished != row:
+            if before is not None and table.body(row, before) == table.body(row, writer.policy):
+                same_form.append(finished)
+            elif finished != row:
                 changed.append(finished)
         if name == SET_ASIDE:
             await writer.execute(
                 table.upsert.replace(table.name, SET_ASIDE), [msgspec.structs.astuple(r) for r in changed]
             )
         else:
+            await writer.redigest(table, same_form, stored)
             await writer.put(table, changed, stored)

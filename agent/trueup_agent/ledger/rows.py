@@ -12,7 +12,7 @@ from trueup_agent.harnesses.values import text
 from trueup_agent.ledger import pricing
 from trueup_agent.policy import Policy
 from trueup_agent.records import EventRecord, MessageRecord, SessionRecord
-from trueup_shared import keys, wire
+from trueup_shared import digest_sets, keys, wire
 
 # Clocks of a network differ by seconds; what is dated further ahead than this is flagged.
 SKEW_MICROS = 300 * 1_000_000
@@ -222,8 +222,9 @@ def event_row(record: EventRecord, origin: Origin, policy: Policy, now: int | No
     return finish_event(row, policy)
 
 
-def session_body(row: StoredSession, policy: Policy) -> wire.SessionBody:
-    return wire.SessionBody(
+def session_body(row: StoredSession, policy: Policy) -> wire.Body:
+    """What travels of a row: what policy lets out, in the digest set that the hub knows. The same for the others."""
+    body = wire.SessionBody(
         harness=row.harness,
         session_id=row.session_id,
         parent_key=row.parent_key,
@@ -234,10 +235,11 @@ def session_body(row: StoredSession, policy: Policy) -> wire.SessionBody:
         harness_version=row.harness_version,
         os_user=policy.sent_os_user(row.os_user),
     )
+    return digest_sets.within(keys.SESSIONS, body, policy.digest_set)
 
 
-def message_body(row: StoredMessage, policy: Policy) -> wire.MessageBody:
-    return wire.MessageBody(
+def message_body(row: StoredMessage, policy: Policy) -> wire.Body:
+    body = wire.MessageBody(
         session_key=row.session_key,
         at=row.at,
         role=row.role,
@@ -249,14 +251,15 @@ def message_body(row: StoredMessage, policy: Policy) -> wire.MessageBody:
         project=policy.sent_project(row.project_path),
         harness=row.harness,
     )
+    return digest_sets.within(keys.MESSAGES, body, policy.digest_set)
 
 
 # The same few lists over and over.
 _tool_names = lru_cache(maxsize=4096)(msgspec.json.Decoder(list[str]).decode)
 
 
-def event_body(row: StoredEvent, policy: Policy) -> wire.EventBody:
-    return wire.EventBody(
+def event_body(row: StoredEvent, policy: Policy) -> wire.Body:
+    body = wire.EventBody(
         owner_key=row.owner_key,
         session_key=row.session_key,
         at=row.at,
@@ -282,26 +285,27 @@ def event_body(row: StoredEvent, policy: Policy) -> wire.EventBody:
         reported_cost=row.reported_cost,
         reported_cost_unit=row.reported_cost_unit,
         reported_cost_status=row.reported_cost_status,
-        flags=row.flags or None,
+        flags=(row.flags | wire.OLD_DATA if row.old_data else row.flags) or None,
     )
+    return digest_sets.within(keys.EVENTS, body, policy.digest_set)
 
 
 def finish_session(row: StoredSession, policy: Policy) -> StoredSession:
     """Fill in what follows from the rest of the row; the same for messages and events."""
-    row.digest = _digest(keys.SESSIONS, row.key, session_body(row, policy))
+    row.digest = _digest(keys.SESSIONS, row.key, session_body(row, policy), policy)
     return row
 
 
 def finish_message(row: StoredMessage, policy: Policy) -> StoredMessage:
-    row.digest = _digest(keys.MESSAGES, row.key, message_body(row, policy))
+    row.digest = _digest(keys.MESSAGES, row.key, message_body(row, policy), policy)
     return row
 
 
 def finish_event(row: StoredEvent, policy: Policy) -> StoredEvent:
     row.cost_nanousd = pricing.cost_nanousd(row)
-    row.digest = _digest(keys.EVENTS, row.key, event_body(row, policy))
+    row.digest = _digest(keys.EVENTS, row.key, event_body(row, policy), policy)
     return row
 
 
-def _digest(table: int, key: bytes, body: wire.Body) -> bytes:
-    return keys.row_digest_bytes(table, key, wire.encode_body(body))
+def _digest(table: int, key: bytes, body: wire.Body, policy: Policy) -> bytes:
+    return keys.row_digest_bytes(table, key, wire.encode_body(body), policy.digest_set)

@@ -200,6 +200,12 @@ class Writer:
         self._digest += int.from_bytes(row.digest, "big") - int.from_bytes(old.digest, "big")
         return True
 
+    async def redigest(self, table: Table[S], rows: Sequence[S], stored: dict[bytes, S]) -> None:
+        """Other digests of wire forms that are what they were (another digest set): no new seq."""
+        for row in rows:
+            self._digest += int.from_bytes(row.digest, "big") - int.from_bytes(stored[row.key].digest, "big")
+        await self.execute(f"UPDATE {table.name} SET digest = ? WHERE seq = ?", [(row.digest, row.seq) for row in rows])
+
     async def remove(self, table: Table[S], gone: Sequence[S]) -> None:
         """Take rows out of the table; each leaves a tombstone."""
         tombstones = [(seq, table.number, row.key) for seq, row in enumerate(gone, self._seq + 1)]

@@ -9,7 +9,7 @@ from trueup_hub.ingest.transaction import Transaction
 from trueup_shared import keys, prices, wire
 
 _PAUSE_ROWS = 250  # other requests, and the database, get on meanwhile
-_EVENT_PREFIX = bytes((keys.DIGEST_SET, keys.EVENTS))
+_EVENT_PREFIX = bytes((1, keys.EVENTS))
 
 
 def digest_of(table: int, row: wire.SessionRow | wire.MessageRow) -> bytes:
