@@ -11,7 +11,7 @@ from trueup_hub.errors import BadRequest, Problem
 from trueup_hub.handlers import bodies
 from trueup_hub.heartbeats import record_heartbeat
 from trueup_hub.hosts import expected_silence_seconds
-from trueup_hub.ingest import apply_batch, position
+from trueup_hub.ingest import apply_batch, contact, position
 from trueup_hub.keys import ADMISSION, AUTH, CALLER, DATABASE, LIVE
 from trueup_hub.responses import agent_reply
 from trueup_shared.wire import (
@@ -44,6 +44,7 @@ async def post_heartbeat(request: web.Request) -> web.Response:
     heartbeat = await bodies.read(request, Heartbeat, limit=_HEARTBEAT_BODY)
     host, db = request[CALLER], request.app[DATABASE]
     ledger_id = _uuid(heartbeat.ledger_id)
+    await contact(db, host.host_no, str(ledger_id), heartbeat.replaces)
     recorded = await record_heartbeat(db, host, ledger_id, heartbeat)
     if recorded.news:
         request.app[LIVE].host_changed(str(host.host_id))

@@ -2,7 +2,8 @@
 
 from trueup_hub.ingest.apply import apply_batch
 from trueup_hub.ingest.changes import CHANNEL
+from trueup_hub.ingest.identity import contact
 from trueup_hub.ingest.position import position
 from trueup_hub.ingest.zones import add_zone
 
-__all__ = ["CHANNEL", "add_zone", "apply_batch", "position"]
+__all__ = ["CHANNEL", "add_zone", "apply_batch", "contact", "position"]

@@ -11,7 +11,10 @@ from trueup_hub.directives import open_directives
 from trueup_hub.errors import PositionMismatch
 from trueup_hub.ingest.changes import add_terms, apply_changes, hint, new_transaction, price_table
 from trueup_hub.ingest.decode import Decoded, Refused, decode_batch
+from trueup_hub.ingest.identity import contact
+from trueup_hub.ingest.jobs import decided_by
 from trueup_hub.ingest.position import lock_ledger, position_of
+from trueup_hub.ingest.superseding import remove_from_predecessors, withdrawn
 from trueup_hub.ingest.transaction import Transaction
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, wire
@@ -27,6 +30,8 @@ async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, 
     before gets the receipt that it got then.
     """
     decoded = decode_batch(batch)
+    await contact(db, host_no, ledger_id, batch.replaces)
+    await remove_from_predecessors(db, host_no, ledger_id, withdrawn(decoded.tombstones))
     careful = modest = False
 
     async def attempt() -> wire.Receipt:
@@ -199,6 +204,7 @@ class _Application(Struct):
             *(*place, acked, full_seq, batch.batch_id, batch.batch_no, digest, refused),
             *(ledger["rejected"] + rejected, *counts, verdict, compared),
             *(batch.agent.version, batch.parsers, batch.policy, batch.digest_set),
+            decided_by({name: parser.floor for name, parser in batch.parsers.items()}),
         )
         encoded = msgspec.msgpack.encode(receipt)
         await tx.connection.execute(

@@ -7,6 +7,7 @@ cells; each kind in the order of its keys. Facts are read and written under thei
 
 import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
+from uuid import UUID
 
 from trueup_hub.db import Connection, Database, Record
 from trueup_hub.ingest.decode import Decoded
@@ -65,7 +66,7 @@ async def ledger_transaction(db: Database, host_no: int, ledger_no: int) -> Asyn
             tx = new_transaction(db, connection, ledger, terms)
             yield tx, ledger
         if tx.counts.removed:
-            await hint(connection, str(ledger["host_id"]))
+            await hint(connection, str(UUID(bytes=ledger["host_id"])))
 
 
 async def remove_rows(tx: Transaction, gone: Keys) -> None:

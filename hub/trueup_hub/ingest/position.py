@@ -1,6 +1,8 @@
 """Where the hub is with a ledger, and the ledger's row, whose lock makes one writer of it."""
 
 from trueup_hub.db import Connection, Database, Record
+from trueup_hub.errors import NotFound, Problem
+from trueup_hub.ingest.identity import heard
 from trueup_hub.sqlfiles import load
 from trueup_shared import __version__, keys, wire
 
@@ -9,7 +11,8 @@ _SQL = {name: text.replace("{ledger_row}", _BLOCKS["ledger_row"]) for name, text
 
 
 async def position(db: Database, host_no: int, host_id: str, ledger_id: str) -> wire.Position:
-    """Where the hub is with a ledger; zeros for one that it does not know."""
+    """Where the hub is with a ledger, whose agent asks; zeros for one that it does not know."""
+    await heard(db, host_no, ledger_id)
     return position_of(await read_ledger(db, host_no, ledger_id), host_id, ledger_id)
 
 
@@ -51,12 +54,14 @@ async def lock_ledger(connection: Connection, host_no: int, ledger_id: str) -> R
     if ledger is None:
         await connection.execute(_SQL["add_ledger"], host_no, ledger_id)
         ledger = await connection.fetchrow(_SQL["lock_ledger"], host_no, ledger_id)
-        assert ledger is not None
+    if ledger is None:  # it was let in a moment before
+        raise Problem(401, "revoked", "The access of this host was revoked; enrol it again.")
     return ledger
 
 
 async def lock_ledger_no(connection: Connection, host_no: int, ledger_no: int) -> Record:
-    """The same for a ledger that is known by its number."""
+    """The same for a ledger that is known by its number. NotFound when its host was forgotten meanwhile."""
     ledger = await connection.fetchrow(_SQL["lock_ledger_no"], host_no, ledger_no)
-    assert ledger is not None  # ledgers are never deleted
+    if ledger is None:
+        raise NotFound("There is no such ledger any more.")
     return ledger

@@ -91,7 +91,8 @@ async def settle_owners(tx: Transaction, owner_keys: Collection[bytes], *, searc
     series = {row[0] for row in await tx.connection.fetch(_SQL["which_are_series"], list(changes))}
     identities = {key: change for key, change in changes.items() if key not in series}
     if search:
-        _add_others(identities, await tx.connection.fetch(_SQL["events_anywhere"], list(identities)))
+        found = await tx.connection.fetch(_SQL["events_anywhere"], list(identities))
+        _add_others(identities, map(stored_event, found))
     else:
         await _load_known(tx, identities)
     decisions = _Decisions()
@@ -118,13 +119,19 @@ async def _load_known(tx: Transaction, changes: dict[bytes, _Change]) -> None:
         for host_no, ledger_no in {change.owner[:2], *change.claims}
         if host_no is not None and ledger_no is not None and ledger_no != tx.ledger_no
     ]
-    if wanted:
-        _add_others(changes, await tx.connection.fetch(_SQL["events_at"], *map(list, zip(*wanted, strict=True))))
+    _add_others(changes, await copies_at(tx, wanted))
 
 
-def _add_others(changes: dict[bytes, _Change], records: Iterable[Record]) -> None:
-    for record in records:
-        copy = stored_event(record)
+async def copies_at(tx: Transaction, places: list[tuple[int, int, bytes]]) -> list[EventCopy]:
+    """Those that are there of (host_no, ledger_no, event key)."""
+    if not places:
+        return []
+    records = await tx.connection.fetch(_SQL["events_at"], *map(list, zip(*places, strict=True)))
+    return [stored_event(record) for record in records]
+
+
+def _add_others(changes: dict[bytes, _Change], copies: Iterable[EventCopy]) -> None:
+    for copy in copies:
         changes[copy.event_key].others.append(copy)
 
 
@@ -174,7 +181,7 @@ async def _settle_series(
     """All events of a series count from one ledger."""
     if not changes:
         return
-    ranks = await _rank_series(tx, set(changes), written)
+    ranks = await rank_series(tx, set(changes), written)
     order = await tx.precedence({ledger_no for by_place in ranks.values() for _, ledger_no in by_place})
     winners: dict[bytes, int | None] = {}
     for key in sorted(changes):
@@ -191,10 +198,12 @@ async def _settle_series(
             copy.counted = winners[copy.owner_key] == tx.ledger_no
 
 
-async def _rank_series(
-    tx: Transaction, owner_keys: set[bytes], written: Sequence[EventCopy]
+async def rank_series(
+    tx: Transaction, owner_keys: set[bytes], written: Sequence[EventCopy] = ()
 ) -> dict[bytes, dict[Place, int]]:
     """By owner key and place: what is stored, and what is about to be."""
+    if not owner_keys:
+        return {}
     stored = await tx.connection.fetch(_SQL["series_parts"], list(owner_keys))
     versions = await tx.versions({tx.ledger_no, *(ledger_no for _, _, ledger_no, *_ in stored)})
     parts: dict[tuple[bytes, Place], list[tuple[int, int]]] = {}

@@ -10,8 +10,10 @@ SELECT term_no, term FROM terms WHERE term = ANY($1::text[]);
 -- add_price_table: remembers a price table
 INSERT INTO prices (digest, dated, first_used_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING;
 
--- add_ledger: a ledger at its first contact
-INSERT INTO ledgers (host_no, ledger_id, first_contact_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING;
+-- add_ledger: a ledger at its first contact; of a host that is not being forgotten
+INSERT INTO ledgers (host_no, ledger_id, first_contact_at)
+SELECT host_no, $2, now() FROM hosts WHERE host_no = $1 AND forgotten_at IS NULL
+ON CONFLICT (host_no, ledger_id) DO NOTHING;
 
 -- ledger_row: a ledger's position and sums, as the three statements below read them
 SELECT host_no, ledger_no, ledger_id, (SELECT host_id FROM hosts h WHERE h.host_no = l.host_no) AS host_id, acked_seq,
@@ -150,6 +152,7 @@ DELETE FROM rejections WHERE host_no = $1 AND ledger_no = $2 AND ((table_no, row
 UPDATE ledgers SET acked_seq = $3, full_seq = $4, last_batch_id = $5, batch_no = $6, digest = $7, rejected_digest = $8,
   rejected = $9, sessions = $10, messages = $11, events = $12, verdict = $13, agent_version = $15, parsers = $16,
   policy = $17, digest_set = $18, last_batch_at = now(),
+  decided_by = CASE WHEN ledgers.events = 0 THEN $19 ELSE decided_by END,  -- all that it has was decided just now
   converged_at = CASE WHEN $13 = 'converged' AND $14 THEN now() ELSE converged_at END
 WHERE host_no = $1 AND ledger_no = $2;
 

@@ -54,3 +54,15 @@ ON CONFLICT (owner_key, host_no, ledger_no) DO UPDATE SET conflict = excluded.co
 
 -- drop_claim: a copy that counts now, or is gone
 DELETE FROM event_claims WHERE owner_key = $1 AND host_no = $2 AND ledger_no = $3;
+
+-- versions_of_ledgers: by which contested copies are ranked, and by which they were
+SELECT ledger_no, parsers, decided_by FROM ledgers ORDER BY ledger_no;
+
+-- contested_keys: owner keys, ascending, of which one of these ledgers has one of several copies
+SELECT DISTINCT c.owner_key FROM event_claims c
+WHERE c.owner_key > $2 AND (c.ledger_no = ANY($1::int4[]) OR EXISTS (
+  SELECT FROM event_owners o WHERE o.owner_key = c.owner_key AND o.ledger_no = ANY($1::int4[])
+)) ORDER BY c.owner_key LIMIT $3;
+
+-- set_decided_by: contested copies of this ledger are ranked by these versions
+UPDATE ledgers SET decided_by = $2 WHERE ledger_no = $1;
