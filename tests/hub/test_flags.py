@@ -1,0 +1,200 @@
+"""Each flag from the facts that raise it, in words that say why and what to do."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trueup_hub.directives import DirectiveStatus
+from trueup_hub.flags import HostFacts, flags_of
+from trueup_hub.reports import LedgerReport
+from trueup_shared.harnesses import DATA_VERSIONS
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+KNOWN = DATA_VERSIONS["codex"]
+QUIET = LedgerReport(
+    ledger_id=UUID(int=1),
+    state="converged",
+    live=True,
+    verdict="converged",
+    acked_seq=5,
+    digest="00" * 16,
+    sessions=1,
+    messages=1,
+    events=1,
+    rejected=0,
+    batch_no=1,
+    generation=0,
+    open_generation=0,
+    full_seq=0,
+    full_target=0,
+    first_contact_at=NOW - DAY,
+    last_batch_at=NOW,
+    converged_at=NOW,
+    scrubbed_at=None,
+    corrected=0,
+    corrected_at=None,
+    mended_at=None,
+    replaces=[],
+    replaced_by=None,
+    superseded_at=None,
+    agent_version="0.2.0",
+    agent_features=["directives"],
+    parsers={"codex": {"version": KNOWN, "floor": KNOWN}},
+    policy={},
+    seen_at=NOW,
+    clock_skew_seconds=-300,
+    head_seq=5,
+    pending=0,
+    skipped_lines=3,
+    unknown_records=3,
+    old_data=0,
+    source_gone=3,
+    drift_suspected=[],
+    withheld=[],
+    last_error=None,
+)
+ASKED = DirectiveStatus(
+    directive_id=UUID(int=7),
+    ledger_id=QUIET.ledger_id,
+    kind="full_push",
+    state="done",
+    asked_by="ana",
+    reason="",
+    asked_at=NOW,
+    heard_at=None,
+    done=0,
+    of=0,
+    note="",
+)
+
+
+def host(ledger: dict[str, Any] | None = None, **facts: Any) -> HostFacts:
+    reports = [msgspec.structs.replace(QUIET, **(ledger or {}))]
+    quiet: dict[str, Any] = {"rejections": {}, "directives": [ASKED], "readmitted": False, "forgotten": False}
+    return HostFacts(**{"state": "converged", "ledgers": reports, "now": NOW, **quiet, **facts})
+
+
+def asked(**fields: Any) -> dict[str, Any]:
+    return {"directives": [msgspec.structs.replace(ASKED, **fields)]}
+
+
+def flags(facts: HostFacts) -> dict[str, str]:
+    """Words of each flag; a flag comes once."""
+    found = flags_of(facts)
+    assert len({flag.flag for flag in found}) == len(found)
+    return {flag.flag: f"{flag.reason} {flag.action}".strip() for flag in found}
+
+
+def test_a_quiet_host_has_no_flags() -> None:
+    assert flags(host()) == {}
+
+
+OLD, HALF = {"codex": {"version": KNOWN - 1, "floor": 1}}, {"codex": {"version": KNOWN, "floor": KNOWN - 1}}
+NEWER = {"codex": {"version": KNOWN + 1, "floor": KNOWN + 1}, "harness-of-tomorrow": {"version": 1, "floor": 1}}
+
+
+@pytest.mark.parametrize(
+    ("ledger", "facts", "words"),
+    [
+        ({"state": "diverged"}, {}, ["do not add up to the same digest", "`trueup pg push`"]),
+        ({"state": "forked"}, {}, ["Two machines send", "`trueup agent rekey --code CODE`"]),
+        ({"parsers": OLD}, {}, [f"codex by data version {KNOWN - 1} (this hub knows {KNOWN})", "Update trueup"]),
+        ({"parsers": HALF}, {}, ["Rows of codex are still being read again"]),
+        ({"rejected": 1}, {}, ["1 row was rejected", "Update the hub or the agent"]),
+        ({}, asked(state="open"), ["A full push was asked for at 2026-11-22 12:00 UTC and is not done yet."]),
+        ({}, asked(state="running", done=3, of=9, note="sending"), ["not done yet. 3 of 9. sending."]),
+        ({}, asked(state="failed", note="disk full"), ["came to nothing: disk full", "Ask for it again."]),
+        ({}, asked(state="given_up", note="The host slept."), ["came to nothing: The host slept. Ask"]),
+    ],
+)
+def test_needs_resync_says_every_cause(ledger: dict[str, Any], facts: dict[str, Any], words: list[str]) -> None:
+    found = flags(host(ledger, **facts))["needs_resync"]
+    assert all(word in found for word in words), found
+
+
+@pytest.mark.parametrize("parsers", [{}, NEWER])
+def test_an_agent_that_knows_as_much_or_more_needs_no_resync(parsers: dict[str, Any]) -> None:
+    assert "needs_resync" not in flags(host({"parsers": parsers}))
+
+
+def test_needs_resync_has_all_causes_at_once_and_each_once() -> None:
+    ledger = msgspec.structs.replace(QUIET, state="diverged", rejected=2, parsers=OLD)
+    found = flags(host(ledgers=[ledger, ledger], **asked(state="open")))["needs_resync"]
+    assert found.count("do not add up") == 1
+    assert all(word in found for word in ("codex", "4 rows were rejected", "full push"))
+
+
+CORRECTED = {"corrected": 3, "corrected_at": NOW - 2 * DAY}
+
+
+@pytest.mark.parametrize(
+    ("ledger", "facts", "flag", "words"),
+    [
+        ({"state": "forked"}, {}, "shared_credential", [str(QUIET.ledger_id), "two machines"]),
+        ({"drift_suspected": ["codex", "amp"]}, {}, "drift_suspected", ["amp, codex grow", "Update trueup"]),
+        (
+            {"rejected": 3},
+            {"rejections": {"bad time": 2, "no key": 1}},
+            "rejected",
+            ["bad time (2 rows); no key (1 row)"],
+        ),
+        ({"rejected": 4}, {"rejections": dict.fromkeys("abcd", 1)}, "rejected", ["c (1 row); and others."]),
+        (CORRECTED, {}, "corrected", ["3 rows altered or lost", "2026-11-20 12:00 UTC", "not mended yet"]),
+        (CORRECTED | {"mended_at": NOW - DAY}, {}, "corrected", ["they were mended by 2026-11-21 12:00 UTC"]),
+        ({"old_data": 1}, {}, "old_data", ["1 row was read by an older parser"]),
+        ({"withheld": ["events.27"]}, {}, "withheld", ["events.27", "Update the hub"]),
+        ({"clock_skew_seconds": 301}, {}, "clock_skew", ["5 minutes ahead of the hub's", "Set its clock"]),
+        ({"clock_skew_seconds": -3 * 86_400}, {}, "clock_skew", ["3 days behind the hub's"]),
+        ({"last_error": "disk full"}, {}, "agent_error", ["disk full", "`trueup agent status`"]),
+        ({}, {"readmitted": True}, "readmitted", ["lost its database"]),
+        ({}, {"forgotten": True}, "forgotten", ["removed piece by piece"]),
+    ],
+)
+def test_each_flag_has_its_reason_and_what_to_do(
+    ledger: dict[str, Any], facts: dict[str, Any], flag: str, words: list[str]
+) -> None:
+    found = flags(host(ledger, **facts))
+    assert all(word in found[flag] for word in words), found
+    assert found.keys() <= {flag, "needs_resync"}
+
+
+def test_what_was_mended_a_week_ago_is_told_no_more() -> None:
+    assert flags(host(CORRECTED | {"mended_at": NOW - 8 * DAY})) == {}
+
+
+def test_of_a_retired_host_only_what_its_rows_lack_is_told() -> None:
+    ledger = {"state": "diverged", "rejected": 1, "last_error": "disk full", "parsers": OLD, **CORRECTED}
+    assert flags(host(ledger, state="retired")).keys() == {"rejected", "corrected"}
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "state": st.sampled_from(["never", "converged", "behind", "diverged", "forked"]),
+            "parsers": st.sampled_from([{}, OLD, HALF, NEWER]),
+            "rejected": st.integers(0, 2),
+            "old_data": st.none() | st.integers(0, 2),
+            "withheld": st.lists(st.just("events.27"), max_size=1),
+            "drift_suspected": st.lists(st.sampled_from(["amp", "codex"]), max_size=2),
+            "clock_skew_seconds": st.none() | st.integers(-(10**9), 10**9),
+            "last_error": st.none() | st.just("disk full"),
+            "corrected_at": st.none() | st.just(NOW - DAY),
+            "mended_at": st.none() | st.just(NOW),
+        },
+    ),
+    st.sampled_from(["open", "running", "done", "failed", "given_up"]),
+    st.sampled_from(["never", "converged", "silent", "retired"]),
+)
+def test_whatever_the_facts_flags_come_once_with_a_reason(ledger: dict[str, Any], directive: str, state: str) -> None:
+    facts = host(ledger, state=state, **asked(state=directive))
+    assert all(words.strip() for words in flags(facts).values())
+    wanted = ledger.get("state") in ("diverged", "forked") or ledger.get("rejected") or directive in ("open", "failed")
+    if wanted and state != "retired":
+        assert "needs_resync" in flags(facts)
