@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from trueup_hub.db import Database
-from trueup_hub.ingest import apply_batch
+from trueup_hub.ingest import apply_batch, generations
 from trueup_shared import keys, wire
 
 HOUR = 3_600_000_000
@@ -19,6 +19,7 @@ _NAMESPACE = UUID(int=7)
 _TABLE = {wire.SessionBody: keys.SESSIONS, wire.MessageBody: keys.MESSAGES, wire.EventBody: keys.EVENTS}
 _ROW = {keys.SESSIONS: wire.SessionRow, keys.MESSAGES: wire.MessageRow, keys.EVENTS: wire.EventRow}
 _encode = msgspec.msgpack.encode
+AGENT = wire.AgentInfo(version="0.1.0", features=list(wire.FEATURES))
 
 
 async def add_host(db: Database, name: str, enrolled: int = 0, kind: str = "server") -> tuple[int, str]:
@@ -42,9 +43,10 @@ class Rows:
     def __init__(self, ledger_id: str) -> None:
         self.ledger_id = ledger_id
         self.rows: dict[tuple[int, bytes], wire.Body] = {}
-        self.raw: dict[tuple[int, bytes], Raw] = {}  # rows sent as they are, whatever they hold
+        self.raw: dict[tuple[int, bytes], Raw] = {}  # bodies sent as they are, whatever they hold
         self.seqs: dict[tuple[int, bytes], int] = {}
         self.seq = self.acked = self.batch_no = 0
+        self.generation = self.full_seq = self.full_target = 0  # the open one
         self.last_batch: bytes | None = None
         self.versions = {"claude": wire.ParserVersion(1, 1), "codex": wire.ParserVersion(1, 1)}
 
@@ -59,7 +61,7 @@ class Rows:
         self.seq += 1
         place = (table, key)
         self.seqs[place] = self.seq
-        self.raw[place] = Raw(_encode([key, self.seq, None, body]))
+        self.raw[place] = Raw(_encode(body))
         self.rows.pop(place, None)
 
     def remove(self, table: int, key: bytes) -> None:
@@ -70,18 +72,37 @@ class Rows:
 
     @property
     def digest(self) -> bytes:
-        total = sum(keys.row_digest(table, key, wire.encode_body(body)) for (table, key), body in self.rows.items())
-        return keys.digest_bytes(total)
+        bodies = {place: wire.encode_body(body) for place, body in self.rows.items()}
+        bodies |= {place: wire.canonical_header(bytes(body)) for place, body in self.raw.items()}
+        return keys.digest_bytes(sum(keys.row_digest(*place, body) for place, body in bodies.items()))
 
     def batch(self, limit: int | None = None, **changes: Any) -> wire.Batch:
         """The next batch of at most `limit` changes; the one after it follows once this is `applied`."""
         to_seq = self.seq if limit is None else min(self.seq, self.acked + limit)
-        places = sorted((seq, place) for place, seq in self.seqs.items() if self.acked < seq <= to_seq)
+        places = [place for place, seq in self.seqs.items() if self.acked < seq <= to_seq]
+        head = self.digest if to_seq == self.seq else None
+        return self._batch(places, {"from_seq": self.acked, "to_seq": to_seq, "head_digest": head} | changes)
+
+    def full_batch(self, limit: int | None = None, **changes: Any) -> wire.Batch:
+        """The next batch of the generation that is open; no tombstones."""
+        to_seq = self.full_target if limit is None else min(self.full_target, self.full_seq + limit)
+        places = [place for place in (*self.rows, *self.raw) if self.full_seq < self.seqs[place] <= to_seq]
+        fields = {"kind": "full", "generation": self.generation, "from_seq": self.full_seq, "to_seq": to_seq}
+        return self._batch(places, fields | changes)
+
+    def repair(self, places: Iterable[tuple[int, bytes]], **changes: Any) -> wire.Batch:
+        """Rows as they are; deletions of those that are not here."""
+        head = self.digest if self.acked == self.seq else None
+        fields = {"kind": "repair", "from_seq": self.acked, "to_seq": self.acked, "head_digest": head}
+        return self._batch(places, fields | changes)
+
+    def _batch(self, places: Iterable[tuple[int, bytes]], changes: dict[str, Any]) -> wire.Batch:
         lists: dict[int, list[Raw]] = {keys.SESSIONS: [], keys.MESSAGES: [], keys.EVENTS: []}
         tombstones: list[Raw] = []
-        for seq, (table, key) in places:
-            if (table, key) in self.raw:
-                lists[table].append(self.raw[table, key])
+        for table, key in sorted(places, key=lambda place: (self.seqs.get(place, 0), place)):
+            seq = self.seqs.get((table, key), 0)
+            if (raw := self.raw.get((table, key))) is not None:
+                lists[table].append(Raw(_encode([key, seq, None, raw])))
             elif (body := self.rows.get((table, key))) is not None:
                 row = _ROW[table](key, seq, keys.key("source", self.ledger_id), body)  # type: ignore[arg-type]
                 lists[table].append(Raw(_encode(row)))
@@ -91,14 +112,11 @@ class Rows:
             "batch_id": secrets.token_bytes(16),
             "previous_batch_id": self.last_batch,
             "batch_no": self.batch_no + 1,
-            "from_seq": self.acked,
-            "to_seq": to_seq,
             "sessions": lists[keys.SESSIONS],
             "messages": lists[keys.MESSAGES],
             "events": lists[keys.EVENTS],
             "tombstones": tombstones,
-            "head_digest": self.digest if to_seq == self.seq else None,
-            "agent": wire.AgentInfo(version="0.1.0"),
+            "agent": AGENT,
             "parsers": self.versions,
         }
         encoded = _encode(wire.Batch(**(fields | changes)))
@@ -106,6 +124,7 @@ class Rows:
 
     def applied(self, receipt: wire.Receipt) -> None:
         self.acked, self.batch_no, self.last_batch = receipt.acked_seq, receipt.batch_no, receipt.batch_id
+        self.full_seq = receipt.full_seq
 
 
 class Ledger(Rows):
@@ -123,6 +142,28 @@ class Ledger(Rows):
 
     async def push(self, limit: int | None = None) -> wire.Receipt:
         return await self.send(self.batch(limit))
+
+    async def open_generation(self) -> wire.Position:
+        asked = wire.OpenGeneration(last_batch_id=self.last_batch, agent=AGENT)
+        where = await generations.open_generation(self.db, self.host_no, self.host_id, self.ledger_id, asked)
+        self.generation, self.full_seq, self.full_target = where.open_generation, where.full_seq, where.full_target
+        return where
+
+    async def commit(self, number: int | None = None, **changes: Any) -> wire.Committed:
+        fields = {"last_batch_id": self.last_batch, "at_seq": self.seq, "head_digest": self.digest, "agent": AGENT}
+        asked = wire.CommitGeneration(**(fields | changes))
+        number = self.generation if number is None else number
+        place = (self.host_no, self.host_id, self.ledger_id)
+        return await generations.commit_generation(self.db, *place, number, asked)
+
+    async def push_full(self, limit: int | None = None) -> wire.Committed:
+        """A full push, on from where the last one stopped."""
+        await self.open_generation()
+        while self.full_seq < self.full_target:
+            await self.send(self.full_batch(limit))
+        while self.acked < self.seq:
+            await self.push(limit)
+        return await self.commit()
 
     async def number(self) -> int:
         number: int = await self.db.fetchval("SELECT ledger_no FROM ledgers WHERE ledger_id = $1", self.ledger_id)
