@@ -15,6 +15,7 @@ from trueup_hub.analytics.totals import Row, added
 from trueup_shared import __version__, digest_sets, prices
 from trueup_shared.metrics import COUNTERS, METRICS, Metric
 from trueup_shared.wire import CONTENT_TYPE, ENCODINGS, MAX_BATCH_ROWS, MAX_BODY_BYTES, PROTOCOL
+from trueup_shared.wire import FEATURES as FEATURES_OF_THE_WIRE
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
@@ -28,8 +29,12 @@ FEATURES = (
     "csv",
     "events",
     "hosts",
+    "hosts.forget",
+    "hosts.resync",
+    "hosts.retire",
     "push.batches",
     "push.rejections",
+    *(f"push.{name}" for name in FEATURES_OF_THE_WIRE),
     "sessions",
     "trust",
 )

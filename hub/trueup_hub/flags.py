@@ -164,8 +164,8 @@ def _readmitted(host: HostFacts) -> Flag | None:
 
 
 def _forgotten(host: HostFacts) -> Flag | None:
-    reason = "It is being forgotten: its rows are removed piece by piece."
-    return Flag("forgotten", reason, "") if host.forgotten else None
+    left = sum(ledger.sessions + ledger.messages + ledger.events for ledger in host.ledgers)
+    return Flag("forgotten", f"It is being forgotten: {rows(left)} left to remove.", "") if host.forgotten else None
 
 
 _RULES = (

@@ -56,13 +56,14 @@ async def _rejections(db: Database | Connection, host_numbers: list[int]) -> dic
 def _report(
     host: Any, rows: list[Any], rejections: dict[str, int], asked: list[DirectiveStatus], now: datetime
 ) -> HostReport:
+    forgotten = host["forgotten_at"] is not None
     silence = timedelta(seconds=host["expected_silence_seconds"])
     facts = _facts(rows, silence, now)
     numbers = {row["ledger_no"]: UUID(bytes=row["ledger_id"]) for row in rows}
     ledgers = [_ledger_report(row, fact, numbers) for row, fact in zip(rows, facts, strict=True)]
     last_seen_at = max((at for row in rows if (at := _heard_at(row)) is not None), default=None)
     state = host_state(
-        retired=host["retired_at"] is not None,
+        retired=host["retired_at"] is not None or forgotten,
         last_seen_at=last_seen_at,
         expected_silence=silence,
         ledgers=facts,
@@ -76,16 +77,17 @@ def _report(
             rejections=rejections,
             directives=[one for one in asked if one.ledger_id in live],
             readmitted=host["readmitted_at"] is not None,
-            forgotten=host["forgotten_at"] is not None,
+            forgotten=forgotten,
             now=now,
         )
     )
+    words = WORDS["forgotten" if forgotten else state]
     same = ("host_no", "label", "labels", "kind", "platform", "enrolled_at", "expected_silence_seconds")
     return HostReport(
         host_id=UUID(bytes=host["host_id"]),
         state=state,
-        reason=WORDS[state].reason,
-        action=WORDS[state].action,
+        reason=words.reason,
+        action=words.action,
         flags=flags,
         last_seen_at=last_seen_at,
         readmitted_at=host["readmitted_at"],

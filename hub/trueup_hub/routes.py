@@ -33,6 +33,7 @@ ROUTES = (
     Route("GET", f"{_API}/hosts", hosts.get_hosts, "viewer"),
     Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer"),
     Route("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin"),
+    Route("DELETE", f"{_API}/hosts/{{host_id}}", hosts.delete_host, "admin"),
     Route("POST", f"{_API}/hosts/{{host_id}}/resync", hosts.post_resync, "admin"),
     Route("GET", f"{_API}/capabilities", analytics.get_capabilities, "anybody"),
     Route("GET", f"{_API}/trust", analytics.get_trust, "viewer"),

@@ -79,7 +79,7 @@ class Words(Struct, frozen=True):
     action: str
 
 
-WORDS: dict[State | LedgerState, Words] = {
+WORDS: dict[State | LedgerState | Literal["forgotten"], Words] = {
     "never": Words(
         "It was enrolled but has not sent anything yet.",
         "Start the agent on this host: `trueup agent run`, or its service.",
@@ -102,5 +102,6 @@ WORDS: dict[State | LedgerState, Words] = {
         "See whether the machine and its agent run: `trueup agent status`.",
     ),
     "retired": Words("It was retired; what it sent stays and counts.", ""),
+    "forgotten": Words("It is being forgotten: its rows are removed piece by piece.", ""),
     "superseded": Words("Another ledger of this host took its place; what only this one knew stays and counts.", ""),
 }

@@ -153,7 +153,7 @@ CORRECTED = {"corrected": 3, "corrected_at": NOW - 2 * DAY}
         ({"clock_skew_seconds": -3 * 86_400}, {}, "clock_skew", ["3 days behind the hub's"]),
         ({"last_error": "disk full"}, {}, "agent_error", ["disk full", "`trueup agent status`"]),
         ({}, {"readmitted": True}, "readmitted", ["lost its database"]),
-        ({}, {"forgotten": True}, "forgotten", ["removed piece by piece"]),
+        ({}, {"forgotten": True}, "forgotten", ["3 rows left to remove"]),
     ],
 )
 def test_each_flag_has_its_reason_and_what_to_do(

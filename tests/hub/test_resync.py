@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from hub_client import API, HubClient, bearer, problem
-from ledgers import Ledger, event, event_key
+from ledgers import Ledger, event, event_key, put_events
+from trueup_hub.handlers import hosts as handler
+from trueup_hub.ingest.forgetting import forget_pending
 from trueup_hub.keys import LIVE
 from trueup_hub.live import Update
 from trueup_shared.wire import AgentInfo, DirectiveReport, EnrollReply, Heartbeat, HeartbeatReply
@@ -131,6 +133,39 @@ async def test_a_host_is_retired_by_its_own_field_and_asked_no_more(hub: HubClie
     await problem(refused, 401, "revoked")
     actions = await hub.db.fetch("SELECT action FROM audit WHERE subject = $1 AND action <> 'host.enroll'", ana.host_id)
     assert [row["action"] for row in actions] == ["host.resync", "host.retire"]
+
+
+async def test_a_forgotten_host_goes_with_all_its_rows_and_its_access(hub: HubClient) -> None:
+    ana, ledger = await pushed(hub)
+    _, others = await pushed(hub, "bob")
+    admin, path = await hub.token("admin"), f"{API}/hosts/{ana.host_id}"
+    await problem(await hub.http.delete(path, headers=await hub.token()), 403, "forbidden")
+    await problem(await hub.http.delete(f"{API}/hosts/{uuid4()}", headers=admin), 404, "not_found")
+    response = await hub.http.delete(path, headers=admin)
+    assert (response.status, await response.json()) == (200, {"removed": 1, "left": 0})
+    await problem(await hub.http.delete(path, headers=admin), 404, "not_found")
+    asked = await hub.http.get(f"{API}/ledgers/{ledger.ledger_id}", headers=bearer(ana.credential))
+    await problem(asked, 401, "revoked")
+    assert await hub.db.fetchval("SELECT host_no FROM events WHERE counted") == others.host_no
+
+
+async def test_a_large_host_is_forgotten_piece_by_piece_and_says_so_meanwhile(hub: HubClient, monkeypatch: Any) -> None:
+    ana, ledger = await pushed(hub)
+    put_events(ledger, range(2, 10))
+    await ledger.push()
+    monkeypatch.setattr(handler, "_FORGETTING_SECONDS", 0)
+    monkeypatch.setattr(handler.forgetting.forget_host, "__defaults__", (4,))
+    path = f"{API}/hosts/{ana.host_id}"
+    response = await hub.http.delete(path, headers=await hub.token("admin"))
+    assert (response.status, await response.json()) == (202, {"removed": 4, "left": 5})
+    document = await shown(hub, ana.host_id)
+    assert document["state"] == "retired"
+    assert document["reason"].startswith("It is being forgotten")
+    assert {flag["flag"]: flag["reason"] for flag in document["flags"]} == {
+        "forgotten": "It is being forgotten: 5 rows left to remove."
+    }
+    await problem(await resync(hub, ana.host_id), 409, "forgotten")
+    assert await forget_pending(hub.db) == 5
 
 
 @pytest.mark.parametrize("reported", ["running", "failed"])

@@ -1,5 +1,7 @@
-"""Hosts, for people: list, one with its sources and what it was asked, a new name, asking, retiring."""
+"""Hosts, for people: list, one with its sources and what it was asked, a new name, asking, retiring, forgetting."""
 
+import contextlib
+import time
 from uuid import UUID
 
 import msgspec
@@ -10,8 +12,11 @@ from trueup_hub import directives, hosts
 from trueup_hub.enrolment import clean_label
 from trueup_hub.errors import BadRequest, NotFound
 from trueup_hub.handlers import bodies
+from trueup_hub.ingest import forgetting
 from trueup_hub.keys import AUTH, CALLER, DATABASE, LIVE
 from trueup_hub.responses import csv_reply, reply, wants_csv
+
+_FORGETTING_SECONDS = 2.0  # that a request may take
 
 _CSV_COLUMNS = [
     "host_id",
@@ -75,6 +80,22 @@ async def patch_host(request: web.Request) -> web.Response:
         await hosts.retire_host(auth, host_id, actor)
     request.app[LIVE].host_changed(str(host_id))
     return await get_host(request)
+
+
+async def delete_host(request: web.Request) -> web.Response:
+    """200 when all of it is gone, 202 with the number of rows left where it takes longer: housekeeping goes on."""
+    auth, host_id = request.app[AUTH], _host_id(request)
+    if not await forgetting.begin(auth, host_id, request[CALLER].name):
+        raise NotFound("There is no such host.")
+    done, until = forgetting.Forgotten(removed=0, left=0), time.monotonic() + _FORGETTING_SECONDS
+    async with contextlib.aclosing(forgetting.forget_host(auth.db, host_id)) as steps:
+        async for step in steps:
+            done = step
+            if done.left and time.monotonic() > until:
+                break
+    request.app[LIVE].host_changed(str(host_id))
+    request.app[LIVE].usage_changed(str(host_id))
+    return reply(done, status=202 if done.left else 200)
 
 
 async def post_resync(request: web.Request) -> web.Response:
