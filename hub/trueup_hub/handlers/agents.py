@@ -79,6 +79,7 @@ async def _read_batch(request: web.Request) -> Batch:
         detail = f"A batch has at most {MAX_BATCH_ROWS} rows."
         raise Problem(413, "too_many_rows", detail, members={"limit": MAX_BATCH_ROWS})
     bodies.check_protocol(batch.agent)
+    bodies.check_digest_set(batch.digest_set)
     return batch if packed else _packed(batch)
 
 

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from trueup_hub.errors import BadRequest, NotFound, Problem
+from trueup_shared import digest_sets
 from trueup_shared.wire import CONTENT_TYPE, ENCODINGS, PROTOCOL, AgentInfo
 
 T = TypeVar("T")
@@ -65,3 +66,10 @@ def check_protocol(agent: AgentInfo) -> None:
     lowest, highest = agent.protocols
     if not lowest <= PROTOCOL <= highest:
         raise BadRequest("unsupported_protocol", "The hub speaks another protocol.", supported=[PROTOCOL, PROTOCOL])
+
+
+def check_digest_set(number: int) -> None:
+    if number not in digest_sets.FIELD_SETS:
+        raise BadRequest(
+            "unsupported_digest_set", "The hub knows other digest sets.", supported=list(digest_sets.known())
+        )

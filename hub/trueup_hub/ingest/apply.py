@@ -14,6 +14,7 @@ from trueup_hub.ingest.decode import Decoded, Refused, decode_batch
 from trueup_hub.ingest.identity import contact
 from trueup_hub.ingest.jobs import decided_by
 from trueup_hub.ingest.position import lock_ledger, position_of
+from trueup_hub.ingest.redigest import change_digest_set
 from trueup_hub.ingest.superseding import remove_from_predecessors, withdrawn
 from trueup_hub.ingest.transaction import Transaction
 from trueup_hub.sqlfiles import load
@@ -24,7 +25,7 @@ _ANALYSE_FROM = 1000  # rows of a batch: smaller ones leave statistics to autova
 
 
 async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, batch: wire.Batch) -> wire.Receipt:
-    """Apply a batch whole or not at all.
+    """Apply a batch whole or not at all. Its digest set is one that this release knows.
 
     PositionMismatch when it does not continue the ledger, Busy when it is to be sent again. A batch that was applied
     before gets the receipt that it got then.
@@ -42,6 +43,8 @@ async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, 
                 ledger, receipt = await _lock_ledger(connection, host_no, host_id, ledger_id, batch)
                 if receipt is not None:
                     return receipt
+                if ledger["digest_set"] != batch.digest_set:
+                    raise _OtherDigestSet
                 tx = new_transaction(
                     *(db, connection, ledger, terms),
                     batch_no=batch.batch_no,
@@ -55,6 +58,8 @@ async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, 
     while True:  # each remedy once
         try:
             return await retried(attempt)
+        except _OtherDigestSet:
+            await change_digest_set(db, host_no, ledger_id, batch.digest_set)
         except UniqueViolation:
             # A row that is here under another owner key than it has now: look every row up.
             if careful:
@@ -66,6 +71,10 @@ async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, 
                 raise
             modest = True
             decoded = decode_batch(batch, modest=True)
+
+
+class _OtherDigestSet(Exception):
+    """The ledger's sums are of another digest set than the batch."""
 
 
 async def _lock_ledger(

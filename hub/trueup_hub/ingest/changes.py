@@ -51,6 +51,7 @@ def new_transaction(
         batch_no=batch_no,
         terms=terms,
         rollup=Rollup(usd=terms["usd"], credits=terms["credits"]),
+        digest_set=ledger["digest_set"],
         parsers=parsers,
         careful=careful,
     )
@@ -89,7 +90,7 @@ async def apply_changes(tx: Transaction, decoded: Decoded, price_no: int, gone: 
     await apply_events(tx, decoded, price_no, gone_of[keys.EVENTS], refused_of[keys.EVENTS])
     copies = message_copies(tx, decoded)
     messages = await plan_messages(tx, copies, gone_of[keys.MESSAGES], refused_of[keys.MESSAGES])
-    sessions = [(row, digest_of(keys.SESSIONS, row)) for row in decoded.sessions]
+    sessions = [(row, digest_of(keys.SESSIONS, row, tx.digest_set)) for row in decoded.sessions]
     activity = Activity(tx.terms["user"], tx.terms["prompt"])
     await apply_sessions(tx, sessions, gone_of[keys.SESSIONS], refused_of[keys.SESSIONS], messages, activity)
     await write_rollups(tx.connection, tx.rollup, zones)

@@ -52,6 +52,7 @@ class EventCopy(Struct, gc=False):
     time_quality: int | None
     lower_bounds: int | None
     derived: int | None
+    unstated: int | None
     source_key: bytes | None
     owner_key: bytes | None
     reported_cost: str | None
@@ -137,6 +138,7 @@ def pack_event(e: EventCopy) -> bytes:
             _NULL if (v := e.time_quality) is None else _int2(2, v),
             _NULL if (v := e.lower_bounds) is None else _int2(2, v),
             _NULL if (v := e.derived) is None else _int2(2, v),
+            _NULL if (v := e.unstated) is None else _int2(2, v),
             _NULL if (k := e.source_key) is None else _uuid(16, k),
             _NULL if (k := e.owner_key) is None else _uuid(16, k),
             _NULL if text is None else len(text).to_bytes(4, "big") + text.encode(),  # ASCII digits

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from trueup_shared import keys, wire
+from trueup_shared import digest_sets, keys, wire
 from trueup_shared.metrics import COUNTERS
 
 BAD_ROW = "bad_row"  # not a row, or not one of this batch
@@ -100,6 +100,7 @@ class _Reader:
 
     def __init__(self, batch: wire.Batch) -> None:
         self._repair = batch.kind == "repair"
+        self._digest_set = batch.digest_set
         self._from, self._to = (0, batch.to_seq) if self._repair else (batch.from_seq, batch.to_seq)
         self._seen: dict[int, set[bytes]] = {keys.SESSIONS: set(), keys.MESSAGES: set(), keys.EVENTS: set()}
         self.refused: list[Refused] = []
@@ -119,7 +120,7 @@ class _Reader:
                 self._refuse(table, raw, BAD_ROW, "this key is twice in the batch")
             elif not self._from < row.seq <= self._to:
                 self._refuse(table, raw, BAD_ROW, f"seq {row.seq} lies outside ({self._from}, {self._to}]")
-            elif self._repair and wire.encode_body(row.body) != _received(raw):
+            elif self._repair and self._decoded(table, row.body) != _received(raw):
                 self._refuse(table, raw, NOT_FAITHFUL, "the hub reads something else than was sent: upgrade the hub")
             elif (reason := fault(row.body)) is not None:
                 self._refuse(table, raw, BAD_VALUE, reason)
@@ -142,6 +143,9 @@ class _Reader:
                 seen.add(row.key)
                 yield row
 
+    def _decoded(self, table: int, body: wire.Body) -> bytes:
+        return wire.encode_body(digest_sets.within(table, body, self._digest_set))
+
     def _refuse(self, table: int, raw: Raw, code: str, reason: str) -> None:
         try:
             outline = _outline.decode(raw)
@@ -152,7 +156,7 @@ class _Reader:
             self._refuse_bytes(table, raw, "this key is twice in the batch")
             return
         self._seen[table].add(outline.key)
-        digest = keys.row_digest(table, outline.key, _received(raw))
+        digest = keys.row_digest(table, outline.key, _received(raw), self._digest_set)
         seq = outline.seq if -(2**63) <= outline.seq < 2**63 else None
         self.refused.append(
             Refused(table, outline.key, outline.key, seq, code, reason[:_MAX_REASON], keys.digest_bytes(digest))
@@ -161,7 +165,7 @@ class _Reader:
     def _refuse_bytes(self, table: int, raw: Raw, reason: str) -> None:
         data = bytes(raw)
         name = blake2b(data, digest_size=keys.KEY_BYTES).digest()
-        digest = keys.digest_bytes(keys.row_digest(table, name, data))
+        digest = keys.row_digest_bytes(table, name, data, self._digest_set)
         self.refused.append(Refused(table, None, name, None, BAD_ROW, reason[:_MAX_REASON], digest))
 
 

@@ -14,6 +14,7 @@ from trueup_hub.ingest.terms import Terms
 from trueup_hub.ingest.transaction import Transaction
 from trueup_hub.ingest.zones import zones_for_ingest
 from trueup_hub.sqlfiles import load
+from trueup_shared import digest_sets
 from trueup_shared.harnesses import DATA_VERSIONS
 
 _SQL = load("ownership")
@@ -43,6 +44,7 @@ async def settling_transaction(db: Database) -> AsyncIterator[Transaction]:
                 batch_no=0,
                 terms=terms,
                 rollup=rollup,
+                digest_set=digest_sets.newest(),
                 parsers=None,
             )
             zones = await zones_for_ingest(connection)

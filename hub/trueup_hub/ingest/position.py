@@ -1,10 +1,12 @@
 """Where the hub is with a ledger, and the ledger's row, whose lock makes one writer of it."""
 
+from typing import Any
+
 from trueup_hub.db import Connection, Database, Record
 from trueup_hub.errors import NotFound, Problem
 from trueup_hub.ingest.identity import heard
 from trueup_hub.sqlfiles import load
-from trueup_shared import __version__, keys, wire
+from trueup_shared import __version__, digest_sets, keys, wire
 
 _BLOCKS = load("ingest")
 _SQL = {name: text.replace("{ledger_row}", _BLOCKS["ledger_row"]) for name, text in _BLOCKS.items()}
@@ -25,9 +27,7 @@ async def read_ledger(db: Database | Connection, host_no: int, ledger_id: str) -
 def position_of(record: Record | None, host_id: str, ledger_id: str) -> wire.Position:
     """`record` as `lock_ledger` and `position_of_ledger` read it."""
     if record is None:
-        return wire.Position(
-            host_id=host_id, ledger_id=ledger_id, hub_version=__version__, features=list(wire.FEATURES)
-        )
+        return wire.Position(host_id=host_id, ledger_id=ledger_id, **_abilities())
     total = int(record["digest"]) + int(record["rejected_digest"])
     return wire.Position(
         host_id=host_id,
@@ -43,9 +43,13 @@ def position_of(record: Record | None, host_id: str, ledger_id: str) -> wire.Pos
         digest_set=record["digest_set"],
         state=record["verdict"],
         rejected=record["rejected"],
-        hub_version=__version__,
-        features=list(wire.FEATURES),
+        **_abilities(),
     )
+
+
+def _abilities() -> dict[str, Any]:
+    """What this hub can do, whatever the ledger."""
+    return {"hub_version": __version__, "features": list(wire.FEATURES), "digest_sets": digest_sets.known()}
 
 
 async def lock_ledger(connection: Connection, host_no: int, ledger_id: str) -> Record:

@@ -39,6 +39,7 @@ class Transaction(Struct):
     batch_no: int
     terms: Terms
     rollup: Rollup
+    digest_set: int  # of the ledger
     parsers: Mapping[str, ParserVersion] | None  # as the batch states them; None: the hub's own change, no batch's
     counts: Counts = field(default_factory=Counts)
     digest: int = 0  # what the batch adds to the ledger's

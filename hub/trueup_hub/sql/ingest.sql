@@ -42,9 +42,9 @@ WITH taken AS (
 SELECT coalesce(string_agg(uuid_send(owner_key), ''::bytea), ''::bytea) FROM taken;
 
 -- own_events: which of these events a ledger has
-SELECT e.event_key, e.owner_key, e.row_digest, e.seq, e.stale FROM unnest($3::uuid[]) k
+SELECT e.event_key, e.owner_key, e.row_digest, e.seq, e.unstated, e.stale FROM unnest($3::uuid[]) k
 CROSS JOIN LATERAL (
-  SELECT event_key, owner_key, row_digest, seq, stale FROM events
+  SELECT event_key, owner_key, row_digest, seq, unstated, stale FROM events
   WHERE host_no = $1 AND ledger_no = $2 AND event_key = k OFFSET 0
 ) e;
 
