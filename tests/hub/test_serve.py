@@ -81,7 +81,7 @@ def test_a_token_has_a_name_that_fits_a_line(env: dict[str, str], name: str) -> 
     assert done("token", "list", env=env)["tokens"] == []
 
 
-def test_a_host_is_enrolled_listed_renamed_and_retired(env: dict[str, str]) -> None:
+def test_a_host_is_enrolled_listed_renamed_retired_and_forgotten(env: dict[str, str]) -> None:
     hub = Served(env)
     code = done("enroll-code", "--uses", "2", "--expires", "30m", "--label", "team=core", env=env)["code"]
     body = {
@@ -106,6 +106,8 @@ def test_a_host_is_enrolled_listed_renamed_and_retired(env: dict[str, str]) -> N
     refused.value.close()
     assert refused.value.code == 401
     assert host["host_id"] in (Path(env["TRUEUP_DATA_DIR"]) / "hub" / "revoked").read_text()
+    assert done("host", "forget", "bea", env=env)["host_id"] == host["host_id"]
+    assert done("host", "list", env=env)["hosts"] == []
     assert hub.stop(signal.SIGINT) == 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from trueup_hub.cli.loading import (
 )
 from trueup_hub.enrolment import clean_label, make_enroll_code
 from trueup_hub.errors import HubError, NotFound
+from trueup_hub.ingest import forgetting
 from trueup_hub.reports import HostReport
 from trueup_hub.running import Running, claimed, running_hub
 from trueup_hub.settings import HubSettings
@@ -217,6 +219,30 @@ def host_retire(given: Globals, host: str, as_json: bool) -> None:
 
     host_id = run_with_auth(given, work)
     show({"host_id": host_id}, as_json, f"{host_id} is retired.")
+
+
+@host_group.command("forget")
+@click.argument("host")
+@as_json
+@click.pass_obj
+def host_forget(given: Globals, host: str, as_json: bool) -> None:
+    """Remove HOST (its id or label) and all it sent. Its access ends at once; its rows go in chunks.
+
+    What its copies set aside counts again. Interrupted, the hub goes on by itself.
+    """
+
+    async def work(auth: Auth, settings: HubSettings) -> tuple[UUID, int]:
+        host_id, removed, told = await _find(auth, host), 0, time.monotonic()
+        await forgetting.begin(auth, host_id, _ACTOR)
+        async for step in forgetting.forget_host(auth.db, host_id):
+            removed = step.removed
+            if step.left and time.monotonic() > told + 1:
+                click.echo(f"{step.removed} rows removed, {step.left} are left", err=True)
+                told = time.monotonic()
+        return host_id, removed
+
+    host_id, removed = run_with_auth(given, work)
+    show({"host_id": host_id, "removed": removed}, as_json, f"{host_id} is forgotten: {removed} rows removed.")
 
 
 async def _find(auth: Auth, wanted: str) -> UUID:
