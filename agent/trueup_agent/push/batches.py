@@ -75,10 +75,12 @@ async def prepare(
     kind: wire.BatchKind = "ordinary",
     generation: int = 0,
     read: Read | None = None,
+    even_empty: bool = False,
 ) -> Prepared:
     """Read and encode the batch that follows `previous`, from `from_seq` on; `max_body`: bytes before compression.
 
-    `read` gives its rows where those are not simply the ones that come next.
+    `read` gives its rows where those are not simply the ones that come next. Without rows there is no batch, unless
+    `even_empty` or it is a repair.
     """
 
     async def next_rows(most: int) -> BatchRows:
@@ -89,7 +91,7 @@ async def prepare(
         batch_id = secrets.token_bytes(BATCH_ID_BYTES)
         rows = len(found.sessions) + len(found.messages) + len(found.events) + len(found.tombstones)
         body = None
-        if found.to_seq > from_seq or kind == "repair":
+        if found.to_seq > from_seq or kind == "repair" or even_empty:
             frame = wire.Batch(
                 batch_id=batch_id,
                 previous_batch_id=previous,

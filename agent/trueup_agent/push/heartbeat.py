@@ -18,7 +18,7 @@ from trueup_agent.push.batches import AGENT
 from trueup_agent.push.directives import PROGRESS_SECONDS, Directives
 from trueup_agent.push.forever import Pusher
 from trueup_agent.waiting import first_of
-from trueup_shared import logs, wire
+from trueup_shared import digest_sets, logs, wire
 
 log = structlog.get_logger()
 
@@ -123,6 +123,7 @@ class Heartbeats:
             kind=host.kind,
             platform=sys.platform,
             replaces=self._ledger.replaces,
+            withheld=digest_sets.withheld(self._ledger.policy.digest_set),
             directives=await self._directives.reports(),
         )
 

@@ -13,6 +13,7 @@ from trueup_agent.push.batches import BatchSize, Prepared, prepare
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.identity import ask_position
 from trueup_agent.push.rejections import RejectedRow, rejected_rows, remember
+from trueup_agent.push.versions import agree, sums_differ_in_kind
 from trueup_shared import wire
 
 
@@ -75,6 +76,7 @@ class Sender:
     async def ask(self) -> None:
         """Where is the hub? A batch that was applied although its receipt was lost is counted. Raises Forked."""
         position = await ask_position(self.ledger, self.hub)
+        await agree(self.ledger, position)
         self.result.host_id = position.host_id
         self._size.limit(position.max_batch_rows)
         lost, self._unanswered = self._unanswered, None
@@ -134,10 +136,17 @@ class Sender:
             kind=kind,
             generation=generation,
             read=read,
+            even_empty=sums_differ_in_kind(self.ledger, self._tail),
         )
         if batch.body is not None:
             moved = {"full_seq": batch.to_seq} if kind == "full" else {"acked_seq": batch.to_seq}
-            self._tail = structs.replace(self._tail, last_batch_id=batch.batch_id, batch_no=batch.batch_no, **moved)
+            self._tail = structs.replace(
+                self._tail,
+                last_batch_id=batch.batch_id,
+                batch_no=batch.batch_no,
+                digest_set=self.ledger.policy.digest_set,
+                **moved,
+            )
         return batch
 
     async def _next_batch_no(self) -> int:
@@ -205,6 +214,7 @@ class Sender:
             last_batch_id=receipt.batch_id,
             batch_no=receipt.batch_no,
             digest=receipt.digest,
+            digest_set=self.ledger.policy.digest_set,
         )
 
     async def _say_how_far(self, kind: wire.BatchKind) -> None:
