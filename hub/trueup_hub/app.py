@@ -21,6 +21,7 @@ from trueup_hub.auth import Auth
 from trueup_hub.db import Database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.errors import HubError
+from trueup_hub.housekeeping import jobs, keep_house, life
 from trueup_hub.hub_key import Revocations, load_or_make_key
 from trueup_hub.ingest import add_zone
 from trueup_hub.keys import ADMISSION, AUTH, DATABASE, LIVE, SETTINGS, STOPPING
@@ -98,9 +99,11 @@ async def serving(settings: HubSettings, stopping: asyncio.Event) -> AsyncIterat
         for name in await migrate(db):
             log.info("migrated the database", migration=name)
         await add_zone(db, settings.timezone)  # days in the hub's own zone are asked for most
+        await stack.enter_async_context(life(db))
         app = build_app(settings, db, key, stopping)
         vital["telling the replicas"] = partial(app[LIVE].notify_forever, db)
         vital["hearing the replicas"] = partial(app[LIVE].listen_forever, db)
+        vital["housekeeping"] = partial(keep_house, jobs(db, settings))
         wait = await stack.enter_async_context(watched(vital, stopping))
         await stack.enter_async_context(_answering(app, listener, tls, settings))
         at = settings.url(listener.getsockname()[1])

@@ -16,7 +16,12 @@ from trueup_shared.times import micros
 _SQL = load("verify")
 _CHUNK_ROWS = 500  # other requests get on after each
 
-FIRST, LAST = bytes(keys.KEY_BYTES), bytes([255] * keys.KEY_BYTES)  # of session keys
+FIRST, LAST = bytes(keys.KEY_BYTES), bytes([255] * keys.KEY_BYTES)  # of keys
+
+
+def following(key: bytes) -> bytes | None:
+    """The key after this one; None after the last."""
+    return None if key == LAST else (int.from_bytes(key, "big") + 1).to_bytes(keys.KEY_BYTES, "big")
 
 
 class Rebuilt(Struct, gc=False):

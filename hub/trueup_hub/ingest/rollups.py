@@ -173,19 +173,31 @@ async def write_rollups(connection: Connection, rollup: Rollup, zones: Iterable[
     plus, minus = rollup.plus, rollup.minus
     if not plus and not minus:
         return
-    for lost in await _write(connection, "session_slots", plus, minus):
-        await connection.execute(_SQL["max_of_session_slot"], *lost, moment(lost[2] * SLOT_MICROS))
+    await change_cells(connection, "session_slots", plus, minus)
 
     def slot_of(key: SessionCell) -> tuple[int, ...]:
         return (key[0], *key[2:])
 
     plus, minus = _fold(plus, slot_of), _fold(minus, slot_of)
-    for lost in await _write(connection, "usage_slots", plus, minus):
-        await connection.execute(_SQL["max_of_slot"], *lost)
-    days = [(zone, _fold(plus, zone.cell_of), _fold(minus, zone.cell_of)) for zone in zones]
-    for zone, plus_days, minus_days in days:
-        for lost in await _write(connection, "usage_days", plus_days, minus_days):
+    await change_cells(connection, "usage_slots", plus, minus)
+    for zone in zones:
+        await change_cells(connection, "usage_days", _fold(plus, zone.cell_of), _fold(minus, zone.cell_of), zone)
+
+
+async def change_cells(connection: Connection, table: str, plus: Cells, minus: Cells, zone: Zone | None = None) -> None:
+    """Add `plus` to the cells of a rollup and take `minus` away. `zone`: of days."""
+    for lost in await _write(connection, table, plus, minus):
+        if table == "session_slots":
+            await connection.execute(_SQL["max_of_session_slot"], *lost, moment(lost[2] * SLOT_MICROS))
+        elif zone is None:
+            await connection.execute(_SQL["max_of_slot"], *lost)
+        else:
             await connection.execute(_SQL["max_of_day"], *lost, *zone.slots_of(lost[1]))
+
+
+def stored_cell(measures: Mapping[str, int | None]) -> list[int]:
+    """A cell from its columns."""
+    return [_NO_MAX if (value := measures[name]) is None else value for name in MEASURES]
 
 
 async def _write(connection: Connection, table: str, plus: Cells, minus: Cells) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from functools import partial
 from msgspec import Struct, field
 
 from trueup_hub.db import Connection, Database, retried
-from trueup_hub.ingest.digests import FIRST, LAST, Rebuilt, Sums, rebuilt_rows
+from trueup_hub.ingest.digests import FIRST, LAST, Rebuilt, Sums, following, rebuilt_rows
 from trueup_hub.ingest.position import lock_ledger_no
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, prices
@@ -35,10 +35,6 @@ class Slice(Struct):
     corrected: int = 0
     seconds: float = 0.0
 
-    @property
-    def next(self) -> bytes | None:
-        return None if self.high == LAST else (int.from_bytes(self.high, "big") + 1).to_bytes(keys.KEY_BYTES, "big")
-
 
 class _Found(Struct):
     """What is stored in a slice, and what is not as it should be."""
@@ -54,17 +50,17 @@ async def correct_ledger(db: Database, host_no: int, ledger_no: int) -> int:
 
     Slices are transactions of their own: batches may come in between.
     """
-    corrected, low = 0, FIRST
-    while True:
+    corrected = 0
+    low: bytes | None = FIRST
+    while low is not None:
         done = await correct_slice(db, host_no, ledger_no, low)
         corrected += done.corrected
-        if done.next is None:
-            return corrected
-        low = done.next
+        low = following(done.high)
+    return corrected
 
 
 async def correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes) -> Slice:
-    """The slice from session `low` on; after the last one the ledger counts as scrubbed."""
+    """The slice from session `low` on. NotFound when the ledger is gone."""
     return await retried(partial(_correct_slice, db, host_no, ledger_no, low))
 
 
@@ -82,8 +78,6 @@ async def _correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes)
             done.corrected += await connection.fetchval(_CORRECT_LEDGER, *place) is not None and not done.corrected
         if done.corrected:
             await connection.execute(_SQL["note_corrected"], *place, done.corrected)
-        if high == LAST:
-            await connection.execute(_SQL["note_scrubbed"], *place)
     done.seconds = time.monotonic() - started
     return done
 

@@ -1,10 +1,10 @@
 """Compares rollups, sums and ownership with the facts, by SQL that shares nothing with ingest but the rules."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from trueup_hub.db import Connection, Database
 from trueup_hub.ingest.measures import MEASURES
-from trueup_hub.ingest.zones import Zone
 from trueup_hub.sqlfiles import load
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, GAUGE, TOTAL_BITS
@@ -13,51 +13,65 @@ _SQL = load("verify")
 _PRICED_BITS = BIT["input_tokens"] | BIT["cache_read_tokens"] | BIT["cache_write_tokens"] | BIT["output_tokens"]
 _DIMENSIONS = ("harness", "provider", "model")
 
+# Keys in the order of the tables' own.
+CELL_KEYS = {
+    "session_slots": ("host_no", "session_key", "slot", *_DIMENSIONS, "project"),
+    "usage_slots": ("host_no", "slot", *_DIMENSIONS, "project"),
+    "usage_days": ("zone_no", "day", "host_no", *_DIMENSIONS),
+    "activity_slots": ("host_no", "slot", "harness", "project", "model"),
+}
+ACTIVITY = ("messages", "user_messages", "tool_calls", "sessions")
+OF_A_HOST = "($1::int4 IS NULL OR host_no = $1)"  # null: of all
+
 Differences = dict[str, list[dict[str, Any]]]
 
 
-async def verify(db: Database) -> Differences:
+async def verify(db: Database, host_no: int | None = None) -> Differences:
     """What differs, by check; {} when everything agrees. One snapshot, so it may run beside ingest."""
     found: Differences = {}
-    async with db.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        for table, key in (
-            ("usage_slots", ("host_no", "slot", *_DIMENSIONS, "project")),
-            ("session_slots", ("host_no", "session_key", "slot", *_DIMENSIONS, "project")),
-        ):
-            await _check(connection, found, table, _rollup_sql(table, key, key))
-        for record in await connection.fetch("SELECT zone_no, zone FROM zones"):
-            await _check_days(connection, found, Zone(*record))
-        for block in (
-            *("activity_differences", "session_differences", "ledger_differences"),
-            *("stray_owners", "chosen_differences"),
-        ):
-            await _check(connection, found, block, _SQL[block])
-        caps = {
-            await connection.fetchval("SELECT term_no FROM terms WHERE term = $1", harness): version
-            for harness, version in DATA_VERSIONS.items()
-        }
-        caps.pop(None, None)
-        sql = _SQL["owner_differences"].format(ranked=_SQL["ranked_events"])
-        for name, text in (("owner_differences", sql), ("series_differences", _SQL["series_differences"])):
-            await _check(connection, found, name, text, list(caps), list(caps.values()))
+    async with db.snapshot() as connection:
+        async for name, sql, args in _checks(connection, host_no):
+            if records := await connection.fetch(sql, *args):
+                found[name] = [dict(record) for record in records]
     return found
 
 
-async def _check(connection: Connection, found: Differences, name: str, sql: str, *args: Any) -> None:
-    if records := await connection.fetch(sql, *args):
-        found[name] = [dict(record) for record in records]
+async def count_differences(db: Database, host_no: int | None = None) -> dict[str, dict[int, int]]:
+    """How many differ, by check and host."""
+    found: dict[str, dict[int, int]] = {}
+    async with db.snapshot() as connection:
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        async for name, sql, args in _checks(connection, host_no):
+            counts = await connection.fetch(_SQL["count_by_host"].format(differences=sql), *args)
+            if counts:
+                found[name] = {record["host_no"]: record["rows"] for record in counts}
+    return found
 
 
-async def _check_days(connection: Connection, found: Differences, zone: Zone) -> None:
-    """Days by the database's own rules of time zones, which ingest does not use."""
-    key = ("zone_no", "day", "host_no", *_DIMENSIONS)
-    expected = (f"{zone.zone_no}", "(at AT TIME ZONE $1)::date", "host_no", *_DIMENSIONS)
-    sql = _rollup_sql("usage_days", key, expected) + " ORDER BY 3"
-    sql = sql.replace("FROM usage_days", f"FROM usage_days WHERE zone_no = {zone.zone_no}")
-    await _check(connection, found, f"usage_days {zone.name}", sql, zone.name)
+async def _checks(connection: Connection, host_no: int | None) -> AsyncIterator[tuple[str, str, list[Any]]]:
+    """(name, SQL, arguments) of each check; every difference has a host_no."""
+    for table in ("usage_slots", "session_slots"):
+        yield table, cells_sql(table, counted_events(OF_A_HOST), OF_A_HOST), [host_no]
+    for zone_no, zone in await connection.fetch("SELECT zone_no, zone FROM zones"):
+        # Days by the database's own rules of time zones, which ingest does not use.
+        day = {"zone_no": str(zone_no), "day": "(at AT TIME ZONE $2)::date"}
+        here = f"{OF_A_HOST} AND zone_no = {zone_no}"
+        yield f"usage_days {zone}", cells_sql("usage_days", counted_events(OF_A_HOST), here, day), [host_no, zone]
+    yield "activity_differences", cells_sql("activity_slots", _SQL["activity_parts"], OF_A_HOST), [host_no]
+    for block in ("session_differences", "ledger_differences", "stray_owners", "chosen_differences"):
+        yield block, _SQL["of_a_host"].format(differences=_SQL[block]), [host_no]
+    caps = {
+        await connection.fetchval("SELECT term_no FROM terms WHERE term = $1", harness): version
+        for harness, version in DATA_VERSIONS.items()
+    }
+    caps.pop(None, None)
+    for block in ("series_differences", "owner_differences"):
+        differences = _SQL[block].format(ranked=_SQL["ranked_events"])
+        yield block, _SQL["of_a_host_3"].format(differences=differences), [list(caps), list(caps.values()), host_no]
 
 
-def _rollup_sql(table: str, key: tuple[str, ...], expected: tuple[str, ...]) -> str:
+def counted_events(condition: str) -> str:
+    """SELECT of every counted event, spread out to what it adds to a rollup cell: one column for each measure."""
     spread = ["1 AS n"]
     for name in (*ADDITIVE_COUNTERS, GAUGE):
         bit = BIT[name]
@@ -67,12 +81,33 @@ def _rollup_sql(table: str, key: tuple[str, ...], expected: tuple[str, ...]) -> 
             f"({name} IS NOT NULL AND coalesce({bits}, 0) & {bit} <> 0)::int AS {kind}_{name}"
             for kind, bits in (("l", "lower_bounds"), ("d", "derived"))
         ]
-    measures = _SQL["measures"].format(spread=", ".join(spread), total_bits=TOTAL_BITS, priced_bits=_PRICED_BITS)
-    return _SQL["rollup_differences"].format(
-        measures=measures,
-        key=", ".join(expected),
-        sums=", ".join(f"max({m})" if m.startswith("max_") else f"coalesce(sum({m}), 0)" for m in MEASURES),
-        groups=", ".join(str(i + 1) for i in range(len(key))),
-        columns=", ".join((*key, *MEASURES)),
+    return _SQL["measures"].format(
+        spread=", ".join(spread), total_bits=TOTAL_BITS, priced_bits=_PRICED_BITS, condition=condition
+    )
+
+
+def cells_sql(
+    table: str, source: str, condition: str, key: dict[str, str] | None = None, limit: int | None = None
+) -> str:
+    """SELECT of the cells of `table` (those for which `condition` holds) that are not what `source` says.
+
+    Columns: the key, `expected` and `actual` as JSON. `key`: how a part of it is made from a row of `source`, if it is
+    not a column there.
+    """
+    names = CELL_KEYS[table]
+    measures = ACTIVITY if table == "activity_slots" else MEASURES
+    return _SQL["differing_cells"].format(
+        source=source,
+        key=", ".join(f"{(key or {}).get(name, name)} AS {name}" for name in names),
+        sums=", ".join(
+            f"max({m}) AS {m}" if m.startswith("max_") else f"coalesce(sum({m}), 0) AS {m}" for m in measures
+        ),
+        groups=", ".join(str(i + 1) for i in range(len(names))),
+        names=", ".join(names),
+        columns=", ".join((*names, *measures)),
         table=table,
+        condition=condition,
+        expected=", ".join(f"e.{m}" for m in measures),
+        actual=", ".join(f"a.{m}" for m in measures),
+        limit="ALL" if limit is None else limit,
     )

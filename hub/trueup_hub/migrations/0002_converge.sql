@@ -7,8 +7,7 @@ ALTER TABLE ledgers
   ADD COLUMN opened_batch_no int4 NOT NULL DEFAULT 0,  -- batch_no when it was opened
   ADD COLUMN full_removed int8 NOT NULL DEFAULT 0,     -- rows that its commit has removed so far
   ADD COLUMN committed bytea,                          -- answer to the last commit, as sent: a repeat gets the same
-  ADD COLUMN scrubbed_at timestamptz,                  -- every row was recomputed from its columns by then
-  ADD COLUMN scrub_after uuid,                         -- the session that the scrub under way has come to
+  ADD COLUMN scrubbed_at timestamptz,                  -- rows, ownership and rollups were held against columns by then
   ADD COLUMN corrected int8 NOT NULL DEFAULT 0,        -- rows that a scrub found altered or lost, ever
   ADD COLUMN corrected_at timestamptz,                 -- the last of them
   ADD COLUMN replaces uuid[] NOT NULL DEFAULT '{}',    -- ids of ledgers that it took the place of, as its agent says
@@ -80,6 +79,7 @@ CREATE INDEX directives_open ON directives (host_no, ledger_no) WHERE state IN (
 -- are built anew; so they must be after the above.
 CREATE TABLE hub_state (
   one bool PRIMARY KEY DEFAULT true CHECK (one),
-  stopped bool NOT NULL
+  stopped bool NOT NULL,
+  scrubbed_at timestamptz                          -- owners and claims were held against the events by then
 );
 INSERT INTO hub_state (stopped) SELECT NOT EXISTS (SELECT FROM events WHERE unstated IS NOT NULL);

@@ -58,5 +58,109 @@ RETURNING l.verdict;
 -- note_corrected: rows that were found altered or lost
 UPDATE ledgers SET corrected = corrected + $3, corrected_at = now() WHERE host_no = $1 AND ledger_no = $2;
 
--- note_scrubbed: every row of a ledger was recomputed
-UPDATE ledgers SET scrubbed_at = now() WHERE host_no = $1 AND ledger_no = $2;
+-- note_scrubbed: rows, ownership and rollups of these ledgers were gone through
+UPDATE ledgers SET scrubbed_at = now() WHERE ledger_no = ANY($1::int4[]);
+
+-- note_owners_scrubbed: all owners and claims were gone through
+UPDATE hub_state SET scrubbed_at = now();
+
+-- due_host: a host with ledgers that were not scrubbed within $1, any of them: replicas take different ones
+SELECT host_no FROM ledgers WHERE coalesce(scrubbed_at < now() - $1::interval, true) ORDER BY random() LIMIT 1;
+
+-- ledgers_of: the ledgers of a host
+SELECT ledger_no FROM ledgers WHERE host_no = $1 ORDER BY ledger_no;
+
+-- owners_due: whether owners and claims were not gone through within $1
+SELECT coalesce(scrubbed_at < now() - $1::interval, true) FROM hub_state;
+
+-- hosts_of_all: every host that has anything
+SELECT host_no FROM hosts UNION SELECT host_no FROM usage_slots UNION SELECT host_no FROM activity_slots ORDER BY 1;
+
+-- host_id_of: for hints
+SELECT host_id::text FROM hosts WHERE host_no = $1;
+
+-- begin_life: a hub runs on this database from now on; whether the one before ended in order
+UPDATE hub_state s SET stopped = false FROM (SELECT stopped FROM hub_state FOR UPDATE) before RETURNING before.stopped;
+
+-- end_life: it ended in order
+UPDATE hub_state SET stopped = true;
+
+-- scrub_all_ledgers: everything is to be gone through again
+UPDATE ledgers SET scrubbed_at = NULL;
+
+-- scrub_all_owners: owners and claims too
+UPDATE hub_state SET scrubbed_at = NULL;
+
+-- uncount_stale: stale rows never count; how many did
+WITH found AS (
+  UPDATE events SET counted = false
+  WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND stale AND counted RETURNING 1
+)
+SELECT count(*) FROM found;
+
+-- doubtful_events: owner keys of a ledger's events that owner, claims and flags do not agree on, or that are contested
+SELECT owner_key, bool_or(doubtful) AS doubtful FROM (
+  SELECT coalesce(e.owner_key, e.event_key) AS owner_key, o.contested,
+    o.ledger_no IS NOT DISTINCT FROM e.ledger_no AS owned,
+    CASE WHEN e.stale THEN c.owner_key IS NOT NULL OR (e.owner_key IS NULL AND o.ledger_no = e.ledger_no)
+    ELSE (o.ledger_no IS NOT DISTINCT FROM e.ledger_no) <> e.counted OR (c.owner_key IS NULL) <> e.counted
+      OR (NOT e.counted AND (NOT o.contested OR o.ledger_no IS NULL)) END AS doubtful
+  FROM events e
+  LEFT JOIN LATERAL (
+    SELECT * FROM event_owners WHERE owner_key = coalesce(e.owner_key, e.event_key) OFFSET 0
+  ) o ON true
+  LEFT JOIN LATERAL (
+    SELECT owner_key FROM event_claims WHERE owner_key = coalesce(e.owner_key, e.event_key) AND host_no = e.host_no
+      AND ledger_no = e.ledger_no OFFSET 0
+  ) c ON true
+  WHERE e.host_no = $1 AND e.ledger_no = $2 AND e.session_key >= $3 AND e.session_key <= $4
+) copies
+WHERE doubtful OR (contested AND owned) GROUP BY 1;
+
+-- doubtful_owners: of the owner keys from $1 on the first $2: the last of them, and those that stand for no copy
+WITH part AS (SELECT * FROM event_owners WHERE owner_key >= $1 ORDER BY owner_key LIMIT $2)
+SELECT (SELECT owner_key FROM part ORDER BY 1 DESC LIMIT 1) AS last, ARRAY (
+  SELECT owner_key FROM part o
+  WHERE o.contested <> EXISTS (SELECT FROM event_claims c WHERE c.owner_key = o.owner_key) OR (o.ledger_no IS NOT NULL
+    AND NOT EXISTS (
+      SELECT FROM events e WHERE (e.host_no, e.ledger_no, e.event_key) = (o.host_no, o.ledger_no, o.owner_key)
+        AND NOT stale AND e.owner_key IS NULL
+    ) AND NOT EXISTS (SELECT FROM events e WHERE e.owner_key = o.owner_key AND e.ledger_no = o.ledger_no AND NOT stale))
+) AS doubtful;
+
+-- doubtful_claims: the same of copies set aside
+WITH wanted AS (SELECT DISTINCT owner_key FROM event_claims WHERE owner_key >= $1 ORDER BY owner_key LIMIT $2),
+part AS (SELECT c.* FROM wanted JOIN event_claims c USING (owner_key))
+SELECT (SELECT owner_key FROM part ORDER BY 1 DESC LIMIT 1) AS last, ARRAY (
+  SELECT DISTINCT owner_key FROM part c
+  WHERE NOT EXISTS (SELECT FROM event_owners o WHERE o.owner_key = c.owner_key) OR (
+    NOT EXISTS (
+      SELECT FROM events e WHERE (e.host_no, e.ledger_no, e.event_key) = (c.host_no, c.ledger_no, c.owner_key)
+        AND NOT stale AND e.owner_key IS NULL
+    ) AND NOT EXISTS (SELECT FROM events e WHERE e.owner_key = c.owner_key AND e.ledger_no = c.ledger_no AND NOT stale))
+) AS doubtful;
+
+-- doubtful_sessions: sessions of a ledger whose chosen copy is not the one that the rule names
+WITH ranked AS (
+  SELECT s.session_key, s.host_no, s.ledger_no, s.chosen, row_number() OVER (
+    PARTITION BY s.session_key
+    ORDER BY CASE WHEN s.messages > 0 THEN floor(log(2, s.messages)) ELSE -1 END DESC, h.enrolled_at, h.host_id, l.ledger_id
+  ) AS place
+  FROM sessions here
+  CROSS JOIN LATERAL (SELECT * FROM sessions WHERE session_key = here.session_key AND rows > 0 OFFSET 0) s
+  JOIN hosts h ON h.host_no = s.host_no JOIN ledgers l ON l.ledger_no = s.ledger_no
+  WHERE here.host_no = $1 AND here.ledger_no = $2 AND here.session_key >= $3 AND here.session_key <= $4
+)
+SELECT DISTINCT session_key FROM ranked r LEFT JOIN session_owners o USING (session_key)
+WHERE r.chosen <> (r.place = 1) OR (o.ledger_no IS NOT DISTINCT FROM r.ledger_no) <> r.chosen;
+
+-- end_of_sessions: the session in which the $3th event or cell of a host from session $2 on lies; null = the rest is less
+SELECT least(
+  (SELECT session_key FROM events WHERE host_no = $1 AND session_key >= $2 ORDER BY session_key OFFSET $3 LIMIT 1),
+  (SELECT session_key FROM session_slots WHERE host_no = $1 AND session_key >= $2 ORDER BY session_key OFFSET $3 LIMIT 1));
+
+-- of_session_slots: what usage_slots are made of
+SELECT * FROM session_slots WHERE host_no = $1;
+
+-- of_usage_slots: what usage_days are made of
+SELECT * FROM usage_slots WHERE host_no = $1;

@@ -3,6 +3,15 @@
 -- ledger_digest: the running sum
 SELECT digest FROM ledgers WHERE host_no = $1 AND ledger_no = $2;
 
+-- of_a_host: differences of one host, or with null of all
+SELECT * FROM ({differences}) d WHERE $1::int4 IS NULL OR host_no = $1;
+
+-- of_a_host_3: the same where $1 and $2 are taken
+SELECT * FROM ({differences}) d WHERE $3::int4 IS NULL OR host_no = $3;
+
+-- count_by_host: how many differences each host has
+SELECT host_no, count(*) AS rows FROM ({differences}) d GROUP BY 1 ORDER BY 1;
+
 -- digest_set_of: the set that a ledger's rows are summed in
 SELECT digest_set FROM ledgers WHERE host_no = $1 AND ledger_no = $2;
 
@@ -43,34 +52,25 @@ CROSS JOIN LATERAL (
   SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
     + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total_tokens
 ) t
-WHERE counted;
+WHERE counted AND ({condition});
 
--- rollup_differences: cells of a rollup that are not what the events say
-WITH measures AS ({measures}),
-expected AS (SELECT {key}, {sums} FROM measures GROUP BY {groups}),
-actual AS (SELECT {columns} FROM {table})
-SELECT 'missing' AS kind, x.* FROM (TABLE expected EXCEPT TABLE actual) x
-UNION ALL SELECT 'wrong', y.* FROM (TABLE actual EXCEPT TABLE expected) y;
+-- differing_cells: cells of a rollup that are not what their source says; as JSON, null where there is none
+WITH source AS ({source}),
+expected AS (SELECT {key}, {sums} FROM source GROUP BY {groups}),
+actual AS (SELECT {columns} FROM {table} WHERE {condition})
+SELECT {names}, to_jsonb(e) AS expected, to_jsonb(a) AS actual FROM expected e FULL JOIN actual a USING ({names})
+WHERE ({expected}) IS DISTINCT FROM ({actual}) ORDER BY {names} LIMIT {limit};
 
--- activity_differences: cells of activity_slots that are not what messages and sessions of chosen copies say
-WITH parts AS (
-  SELECT m.host_no, floor(extract(epoch FROM m.at) / 900)::int4 AS slot, m.harness, m.project, m.model, 1 AS messages,
-    (r.term = 'user' AND k.term = 'prompt')::int AS prompts, coalesce(cardinality(m.tool_names), 0) AS tools, 0 AS starts
-  FROM messages m JOIN sessions s USING (host_no, ledger_no, session_key)
-  JOIN terms r ON r.term_no = m.role JOIN terms k ON k.term_no = m.kind
-  WHERE s.chosen AND NOT m.stale AND m.at IS NOT NULL
-  UNION ALL
-  SELECT host_no, floor(extract(epoch FROM started_at) / 900)::int4, harness, project, 0, 0, 0, 0, 1
-  FROM sessions WHERE chosen AND NOT stale AND started_at IS NOT NULL
-), expected AS (
-  SELECT host_no, slot, harness, project, model, sum(messages) AS messages, sum(prompts) AS prompts, sum(tools) AS tools,
-    sum(starts) AS starts
-  FROM parts GROUP BY 1, 2, 3, 4, 5
-), actual AS (
-  SELECT host_no, slot, harness, project, model, messages, user_messages, tool_calls, sessions FROM activity_slots
-)
-SELECT 'missing' AS kind, x.* FROM (TABLE expected EXCEPT TABLE actual) x
-UNION ALL SELECT 'wrong', y.* FROM (TABLE actual EXCEPT TABLE expected) y;
+-- activity_parts: what messages and sessions of chosen copies add to activity_slots; of one host, or with null of all
+SELECT m.host_no, floor(extract(epoch FROM m.at) / 900)::int4 AS slot, m.harness, m.project, m.model, 1 AS messages,
+  (r.term = 'user' AND k.term = 'prompt')::int AS user_messages, coalesce(cardinality(m.tool_names), 0) AS tool_calls,
+  0 AS sessions
+FROM messages m JOIN sessions s USING (host_no, ledger_no, session_key)
+JOIN terms r ON r.term_no = m.role JOIN terms k ON k.term_no = m.kind
+WHERE ($1::int4 IS NULL OR m.host_no = $1) AND s.chosen AND NOT m.stale AND m.at IS NOT NULL
+UNION ALL
+SELECT host_no, floor(extract(epoch FROM started_at) / 900)::int4, harness, project, 0, 0, 0, 0, 1
+FROM sessions WHERE ($1::int4 IS NULL OR host_no = $1) AND chosen AND NOT stale AND started_at IS NOT NULL;
 
 -- session_differences: copies whose sums are not those of their rows
 WITH rows AS (
@@ -120,7 +120,7 @@ WHERE NOT stale AND owner_key IS NULL;
 
 -- owner_differences: copies that count against the rule, or that owners and claims do not know as such
 WITH ranked AS ({ranked})
-SELECT r.* FROM ranked r JOIN event_owners o ON o.owner_key = r.event_key
+SELECT r.* FROM ranked r LEFT JOIN event_owners o ON o.owner_key = r.event_key
 LEFT JOIN event_claims c ON (c.owner_key, c.host_no, c.ledger_no) = (r.event_key, r.host_no, r.ledger_no)
 WHERE r.counted <> (r.place = 1) OR (o.ledger_no IS NOT DISTINCT FROM r.ledger_no) <> r.counted
   OR (c.owner_key IS NULL) <> r.counted OR (NOT r.counted AND NOT o.contested);
