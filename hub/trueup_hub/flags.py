@@ -8,7 +8,7 @@ from msgspec import Struct
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.reports import Flag, LedgerReport
 from trueup_hub.states import WORDS, State
-from trueup_shared.harnesses import DATA_VERSIONS
+from trueup_hub.versions import agent_lacks, hub_lacks, older_parsers, unfinished
 
 CLOCK_SKEW = timedelta(minutes=5)
 _CORRECTED_SHOWN = timedelta(days=7)  # after it was mended; the count stays with the ledger
@@ -50,20 +50,15 @@ def _differing(host: HostFacts) -> Iterable[tuple[str, str]]:
 
 
 def _versions(ledgers: Sequence[LedgerReport]) -> Iterable[tuple[str, str]]:
-    """Rows of a parser older than this hub's release knows."""
-    old, under_way = set(), set()
-    for ledger in ledgers:
-        for harness, stated in ledger.parsers.items():
-            known = DATA_VERSIONS.get(harness, 0)
-            if stated["version"] < known:
-                old.add(f"{harness} by data version {stated['version']} (this hub knows {known})")
-            elif stated["floor"] < known:
-                under_way.add(harness)
-    if old:
-        yield f"Its agent reads {', '.join(sorted(old))}.", "Update trueup on this host."
-    if under_way:
-        reason = f"Rows of {', '.join(sorted(under_way))} are still being read again by the parser of this release."
+    """Rows of a parser older than this hub's release knows, or of one that did not say how well it knows a counter."""
+    if old := _all(older_parsers(ledger.parsers) for ledger in ledgers):
+        yield f"Its agent reads {', '.join(old)}.", "Update trueup on this host."
+    if under_way := _all(unfinished(ledger.parsers) for ledger in ledgers):
+        reason = f"Rows of {', '.join(under_way)} are still being read again by the parser of its release."
         yield reason, "Nothing, if its agent runs; else run `trueup pg push --full` on this host."
+    if any(ledger.unstated for ledger in ledgers):
+        reason = "Some of its rows came without a parser's version: a counter that is 0 in them counts as not reported."
+        yield reason, "Update trueup on this host, then run `trueup pg push --full` there."
 
 
 def _rejections(host: HostFacts) -> Iterable[tuple[str, str]]:
@@ -132,8 +127,24 @@ def _withheld(host: HostFacts) -> Flag | None:
     fields = sorted({name for ledger in host.ledgers for name in ledger.withheld})
     if not fields:
         return None
-    reason = f"Its agent is newer than this hub and keeps back what the hub does not know: {', '.join(fields)}."
+    reason = f"Its agent keeps back fields that this hub does not know: {', '.join(fields)}."
     return Flag("withheld", reason, "Update the hub: they are sent by themselves then.")
+
+
+def _agent_outdated(host: HostFacts) -> Flag | None:
+    lacks = _all(agent_lacks(ledger.agent) for ledger in host.ledgers if ledger.agent is not None)
+    if not lacks:
+        return None
+    reason = f"Its agent is older than this hub; what it pushes counts, but it cannot {'; '.join(lacks)}."
+    return Flag("agent_outdated", reason, "Update trueup on this host.")
+
+
+def _hub_outdated(host: HostFacts) -> Flag | None:
+    lacks = _all(hub_lacks(ledger.agent, ledger.parsers) for ledger in host.ledgers)
+    if not lacks:
+        return None
+    reason = f"Its agent is newer than this hub; what it pushes counts, but it has {'; '.join(lacks)}."
+    return Flag("hub_outdated", reason, "Update the hub.")
 
 
 def _old_data(host: HostFacts) -> Flag | None:
@@ -177,6 +188,8 @@ _RULES = (
     _corrected,
     _old_data,
     _withheld,
+    _hub_outdated,
+    _agent_outdated,
     _clock,
     _error,
     _readmitted,
@@ -185,6 +198,11 @@ _RULES = (
 
 def rows(number: int) -> str:
     return f"{number} row" if number == 1 else f"{number} rows"
+
+
+def _all(facts: Iterable[Iterable[str]]) -> list[str]:
+    """Those of all ledgers, each once."""
+    return list(dict.fromkeys(fact for of_ledger in facts for fact in of_ledger))
 
 
 def _joined(sentences: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from trueup_hub.states import LedgerState, State
+from trueup_shared.wire import AgentInfo
 
 
 class Flag(Struct, frozen=True):
@@ -45,8 +46,9 @@ class LedgerReport(Struct, frozen=True, kw_only=True):
     replaced_by: UUID | None
     superseded_at: datetime | None
     agent_version: str | None
-    agent_features: list[str] | None  # what its agent can do beyond batches
+    agent: AgentInfo | None  # what its agent can do
     parsers: dict[str, dict[str, int]]  # harness -> {version, floor}, data versions
+    unstated: bool  # rows came from a parser that did not say how well it knows its counters
     policy: dict[str, str]
     seen_at: datetime | None
     clock_skew_seconds: int | None  # how far its machine's clock is ahead of the hub's

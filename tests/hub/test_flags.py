@@ -13,10 +13,14 @@ from trueup_hub.directives import DirectiveStatus
 from trueup_hub.flags import HostFacts, flags_of
 from trueup_hub.reports import LedgerReport
 from trueup_shared.harnesses import DATA_VERSIONS
+from trueup_shared.wire import FEATURES, AgentInfo
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 KNOWN = DATA_VERSIONS["codex"]
+CURRENT = AgentInfo(version="0.2.0", features=list(FEATURES))
+FIRST = AgentInfo(version="0.1.0")
+NEXT = AgentInfo(version="9.0.0", protocols=(1, 7), digest_sets=(1, 7), features=[*FEATURES, "telepathy"])
 QUIET = LedgerReport(
     ledger_id=UUID(int=1),
     state="converged",
@@ -44,7 +48,8 @@ QUIET = LedgerReport(
     replaced_by=None,
     superseded_at=None,
     agent_version="0.2.0",
-    agent_features=["directives"],
+    agent=CURRENT,
+    unstated=False,
     parsers={"codex": {"version": KNOWN, "floor": KNOWN}},
     policy={},
     seen_at=NOW,
@@ -106,6 +111,7 @@ NEWER = {"codex": {"version": KNOWN + 1, "floor": KNOWN + 1}, "harness-of-tomorr
         ({"state": "forked"}, {}, ["Two machines send", "`trueup agent rekey --code CODE`"]),
         ({"parsers": OLD}, {}, [f"codex by data version {KNOWN - 1} (this hub knows {KNOWN})", "Update trueup"]),
         ({"parsers": HALF}, {}, ["Rows of codex are still being read again"]),
+        ({"unstated": True}, {}, ["counts as not reported", "then run `trueup pg push --full`"]),
         ({"rejected": 1}, {}, ["1 row was rejected", "Update the hub or the agent"]),
         ({}, asked(state="open"), ["A full push was asked for at 2026-11-22 12:00 UTC and is not done yet."]),
         ({}, asked(state="running", done=3, of=9, note="sending"), ["not done yet. 3 of 9. sending."]),
@@ -149,6 +155,9 @@ CORRECTED = {"corrected": 3, "corrected_at": NOW - 2 * DAY}
         (CORRECTED | {"mended_at": NOW - DAY}, {}, "corrected", ["they were mended by 2026-11-21 12:00 UTC"]),
         ({"old_data": 1}, {}, "old_data", ["1 row was read by an older parser"]),
         ({"withheld": ["events.27"]}, {}, "withheld", ["events.27", "Update the hub"]),
+        ({"agent": FIRST}, {}, "agent_outdated", ["cannot be asked for a resync", "find and send only what differs"]),
+        ({"agent": NEXT}, {}, "hub_outdated", ["protocol 7 (this hub knows 1)", "digest set 7", "telepathy"]),
+        ({"parsers": NEWER}, {}, "hub_outdated", [f"{KNOWN + 1} of codex", "harness-of-tomorrow, which"]),
         ({"clock_skew_seconds": 301}, {}, "clock_skew", ["5 minutes ahead of the hub's", "Set its clock"]),
         ({"clock_skew_seconds": -3 * 86_400}, {}, "clock_skew", ["3 days behind the hub's"]),
         ({"last_error": "disk full"}, {}, "agent_error", ["disk full", "`trueup agent status`"]),
@@ -179,6 +188,8 @@ def test_of_a_retired_host_only_what_its_rows_lack_is_told() -> None:
         optional={
             "state": st.sampled_from(["never", "converged", "behind", "diverged", "forked"]),
             "parsers": st.sampled_from([{}, OLD, HALF, NEWER]),
+            "agent": st.sampled_from([None, FIRST, CURRENT, NEXT]),
+            "unstated": st.booleans(),
             "rejected": st.integers(0, 2),
             "old_data": st.none() | st.integers(0, 2),
             "withheld": st.lists(st.just("events.27"), max_size=1),

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
-from hub_client import AGENT, API, HubClient, bearer, problem
+from hub_client import API, HubClient, bearer, problem
 from ledgers import Ledger, event
 from trueup_shared import keys
 from trueup_shared.harnesses import DATA_VERSIONS
-from trueup_shared.wire import EnrollReply, Heartbeat, HeartbeatReply, ParserVersion, SourceStatus
+from trueup_shared.wire import FEATURES, AgentInfo, EnrollReply, Heartbeat, HeartbeatReply, ParserVersion, SourceStatus
 
 NOW = 1_790_000_000_000_000
+CURRENT = AgentInfo(version="0.0.0", features=list(FEATURES))
 
 
 async def pushed(hub: HubClient, enrolled: EnrollReply) -> Ledger:
@@ -27,7 +28,7 @@ async def pushed(hub: HubClient, enrolled: EnrollReply) -> Ledger:
 
 async def beat(hub: HubClient, enrolled: EnrollReply, ledger: Ledger, **fields: Any) -> HeartbeatReply:
     told = {"head_seq": ledger.seq, "rows": 1, "pending": 0, "sent_at": NOW, **fields}
-    heartbeat = Heartbeat(ledger_id=ledger.ledger_id, agent=AGENT, **told)
+    heartbeat = Heartbeat(ledger_id=ledger.ledger_id, agent=CURRENT, **told)
     response = await hub.http.post(
         f"{API}/heartbeat", json=msgspec.to_builtins(heartbeat), headers=bearer(enrolled.credential)
     )

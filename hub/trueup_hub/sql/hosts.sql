@@ -15,7 +15,9 @@ SELECT l.host_no, l.ledger_no, l.ledger_id, l.acked_seq, l.batch_no, l.last_batc
        CASE WHEN l.corrected_at IS NOT NULL THEN (
          SELECT min(b.received_at) FROM batches b
          WHERE b.host_no = l.host_no AND b.ledger_no = l.ledger_no AND b.received_at > l.corrected_at
-           AND b.kind <> 'ordinary') END AS mended_at
+           AND b.kind <> 'ordinary') END AS mended_at,
+       EXISTS (SELECT FROM events e WHERE e.host_no = l.host_no AND e.ledger_no = l.ledger_no AND e.unstated IS NOT NULL)
+         AS unstated
 FROM ledgers l
 LEFT JOIN host_status s USING (host_no, ledger_no)
 WHERE $1::int4[] IS NULL OR l.host_no = ANY ($1)
