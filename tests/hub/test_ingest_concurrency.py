@@ -1,39 +1,31 @@
-"""Several batches at once on the same keys: no deadlock, no sum wrong, whatever the order of their statements."""
+"""Several batches at once on the same keys: whatever the order of their statements, they end as one after the other."""
 
 import asyncio
-import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
 from typing import Any
+from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ledgers import Ledger, add_host, empty, event, event_key, message, message_key, put_events, session
+from stepping import Steps
 from trueup_hub.db import Database
-from trueup_hub.ingest import apply, events
+from trueup_hub.ingest import apply_batch, events, jobs
 from trueup_hub.ingest.verify import verify
-from trueup_shared import keys
+from trueup_shared import keys, wire
 
 SESSION = keys.session_key("claude", "s1")
-_GATED = ("fetch", "fetchval", "fetchrow", "fetchmany", "execute", "executemany", "copy_to_table")
+SERIES = keys.series_key("claude", "series")
+EXAMPLES = max(30, (settings.default or settings()).max_examples // 4)
 
 
-@pytest.fixture(params=[1, 1000], ids=["claims by COPY", "claims one by one"], autouse=True)
-def bulk_keys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_BULK_KEYS", request.param)
-
-
-@pytest.fixture
-def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deadlock fails the test instead of being retried."""
-
-    async def once(attempt: Callable[[], Any], times: int = 1) -> Any:
-        return await attempt()
-
-    monkeypatch.setattr(apply, "retried", once)
-
-
-async def test_many_ledgers_that_push_the_same_keys_at_once_count_them_once(db: Database, no_retries: None) -> None:
+@pytest.mark.parametrize("bulk_keys", [1, 1000], ids=["claims by COPY", "claims one by one"])
+async def test_many_ledgers_that_push_the_same_keys_at_once_count_them_once(
+    db: Database, monkeypatch: pytest.MonkeyPatch, bulk_keys: int
+) -> None:
+    monkeypatch.setattr(events, "_BULK_KEYS", bulk_keys)
     ledgers = [Ledger(db, await add_host(db, f"host{n}", n)) for n in range(6)]
     for n, ledger in enumerate(ledgers):
         order = list(range(600))
@@ -53,94 +45,122 @@ async def test_many_ledgers_that_push_the_same_keys_at_once_count_them_once(db: 
     assert await verify(db) == {}
 
 
-class Gate:
-    """Lets each of two batches run one statement at a time, in a given order. A blocked statement holds up nobody."""
-
-    def __init__(self) -> None:
-        self.turns = [asyncio.Semaphore(0), asyncio.Semaphore(0)]
-        self.done = [asyncio.Event(), asyncio.Event()]
-
-    async def passes(self, who: int, statement: Callable[[], Any]) -> Any:
-        self.done[who].set()
-        await self.turns[who].acquire()
-        return await statement()
-
-    async def step(self, who: int) -> None:
-        self.done[who].clear()
-        self.turns[who].release()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.done[who].wait(), 0.03)
-
-    def open(self) -> None:
-        for turn in self.turns:
-            for _ in range(10_000):
-                turn.release()
+# One change to a ledger: few keys, so that ledgers meet.
+changes = st.one_of(
+    st.tuples(st.just("event"), st.integers(0, 4), st.sampled_from([None, 1, 2]), st.sampled_from([None, 16])),
+    st.tuples(st.just("series"), st.integers(0, 2), st.sampled_from([5, 9]), st.none()),
+    st.tuples(st.just("message"), st.integers(0, 4), st.none(), st.none()),
+    st.tuples(st.just("session"), st.booleans(), st.none(), st.none()),
+    st.tuples(st.just("remove"), st.integers(0, 20), st.none(), st.none()),
+)
+ledger_changes = st.tuples(st.lists(changes, max_size=6), st.lists(changes, min_size=1, max_size=6))
 
 
-class GatedConnection:
-    def __init__(self, connection: Any, gate: Gate, who: int) -> None:
-        self._connection, self._gate, self._who = connection, gate, who
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._connection, name)
-        if name not in _GATED:
-            return method
-        return lambda *args, **named: self._gate.passes(self._who, lambda: method(*args, **named))
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        async def nothing() -> None: ...
-
-        async with self._connection.transaction():
-            yield
-            await self._gate.passes(self._who, nothing)  # the commit is a step of its own
+def change(ledger: Ledger, what: str, n: int, value: Any, bits: int | None) -> None:
+    if what == "event":
+        ledger.put(event_key(n), event(n, output_tokens=value, lower_bounds=bits, context_tokens=value))
+    elif what == "series":
+        ledger.put(event_key(f"{ledger.ledger_id} {n}"), event(n, owner_key=SERIES, output_tokens=value))
+    elif what == "message":
+        ledger.put(message_key(n), message(n, size_chars=ledger.seq))
+    elif what == "session":
+        ledger.put(SESSION, session(git_branch="main" if n else None))
+    elif ledger.rows:
+        ledger.remove(*sorted(ledger.rows)[n % len(ledger.rows)])
 
 
-class GatedDatabase:
-    def __init__(self, db: Database, gate: Gate, who: int) -> None:
-        self._db, self._gate, self._who, self.caches = db, gate, who, db.caches
-
-    @contextlib.asynccontextmanager
-    async def ingest(self) -> AsyncIterator[Any]:
-        async with self._db.ingest() as connection:
-            yield GatedConnection(connection, self._gate, self._who)
-
-
-def prepare(ledger: Ledger, random_: random.Random) -> None:
-    for _ in range(random_.randrange(1, 8)):
-        n = random_.randrange(4)
-        choice = random_.random()
-        if choice < 0.6:
-            ledger.put(
-                event_key(n),
-                event(n, output_tokens=random_.choice([None, 1, 2]), context_tokens=random_.choice([1, 9])),
-            )
-        elif choice < 0.8:
-            ledger.put(message_key(n), message(n))
-        elif ledger.rows:
-            ledger.remove(*random_.choice(sorted(ledger.rows)))
+_ENDS = {
+    "events": "SELECT l.ledger_id, event_key, counted, stale FROM events JOIN ledgers l USING (host_no, ledger_no)",
+    "owners": "SELECT owner_key, l.ledger_id, contested FROM event_owners JOIN ledgers l USING (host_no, ledger_no)",
+    "claims": "SELECT owner_key, l.ledger_id, conflict FROM event_claims JOIN ledgers l USING (host_no, ledger_no)",
+    "sessions": "SELECT l.ledger_id, session_key, chosen, s.messages, s.rows, s.digest FROM sessions s"
+    " JOIN ledgers l USING (host_no, ledger_no)",
+    "ledgers": "SELECT ledger_id, acked_seq, digest, sessions, messages, events, verdict FROM ledgers",
+    **{table: f"SELECT * FROM {table}" for table in ("usage_slots", "session_slots", "usage_days", "activity_slots")},
+}
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_two_batches_whose_statements_interleave_end_exact(db: Database, no_retries: None, seed: int) -> None:
-    random_ = random.Random(seed)
-    hosts = [await add_host(db, f"host{n}", n) for n in range(2)]
-    for _ in range(4):
-        ledgers = [Ledger(db, host) for host in hosts]
-        for ledger in ledgers:
-            prepare(ledger, random_)
-            if random_.random() < 0.8:
-                await ledger.push()
-        for ledger in ledgers:
-            prepare(ledger, random_)
-        gate = Gate()
-        for who, ledger in enumerate(ledgers):
-            ledger.db = GatedDatabase(db, gate, who)  # type: ignore[assignment]
-        pushes = [asyncio.create_task(ledger.push()) for ledger in ledgers]
-        for _ in range(30):
-            await gate.step(random_.randrange(2))
-        gate.open()
-        receipts = await asyncio.wait_for(asyncio.gather(*pushes), 20)
-        assert {receipt.verdict for receipt in receipts} == {"converged"}
-        assert await verify(db) == {}
-        await empty(db)
+async def ends(db: Database) -> dict[str, list[tuple[Any, ...]]]:
+    """All that a reader can see of what counts."""
+    found = {name: [tuple(row) for row in await db.fetch(sql)] for name, sql in _ENDS.items()}
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+
+async def push(db: Any, ledger: Ledger, batch: wire.Batch) -> wire.Receipt:
+    return await apply_batch(db, ledger.host_no, ledger.host_id, ledger.ledger_id, batch)
+
+
+async def decide(db: Any) -> None:
+    await jobs.decide_again(db, [SERIES, *(event_key(n) for n in range(5))], search=True)
+
+
+@pytest.fixture
+async def hosts(db: Database) -> list[tuple[int, str]]:
+    return [await add_host(db, f"host{n}", n) for n in range(3)]
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    contents=st.lists(ledger_changes, min_size=2, max_size=3),
+    schedule=st.lists(st.integers(0, 3), max_size=60),
+    failing=st.lists(st.integers(1, 14), max_size=3, unique=True),
+    deciding=st.booleans(),
+    bulk_keys=st.sampled_from([1, 1000]),
+)
+async def test_interleaved_statements_of_batches_end_as_one_batch_after_the_other(
+    db: Database,
+    hosts: list[tuple[int, str]],
+    contents: list[Any],
+    schedule: list[int],
+    failing: list[int],
+    deciding: bool,
+    bulk_keys: int,
+) -> None:
+    """Two or three batches, perhaps while the hub decides the same keys anew; deadlocks are put in, none arises."""
+    await empty(db)
+    db.caches["all_new"] = {}
+    ledgers = [Ledger(db, host) for host, _ in zip(hosts, contents, strict=False)]
+    before, batches = [], []
+    for ledger, (first, then) in zip(ledgers, contents, strict=True):
+        for one in first:
+            change(ledger, *one)
+        before.append(ledger.batch())
+        await ledger.send(before[-1])
+        for one in then:
+            change(ledger, *one)
+        batches.append(ledger.batch())
+    steps = Steps(db)
+    work: list[Any] = [push(steps.database(failing), *pair) for pair in zip(ledgers, batches, strict=True)]
+    if deciding:
+        work.append(decide(steps.database()))
+    with mock.patch.object(events, "_BULK_KEYS", bulk_keys):
+        receipts = await asyncio.wait_for(steps.run(work, schedule), 8)
+    assert {receipt.verdict for receipt in receipts[: len(ledgers)]} == {"converged"}
+    assert steps.deadlocks == 0
+    assert await verify(db) == {}
+    interleaved = await ends(db)
+    await empty(db)
+    for batch_of_each in (before, batches):
+        for ledger, batch in zip(reversed(ledgers), reversed(batch_of_each), strict=True):
+            await push(db, ledger, batch)
+    serial = await ends(db)
+    for name, rows in interleaved.items():
+        assert rows == serial[name], name
+
+
+async def test_a_batch_waits_for_one_that_has_its_keys_and_is_applied_again_after_a_deadlock(
+    db: Database, hosts: list[tuple[int, str]]
+) -> None:
+    """What the test above rests on: statements do wait for each other, and what fails is retried whole."""
+    ledgers = [Ledger(db, host) for host in hosts[:2]]
+    for ledger in ledgers:
+        put_events(ledger, range(5))
+    steps = Steps(db)
+    work = [
+        push(steps.database(failing), ledger, ledger.batch())
+        for ledger, failing in zip(ledgers, ((), (9,)), strict=True)
+    ]
+    await steps.run(work, [0] * 7 + [1] * 7)
+    assert steps.lock_waits > 0
+    assert await db.fetchval("SELECT count(*) FROM events WHERE counted") == 5
+    assert await verify(db) == {}

@@ -23,7 +23,7 @@ SELECT {columns} FROM unnest($1::int4[], $2::int4[], $3::uuid[]) u (h, l, k)
 CROSS JOIN LATERAL (SELECT * FROM events WHERE host_no = h AND ledger_no = l AND event_key = k OFFSET 0) e;
 
 -- events_anywhere: every copy of these requests, one probe for each ledger
-SELECT {columns} FROM (SELECT host_no AS h, ledger_no AS l FROM ledgers) places CROSS JOIN unnest($1::uuid[]) k
+SELECT {columns} FROM (SELECT host_no AS h, ledger_no AS l FROM ledgers) u CROSS JOIN unnest($1::uuid[]) k
 CROSS JOIN LATERAL (
   SELECT * FROM events WHERE host_no = h AND ledger_no = l AND event_key = k AND owner_key IS NULL AND NOT stale OFFSET 0
 ) e;
