@@ -129,7 +129,7 @@ class _Commit(Struct, frozen=True):
                 encoded = msgspec.msgpack.encode(committed)
                 await connection.execute(
                     _SQL["close_generation"],
-                    *(*place, rejected, refused, committed.verdict, encoded, self.asked.agent.version),
+                    *(*place, rejected, refused, committed.verdict, encoded, self.asked.agent.version, corrected),
                 )
                 await connection.execute(_SQL["drop_confirmations"], *place)
                 return committed

@@ -28,8 +28,10 @@ UPDATE ledgers SET full_removed = full_removed + $3 WHERE host_no = $1 AND ledge
 -- forget_rejections: those of rows that came in no batch since the generation was opened, so that the ledger has none
 DELETE FROM rejections WHERE host_no = $1 AND ledger_no = $2 AND batch_no <= $3 RETURNING digest;
 
--- close_generation: the answer is kept for the commit's repeats
+-- close_generation: the answer is kept for the commit's repeats; where $8 rows had been altered or lost, ownership and
+-- rollups are due for a scrub
 UPDATE ledgers SET generation = open_generation, open_generation = 0, full_seq = 0, full_target = 0,
   rejected = $3, rejected_digest = $4, verdict = $5, committed = $6, agent_version = $7,
+  scrubbed_at = CASE WHEN $8 = 0 THEN scrubbed_at END,
   converged_at = CASE WHEN $5 = 'converged' THEN now() ELSE converged_at END
 WHERE host_no = $1 AND ledger_no = $2;
