@@ -99,7 +99,9 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
     complete = [complete_up_to(host) for host in expected]
     known = [at for at in complete if at is not None]
     ledgers = [ledger for host in hosts for ledger in host.live]
-    set_aside, conflicts = [(await scope.fetch("trust", name))[0][0] for name in ("set_aside", "conflicts")]
+    set_aside, conflicts, old_data = [
+        (await scope.fetch("trust", name))[0][0] for name in ("set_aside", "conflicts", "old_data")
+    ]
     return Trust(
         as_of=datetime.now(UTC),
         complete_up_to=min(known) if known and len(known) == len(complete) else None,
@@ -107,7 +109,7 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
         needs_resync=sum(host.flagged("needs_resync") for host in hosts),
         drift_suspected=sum(host.flagged("drift_suspected") for host in hosts),
         pending_changes=sum(pending_changes(host) for host in expected),
-        old_data=sum(ledger.old_data or 0 for ledger in ledgers),
+        old_data=old_data,
         source_gone=sum(ledger.source_gone or 0 for ledger in ledgers),
         set_aside_duplicates=set_aside,
         conflicting_copies=conflicts,

@@ -53,7 +53,7 @@ async def test_the_block_counts_hosts_by_their_one_state_and_adds_up_what_they_s
         "retired": 0,
     }
     assert (trust.needs_resync, trust.drift_suspected, trust.pending_changes) == (1, 1, 340)
-    assert (trust.old_data, trust.source_gone, trust.rejected) == (7, 3, 0)
+    assert (trust.source_gone, trust.rejected) == (3, 0)
     assert trust.complete_up_to is None  # one host has never sent anything
     assert trust.scrubbed_at is None
 

@@ -118,9 +118,7 @@ def _plan(
         stored = own.get(event.event_key)
         if stored is None:
             plan.new.append(event)
-        elif (
-            stored["row_digest"] == event.row_digest and stored["unstated"] == event.unstated and not stored["stale"]
-        ):
+        elif stored["row_digest"] == event.row_digest and stored["unstated"] == event.unstated and not stored["stale"]:
             tx.counts.unchanged += 1
             if stored["seq"] != event.seq:
                 plan.renumbered.append((event.event_key, event.seq))

@@ -19,6 +19,12 @@ WHERE c.conflict AND e.at >= to_timestamp($1::int8 * 900) AND e.at < to_timestam
   AND ($6::int4[] IS NULL OR e.model = ANY ($6))
   AND ($7::int4[] IS NULL OR e.provider = ANY ($7))
 
+-- old_data: counted events of the range that an older parser read, and whose logs are gone (wire.OLD_DATA)
+SELECT count(*)
+FROM events
+WHERE flags & 2 <> 0 AND counted AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
+  AND {filters}
+
 -- unpriced_by_day: tokens of counted events without a list price, out of the days of zone $7; $1 and $2 are days
 SELECT least(coalesce(sum(unpriced_tokens), 0), 9223372036854775807)::int8
 FROM usage_days
