@@ -8,7 +8,6 @@ from msgspec import Struct
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.reports import Flag, LedgerReport
 from trueup_hub.states import WORDS, State
-from trueup_hub.versions import agent_lacks, hub_lacks, older_parsers, unfinished
 
 CLOCK_SKEW = timedelta(minutes=5)
 _CORRECTED_SHOWN = timedelta(days=7)  # after it was mended; the count stays with the ledger
@@ -51,14 +50,14 @@ def _differing(host: HostFacts) -> Iterable[tuple[str, str]]:
 
 def _versions(ledgers: Sequence[LedgerReport]) -> Iterable[tuple[str, str]]:
     """Rows of a parser older than this hub's release knows, or of one that did not say how well it knows a counter."""
-    if old := _all(older_parsers(ledger.parsers) for ledger in ledgers):
+    if old := _all(ledger.versions.older_parsers for ledger in ledgers):
         yield f"Its agent reads {', '.join(old)}.", "Update trueup on this host."
-    if under_way := _all(unfinished(ledger.parsers) for ledger in ledgers):
+    if under_way := _all(ledger.versions.unfinished for ledger in ledgers):
         reason = f"Rows of {', '.join(under_way)} are still being read again by the parser of its release."
         yield reason, "Nothing, if its agent runs; else run `trueup pg push --full` on this host."
     if any(ledger.unstated for ledger in ledgers):
-        reason = "Some of its rows came without a parser's version: a counter that is 0 in them counts as not reported."
-        yield reason, "Update trueup on this host, then run `trueup pg push --full` there."
+        reason = "Events came without a word on which parser read them: counters of 0 among them are shown as unknown."
+        yield reason, "Update what sends them to a trueup of this release and run `trueup pg push --full` there."
 
 
 def _rejections(host: HostFacts) -> Iterable[tuple[str, str]]:
@@ -131,20 +130,22 @@ def _withheld(host: HostFacts) -> Flag | None:
     return Flag("withheld", reason, "Update the hub: they are sent by themselves then.")
 
 
-def _agent_outdated(host: HostFacts) -> Flag | None:
-    lacks = _all(agent_lacks(ledger.agent) for ledger in host.ledgers if ledger.agent is not None)
-    if not lacks:
-        return None
-    reason = f"Its agent is older than this hub; what it pushes counts, but it cannot {'; '.join(lacks)}."
-    return Flag("agent_outdated", reason, "Update trueup on this host.")
+def _older_agent(host: HostFacts) -> Flag | None:
+    lacks = _all(ledger.versions.agent_lacks for ledger in host.ledgers)
+    reason = f"Its agent is older than this hub, what it pushes counts all the same: {'; '.join(lacks)}."
+    return Flag("older_agent", reason, "Update trueup on this host.") if lacks else None
 
 
-def _hub_outdated(host: HostFacts) -> Flag | None:
-    lacks = _all(hub_lacks(ledger.agent, ledger.parsers) for ledger in host.ledgers)
-    if not lacks:
-        return None
-    reason = f"Its agent is newer than this hub; what it pushes counts, but it has {'; '.join(lacks)}."
-    return Flag("hub_outdated", reason, "Update the hub.")
+def _newer_agent(host: HostFacts) -> Flag | None:
+    lacks = _all(ledger.versions.hub_lacks for ledger in host.ledgers)
+    reason = f"Its agent is newer than this hub, what it pushes counts all the same: {'; '.join(lacks)}."
+    return Flag("newer_agent", reason, "Update the hub.") if lacks else None
+
+
+def _unknown_versions(host: HostFacts) -> Flag | None:
+    unknown = _all(ledger.versions.unknown for ledger in host.ledgers)
+    reason = f"This hub does not know {', '.join(unknown)}: which of several copies of a request counts may change."
+    return Flag("unknown_versions", reason, "Update the hub.") if unknown else None
 
 
 def _old_data(host: HostFacts) -> Flag | None:
@@ -188,8 +189,9 @@ _RULES = (
     _corrected,
     _old_data,
     _withheld,
-    _hub_outdated,
-    _agent_outdated,
+    _older_agent,
+    _newer_agent,
+    _unknown_versions,
     _clock,
     _error,
     _readmitted,

@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from trueup_hub import sqlfiles
 from trueup_hub.auth import Auth
 from trueup_hub.db import Connection, Database
@@ -14,8 +12,8 @@ from trueup_hub.directives import DirectiveStatus, directives_by_host
 from trueup_hub.flags import HostFacts, flags_of
 from trueup_hub.reports import HostReport, LedgerReport, SourceReport
 from trueup_hub.states import WORDS, LedgerFacts, counts, host_state, ledger_state
+from trueup_hub.versions import stated
 from trueup_shared.keys import digest_bytes
-from trueup_shared.wire import AgentInfo
 
 
 async def list_hosts(
@@ -140,14 +138,14 @@ def _mended_at(row: Any) -> datetime | None:
 
 
 def _ledger_report(row: Any, facts: LedgerFacts, numbers: dict[int, UUID]) -> LedgerReport:
-    agent = msgspec.convert(row["agent"], AgentInfo) if row["agent"] else None
     stored = ("unstated", "acked_seq", "sessions", "messages", "events", "rejected", "batch_no", "policy", "corrected")
     cursor = ("generation", "open_generation", "full_seq", "full_target")
     times = ("first_contact_at", "last_batch_at", "converged_at", "scrubbed_at", "corrected_at", "superseded_at")
     told = ("seen_at", "head_seq", "skipped_lines", "unknown_records", "old_data", "source_gone", "last_error")
     newer = row["seen_at"] is not None and (row["last_batch_at"] is None or row["seen_at"] >= row["last_batch_at"])
+    said = stated(row["agent"], row["parsers"] if newer and row["parsers"] != "{}" else row["batch_parsers"])
     return LedgerReport(
-        ledger_id=UUID(bytes=row["ledger_id"]),
+        ledger_id=numbers[row["ledger_no"]],
         state=ledger_state(facts),
         live=counts(facts),
         verdict=facts.verdict,
@@ -155,9 +153,10 @@ def _ledger_report(row: Any, facts: LedgerFacts, numbers: dict[int, UUID]) -> Le
         mended_at=_mended_at(row),
         replaces=[UUID(bytes=old) for old in row["replaces"]],
         replaced_by=numbers.get(row["replaced_by"]),
-        agent_version=(agent and agent.version) or row["agent_version"] or None,
-        agent=agent,
-        parsers=(newer and row["parsers"]) or row["batch_parsers"],
+        agent_version=(said.agent and said.agent.version) or row["agent_version"] or None,
+        agent=said.agent,
+        parsers=said.parsers,
+        versions=said.versions,
         clock_skew_seconds=None if row["seen_at"] is None else round((row["sent_at"] - row["seen_at"]).total_seconds()),
         # By what was received since: a heartbeat's own count is out of date as soon as a batch follows it.
         pending=None if row["head_seq"] is None else max(0, row["head_seq"] - row["acked_seq"]),

@@ -6,10 +6,11 @@ from uuid import UUID
 from msgspec import Struct
 
 from trueup_hub.states import LedgerState, State
+from trueup_hub.versions import Parsers, Versions
 from trueup_shared.wire import AgentInfo
 
 
-class Flag(Struct, frozen=True):
+class Flag(Struct, frozen=True, gc=False):
     """Something to know beside the state, in words, and what to do about it ('' = nothing)."""
 
     flag: str
@@ -17,7 +18,7 @@ class Flag(Struct, frozen=True):
     action: str
 
 
-class LedgerReport(Struct, frozen=True, kw_only=True):
+class LedgerReport(Struct, frozen=True, kw_only=True, gc=False):
     """A ledger as the API shows it. What only a heartbeat tells is None until one came."""
 
     ledger_id: UUID
@@ -47,8 +48,9 @@ class LedgerReport(Struct, frozen=True, kw_only=True):
     superseded_at: datetime | None
     agent_version: str | None
     agent: AgentInfo | None  # what its agent can do
-    parsers: dict[str, dict[str, int]]  # harness -> {version, floor}, data versions
-    unstated: bool  # rows came from a parser that did not say how well it knows its counters
+    parsers: Parsers
+    versions: Versions
+    unstated: bool  # events came with counters of 0 that no parser version stands for: unknown
     policy: dict[str, str]
     seen_at: datetime | None
     clock_skew_seconds: int | None  # how far its machine's clock is ahead of the hub's
@@ -63,7 +65,7 @@ class LedgerReport(Struct, frozen=True, kw_only=True):
     last_error: str | None
 
 
-class HostReport(Struct, frozen=True, kw_only=True):
+class HostReport(Struct, frozen=True, kw_only=True, gc=False):
     host_id: UUID
     host_no: int
     label: str

@@ -1,64 +1,82 @@
-"""Agents and hub of different releases: what that means for a ledger, in words (design section 6, Mixed versions)."""
+"""What follows where agents and hub are of different releases, in words (design section 6, Mixed versions)."""
 
-from collections.abc import Mapping
+from functools import lru_cache
 
-from trueup_shared import digest_sets, wire
+import msgspec
+from msgspec import Struct
+
+from trueup_shared import __version__, digest_sets, wire
 from trueup_shared.harnesses import DATA_VERSIONS
 
-Parsers = Mapping[str, Mapping[str, int]]  # harness -> {version, floor}
-
+# What people miss where an agent lacks a feature.
 _WITHOUT = {
-    "directives": "be asked for a resync",
-    "generations": "push everything again in full",
-    "repair": "find and send only what differs",
+    "directives": "a resync cannot be asked for from here",
+    "generations": "`trueup pg push --full` does not remove what is not in its ledger",
+    "repair": "differences are not mended by themselves",
 }
 
-
-def older_parsers(parsers: Parsers) -> list[str]:
-    """Harnesses that an agent reads by a parser older than this hub knows."""
-    return [
-        f"{harness} by data version {stated['version']} (this hub knows {DATA_VERSIONS[harness]})"
-        for harness, stated in sorted(parsers.items())
-        if stated["version"] < DATA_VERSIONS.get(harness, 0)
-    ]
+Parsers = dict[str, dict[str, int]]  # harness -> {version, floor}
 
 
-def unfinished(parsers: Parsers) -> list[str]:
-    """Harnesses whose rows an agent has not read again yet by the parser that it has."""
-    return [
-        harness
-        for harness, stated in sorted(parsers.items())
-        if stated["floor"] < DATA_VERSIONS.get(harness, 0) <= stated["version"]
-    ]
+class Versions(Struct, frozen=True, kw_only=True):
+    """Of one ledger's agent, against this hub. What is empty is nothing to tell."""
+
+    older_parsers: list[str]  # read by an older data version than this hub knows
+    unfinished: list[str]  # harnesses whose rows have not all been read again by the parser that it has
+    unknown: list[str]  # data versions and harnesses that this hub does not know
+    agent_lacks: list[str]
+    hub_lacks: list[str]
 
 
-def agent_lacks(agent: wire.AgentInfo) -> list[str]:
-    """What this hub can do and the agent cannot; each completes "it cannot"."""
-    lacks = [words for feature, words in sorted(_WITHOUT.items()) if feature not in agent.features]
-    return lacks + _ranges(agent, lower=True)
+class Stated(Struct, frozen=True):
+    """What an agent says of itself, and what follows."""
+
+    agent: wire.AgentInfo | None  # None: it said nothing yet
+    parsers: Parsers
+    versions: Versions
 
 
-def hub_lacks(agent: wire.AgentInfo | None, parsers: Parsers) -> list[str]:
-    """What the agent can do and this hub does not know; each completes "it has"."""
-    lacks = []
-    for harness, stated in sorted(parsers.items()):
-        known = DATA_VERSIONS.get(harness)
-        if known is None:
-            lacks.append(f"rows of {harness}, which this hub has not heard of")
-        elif stated["version"] > known:
-            lacks.append(f"data version {stated['version']} of {harness} (this hub knows {known})")
-    if agent is not None:
-        lacks += _ranges(agent, lower=False)
-        lacks += sorted(set(agent.features) - set(wire.FEATURES))
-    return lacks
+@lru_cache(maxsize=4096)
+def stated(agent: str | None, parsers: str) -> Stated:
+    """Of the JSON that is kept of it: the same for most hosts of a fleet, so it is looked into once."""
+    info = msgspec.json.decode(agent, type=wire.AgentInfo) if agent and agent != "{}" else None
+    harnesses = msgspec.json.decode(parsers, type=Parsers)
+    known = {name: (each["version"], each["floor"], DATA_VERSIONS.get(name)) for name, each in harnesses.items()}
+    found = Versions(
+        older_parsers=[
+            f"{name} by data version {version} (this hub knows {ours})"
+            for name, (version, _, ours) in sorted(known.items())
+            if ours is not None and version < ours
+        ],
+        unfinished=[
+            name
+            for name, (version, floor, ours) in sorted(known.items())
+            if ours is not None and floor < ours <= version
+        ],
+        unknown=[
+            name if ours is None else f"data version {version} of {name} (counts as {ours})"
+            for name, (version, _, ours) in sorted(known.items())
+            if ours is None or version > ours
+        ],
+        agent_lacks=[] if info is None else _agent_lacks(info),
+        hub_lacks=[] if info is None else _hub_lacks(info),
+    )
+    return Stated(info, harnesses, found)
 
 
-def _ranges(agent: wire.AgentInfo, *, lower: bool) -> list[str]:
-    found = []
-    ours = {"protocol": (agent.protocols[1], wire.PROTOCOL), "digest set": (agent.digest_sets[1], digest_sets.newest())}
-    for name, (theirs, known) in ours.items():
-        if lower and theirs < known:
-            found.append(f"speak {name} {known}, only {theirs}")
-        if not lower and theirs > known:
-            found.append(f"{name} {theirs} (this hub knows {known})")
-    return found
+def _agent_lacks(agent: wire.AgentInfo) -> list[str]:
+    lacks = [_WITHOUT.get(name, name) for name in wire.FEATURES if name not in agent.features]
+    if agent.protocols[1] < wire.PROTOCOL:
+        lacks.append(f"it speaks protocol {agent.protocols[1]}, not {wire.PROTOCOL}")
+    if agent.digest_sets[1] < digest_sets.newest():
+        lacks.append(f"it knows digest set {agent.digest_sets[1]}, not {digest_sets.newest()}")
+    return [f"release {agent.version}, this hub {__version__}", *lacks] if lacks else []
+
+
+def _hub_lacks(agent: wire.AgentInfo) -> list[str]:
+    lacks = [f"{name} cannot be used" for name in sorted(set(agent.features) - set(wire.FEATURES))]
+    if agent.protocols[1] > wire.PROTOCOL:
+        lacks.append(f"protocol {agent.protocols[1]} is not spoken here")
+    if agent.digest_sets[1] > digest_sets.newest():
+        lacks.append(f"digest set {agent.digest_sets[1]} is not known here")
+    return [f"release {agent.version}, this hub {__version__}", *lacks] if lacks else []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.flags import HostFacts, flags_of
 from trueup_hub.reports import LedgerReport
+from trueup_hub.versions import Versions, stated
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.wire import FEATURES, AgentInfo
 
@@ -19,8 +20,18 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 KNOWN = DATA_VERSIONS["codex"]
 CURRENT = AgentInfo(version="0.2.0", features=list(FEATURES))
-FIRST = AgentInfo(version="0.1.0")
+FIRST = AgentInfo(version="0.0.1")
 NEXT = AgentInfo(version="9.0.0", protocols=(1, 7), digest_sets=(1, 7), features=[*FEATURES, "telepathy"])
+
+
+def of(agent: AgentInfo | None = None, **parsers: tuple[int, int]) -> Versions:
+    """What follows from an agent, and from (version, floor) of its parsers."""
+    said = {name.replace("_", "-"): {"version": v, "floor": floor} for name, (v, floor) in parsers.items()}
+    return stated(msgspec.json.encode(agent).decode() if agent else None, msgspec.json.encode(said).decode()).versions
+
+
+NONE, OLD, HALF = of(CURRENT, codex=(KNOWN, KNOWN)), of(codex=(KNOWN - 1, 1)), of(codex=(KNOWN, KNOWN - 1))
+NEWER = of(codex=(KNOWN + 1, KNOWN + 1), harness_of_tomorrow=(1, 1))
 QUIET = LedgerReport(
     ledger_id=UUID(int=1),
     state="converged",
@@ -48,9 +59,10 @@ QUIET = LedgerReport(
     replaced_by=None,
     superseded_at=None,
     agent_version="0.2.0",
-    agent=CURRENT,
     unstated=False,
-    parsers={"codex": {"version": KNOWN, "floor": KNOWN}},
+    versions=NONE,
+    agent=None,
+    parsers={},
     policy={},
     seen_at=NOW,
     clock_skew_seconds=-300,
@@ -100,18 +112,14 @@ def test_a_quiet_host_has_no_flags() -> None:
     assert flags(host()) == {}
 
 
-OLD, HALF = {"codex": {"version": KNOWN - 1, "floor": 1}}, {"codex": {"version": KNOWN, "floor": KNOWN - 1}}
-NEWER = {"codex": {"version": KNOWN + 1, "floor": KNOWN + 1}, "harness-of-tomorrow": {"version": 1, "floor": 1}}
-
-
 @pytest.mark.parametrize(
     ("ledger", "facts", "words"),
     [
         ({"state": "diverged"}, {}, ["do not add up to the same digest", "`trueup pg push`"]),
         ({"state": "forked"}, {}, ["Two machines send", "`trueup agent rekey --code CODE`"]),
-        ({"parsers": OLD}, {}, [f"codex by data version {KNOWN - 1} (this hub knows {KNOWN})", "Update trueup"]),
-        ({"parsers": HALF}, {}, ["Rows of codex are still being read again"]),
-        ({"unstated": True}, {}, ["counts as not reported", "then run `trueup pg push --full`"]),
+        ({"versions": OLD}, {}, [f"codex by data version {KNOWN - 1} (this hub knows {KNOWN})", "Update trueup"]),
+        ({"versions": HALF}, {}, ["Rows of codex are still being read again"]),
+        ({"unstated": True}, {}, ["are shown as unknown", "run `trueup pg push --full`"]),
         ({"rejected": 1}, {}, ["1 row was rejected", "Update the hub or the agent"]),
         ({}, asked(state="open"), ["A full push was asked for at 2026-11-22 12:00 UTC and is not done yet."]),
         ({}, asked(state="running", done=3, of=9, note="sending"), ["not done yet. 3 of 9. sending."]),
@@ -124,13 +132,13 @@ def test_needs_resync_says_every_cause(ledger: dict[str, Any], facts: dict[str, 
     assert all(word in found for word in words), found
 
 
-@pytest.mark.parametrize("parsers", [{}, NEWER])
-def test_an_agent_that_knows_as_much_or_more_needs_no_resync(parsers: dict[str, Any]) -> None:
-    assert "needs_resync" not in flags(host({"parsers": parsers}))
+@pytest.mark.parametrize("versions", [NONE, NEWER, of(), of(FIRST), of(NEXT)])
+def test_an_agent_that_knows_as_much_or_more_needs_no_resync(versions: Versions) -> None:
+    assert "needs_resync" not in flags(host({"versions": versions}))
 
 
 def test_needs_resync_has_all_causes_at_once_and_each_once() -> None:
-    ledger = msgspec.structs.replace(QUIET, state="diverged", rejected=2, parsers=OLD)
+    ledger = msgspec.structs.replace(QUIET, state="diverged", rejected=2, versions=OLD)
     found = flags(host(ledgers=[ledger, ledger], **asked(state="open")))["needs_resync"]
     assert found.count("do not add up") == 1
     assert all(word in found for word in ("codex", "4 rows were rejected", "full push"))
@@ -155,9 +163,9 @@ CORRECTED = {"corrected": 3, "corrected_at": NOW - 2 * DAY}
         (CORRECTED | {"mended_at": NOW - DAY}, {}, "corrected", ["they were mended by 2026-11-21 12:00 UTC"]),
         ({"old_data": 1}, {}, "old_data", ["1 row was read by an older parser"]),
         ({"withheld": ["events.27"]}, {}, "withheld", ["events.27", "Update the hub"]),
-        ({"agent": FIRST}, {}, "agent_outdated", ["cannot be asked for a resync", "find and send only what differs"]),
-        ({"agent": NEXT}, {}, "hub_outdated", ["protocol 7 (this hub knows 1)", "digest set 7", "telepathy"]),
-        ({"parsers": NEWER}, {}, "hub_outdated", [f"{KNOWN + 1} of codex", "harness-of-tomorrow, which"]),
+        ({"versions": of(FIRST)}, {}, "older_agent", ["release 0.0.1", "resync cannot be asked for", "are not mended"]),
+        ({"versions": of(NEXT)}, {}, "newer_agent", ["protocol 7 is not spoken", "digest set 7", "telepathy cannot"]),
+        ({"versions": NEWER}, {}, "unknown_versions", [f"{KNOWN + 1} of codex (counts", "harness-of-tomorrow:"]),
         ({"clock_skew_seconds": 301}, {}, "clock_skew", ["5 minutes ahead of the hub's", "Set its clock"]),
         ({"clock_skew_seconds": -3 * 86_400}, {}, "clock_skew", ["3 days behind the hub's"]),
         ({"last_error": "disk full"}, {}, "agent_error", ["disk full", "`trueup agent status`"]),
@@ -178,7 +186,7 @@ def test_what_was_mended_a_week_ago_is_told_no_more() -> None:
 
 
 def test_of_a_retired_host_only_what_its_rows_lack_is_told() -> None:
-    ledger = {"state": "diverged", "rejected": 1, "last_error": "disk full", "parsers": OLD, **CORRECTED}
+    ledger = {"state": "diverged", "rejected": 1, "last_error": "disk full", "versions": OLD, **CORRECTED}
     assert flags(host(ledger, state="retired")).keys() == {"rejected", "corrected"}
 
 
@@ -187,8 +195,7 @@ def test_of_a_retired_host_only_what_its_rows_lack_is_told() -> None:
         {},
         optional={
             "state": st.sampled_from(["never", "converged", "behind", "diverged", "forked"]),
-            "parsers": st.sampled_from([{}, OLD, HALF, NEWER]),
-            "agent": st.sampled_from([None, FIRST, CURRENT, NEXT]),
+            "versions": st.sampled_from([NONE, OLD, HALF, NEWER, of(FIRST), of(NEXT)]),
             "unstated": st.booleans(),
             "rejected": st.integers(0, 2),
             "old_data": st.none() | st.integers(0, 2),

@@ -7,10 +7,10 @@ ORDER BY enrolled_at, host_no
 
 -- all_ledgers: what is known of every ledger, with what its machine said last; $1 = only of these hosts
 SELECT l.host_no, l.ledger_no, l.ledger_id, l.acked_seq, l.batch_no, l.last_batch_at, l.converged_at, l.verdict,
-       l.digest, l.rejected, l.sessions, l.messages, l.events, l.agent_version, l.policy, l.parsers AS batch_parsers,
+       l.digest, l.rejected, l.sessions, l.messages, l.events, l.agent_version, l.policy, l.parsers::text AS batch_parsers,
        l.generation, l.open_generation, l.full_seq, l.full_target, l.first_contact_at, l.scrubbed_at, l.corrected,
        l.corrected_at, l.heard_at, l.replaces, l.replaced_by, l.replaced_at, l.superseded_at,
-       s.seen_at, s.sent_at, s.head_seq, s.agent, s.parsers, s.skipped_lines, s.unknown_records, s.old_data,
+       s.seen_at, s.sent_at, s.head_seq, s.agent::text AS agent, s.parsers::text AS parsers, s.skipped_lines, s.unknown_records, s.old_data,
        s.source_gone, s.drift_suspected, s.withheld, s.last_error,
        CASE WHEN l.corrected_at IS NOT NULL THEN (
          SELECT min(b.received_at) FROM batches b
