@@ -204,7 +204,8 @@ def rows(number: int) -> str:
 
 def _all(facts: Iterable[Iterable[str]]) -> list[str]:
     """Those of all ledgers, each once."""
-    return list(dict.fromkeys(fact for of_ledger in facts for fact in of_ledger))
+    found = [fact for of_ledger in facts for fact in of_ledger]
+    return list(dict.fromkeys(found)) if found else found
 
 
 def _joined(sentences: Iterable[str]) -> str:
