@@ -109,7 +109,7 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
         needs_resync=sum(host.flagged("needs_resync") for host in hosts),
         drift_suspected=sum(host.flagged("drift_suspected") for host in hosts),
         pending_changes=sum(pending_changes(host) for host in expected),
-        old_data=old_data,
+        old_data=old_data + sum(_old_data_told(ledger) for ledger in ledgers),
         source_gone=sum(ledger.source_gone or 0 for ledger in ledgers),
         set_aside_duplicates=set_aside,
         conflicting_copies=conflicts,
@@ -117,6 +117,11 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
         unpriced_tokens=await scope.unpriced_tokens(),
         scrubbed_at=_scrubbed_at(ledgers),
     )
+
+
+def _old_data_told(ledger: LedgerReport) -> int:
+    """What an agent of the first release says of its ledger; later ones flag the rows (wire.OLD_DATA)."""
+    return 0 if ledger.agent is not None and ledger.agent.features else ledger.old_data or 0
 
 
 def _scrubbed_at(ledgers: list[LedgerReport]) -> datetime | None:

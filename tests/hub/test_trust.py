@@ -53,7 +53,7 @@ async def test_the_block_counts_hosts_by_their_one_state_and_adds_up_what_they_s
         "retired": 0,
     }
     assert (trust.needs_resync, trust.drift_suspected, trust.pending_changes) == (1, 1, 340)
-    assert (trust.source_gone, trust.rejected) == (3, 0)
+    assert (trust.old_data, trust.source_gone, trust.rejected) == (7, 3, 0)
     assert trust.complete_up_to is None  # one host has never sent anything
     assert trust.scrubbed_at is None
 
@@ -118,3 +118,50 @@ async def test_changes_that_came_after_the_heartbeat_that_named_them_are_pending
     await heartbeat(sender, head_seq=1, pending=1)
     ((ledger,),) = [host.ledgers for host in await list_hosts(db)]
     assert (ledger.acked_seq, ledger.head_seq, ledger.pending) == (1, 1, 0)
+
+
+async def test_the_block_of_some_hosts_is_the_sum_of_the_blocks_of_each(db: Database) -> None:
+    labels = [host.label for host in await five_hosts(db)]
+    await db.execute("UPDATE ledgers SET rejected = 2 WHERE host_no % 2 = 0")
+    blocks = {label: (await trust_report(db, asked(host=label))).trust for label in labels}
+    counted = ("needs_resync", "drift_suspected", "pending_changes", "old_data", "source_gone", "rejected")
+    for chosen in (labels, labels[:3], labels[1:4:2]):
+        whole = (await trust_report(db, asked(host=",".join(chosen)))).trust
+        for name in counted:
+            assert getattr(whole, name) == sum(getattr(blocks[label], name) for label in chosen), name
+        for state in whole.hosts.__struct_fields__:
+            assert getattr(whole.hosts, state) == sum(getattr(blocks[label].hosts, state) for label in chosen), state
+
+
+async def test_every_answer_has_the_block_of_the_trust_route(hub: HubClient) -> None:
+    await five_hosts(hub.db)
+    headers, query = await hub.token(), "?host=behind&host=diverged&timezone=UTC"
+    blocks = []
+    for path in ("trust", "analytics/summary", "analytics/heatmap", "analytics/breakdown", "sessions"):
+        response = await hub.http.get(
+            f"{API}/{path}{query}" + "&by=model" * (path[-9:] == "breakdown"), headers=headers
+        )
+        blocks.append((await response.json())["trust"] | {"as_of": None})
+    assert all(block == blocks[0] for block in blocks)
+    assert blocks[0]["needs_resync"] == 1
+
+
+async def test_nothing_is_complete_while_a_host_has_diverged(db: Database) -> None:
+    await five_hosts(db)
+    assert (await trust_report(db, asked(host="behind,converged"))).trust.complete_up_to is not None
+    assert (await trust_report(db, asked(host="converged,diverged"))).trust.complete_up_to is None
+
+
+async def test_rows_are_scrubbed_as_of_the_ledger_that_was_scrubbed_longest_ago(db: Database) -> None:
+    hosts = await five_hosts(db)
+
+    async def scrubbed_at() -> datetime | None:
+        return (await trust_report(db, asked())).trust.scrubbed_at
+
+    assert await scrubbed_at() is None
+    for hours, host in enumerate(hosts[:3]):
+        at = NOW - timedelta(hours=hours)
+        await db.execute("UPDATE ledgers SET scrubbed_at = $1 WHERE host_no = $2", at, host.host_no)
+    assert await scrubbed_at() is None  # one never was
+    await db.execute("UPDATE ledgers SET scrubbed_at = $1 WHERE scrubbed_at IS NULL", NOW)
+    assert await scrubbed_at() == NOW - timedelta(hours=2)  # and a host without rows has nothing to recompute
