@@ -24,6 +24,7 @@ from trueup_agent.discover import RootArg, watched_folders
 from trueup_agent.errors import DaemonLost, LedgerBusy, NoDaemon, WorkerDied
 from trueup_agent.glance import ScanResult
 from trueup_agent.ledger import Ledger
+from trueup_agent.ledger.forget import Forgotten, Selection, forget
 from trueup_agent.memory import give_back_memory
 from trueup_agent.notify import Notifier
 from trueup_agent.push.directives import Directives, Step, Task, works
@@ -153,6 +154,7 @@ class Daemon:
             "scan": self._command_scan,
             "push": self._command_push,
             "wake": self._command_wake,
+            "forget": self._command_forget,
             "rekey": self._command_rekey,
             "status": self._command_status,
         }
@@ -227,6 +229,12 @@ class Daemon:
         result = await self.pusher.push(tell, PATIENCE_SECONDS)
         self.pusher.wake(hurry=True)
         return result
+
+    async def _command_forget(self, body: bytes, tell: control.Tell) -> Forgotten:
+        selection = msgspec.json.decode(body, type=Selection)
+        found = await forget(self._ledger, selection, lambda done, of: tell((done, of)))
+        self.pusher.wake(hurry=True)
+        return found
 
     async def _command_wake(self, body: bytes, tell: control.Tell) -> None:
         """There is a new enrolment: do not wait out the back-off of the old one."""

@@ -7,6 +7,7 @@ AgentError
     LedgerTooNew          written by a later release                                           stop
     LedgerOutdated        made by an earlier release, and not ours to bring up to date now     retry
     LedgerUnusable        no permission, disk full, read-only, damaged: only the user can help stop
+  NothingToForget         the ledger does not have what it is to forget                        stop
   WorkerDied              a parser process ended before its work; nothing written is lost      retry
   RootNotFound            `--root` or a setting points at a place without logs                 stop
   BadHostFile             host.json cannot be used: only the user can mend it                  stop
@@ -63,6 +64,10 @@ class LedgerOutdated(LedgerError):
 
 class LedgerUnusable(LedgerError):
     """No permission, disk full, read-only or damaged: only the user can help."""
+
+
+class NothingToForget(AgentError):
+    """The ledger does not have that session or project, or has several."""
 
 
 class WorkerDied(AgentError):

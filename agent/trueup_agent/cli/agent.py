@@ -10,6 +10,7 @@ import msgspec
 
 from trueup_agent import glance
 from trueup_agent.cli import start
+from trueup_agent.cli.forget import forget
 from trueup_agent.cli.progress import bar
 from trueup_agent.discover import RootArg, parse_root
 from trueup_agent.glance import ScanResult
@@ -23,6 +24,9 @@ _MOST_PATHS = 20
 @click.group()
 def agent() -> None:
     """This machine's logs, ledger and enrolment."""
+
+
+agent.add_command(forget)
 
 
 @agent.command()

@@ -1,7 +1,7 @@
 """Events of which not each counts as it was read: where each row of a family belongs, and with which numbers.
 
 `rules.decide` says it from the family's rows alone, so not from the order in which they came. Rows that are set aside
-wait in `set_aside_events` and come back when the family changes.
+wait in `set_aside_events` and come back when the family changes. Forgotten ones have their say, and stay away.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trueup_agent.ledger import rules
+from trueup_agent.ledger.forgotten import FORGOTTEN_EVENTS
 from trueup_agent.ledger.rows import StoredEvent
 from trueup_agent.ledger.tables import EVENTS, SET_ASIDE, SET_ASIDE_INSERT
 from trueup_agent.records import SERIES
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 Rows = dict[bytes, StoredEvent]
 Families = dict[bytes, list[StoredEvent]]
+
+_ALL = (EVENTS.name, SET_ASIDE, FORGOTTEN_EVENTS)
 
 
 async def settle(
@@ -36,8 +39,10 @@ async def settle(
     aside = aside | await writer.fetch(EVENTS, SET_ASIDE, family_keys, by="family")
     stored = aside | counted
     members = {key: rules.as_read(row) for key, row in stored.items() if row.family in family_keys}
+    forgotten = await writer.fetch(EVENTS, FORGOTTEN_EVENTS, family_keys, by="family")
+    decided = await _decided(writer, family_keys, members | changed | forgotten)
     final: rules.Decided = {**members, **changed}
-    final |= await _decided(writer, family_keys, members | changed)
+    final |= {key: row for key, row in decided.items() if key not in forgotten}
 
     counting: list[StoredEvent] = []
     losing: Rows = {}
@@ -59,8 +64,9 @@ async def _heirs(writer: "Writer", families: set[bytes]) -> set[bytes]:
     """Families whose running totals may go on where one of these stopped: they change with it."""
     if not families:
         return set()
-    found = await writer.fetch(EVENTS, EVENTS.name, families, by="after")
-    found |= await writer.fetch(EVENTS, SET_ASIDE, families, by="after")
+    found: Rows = {}
+    for name in _ALL:
+        found |= await writer.fetch(EVENTS, name, families, by="after")
     return {row.family for row in found.values() if row.family is not None}
 
 
@@ -75,11 +81,10 @@ async def _decided(writer: "Writer", family_keys: set[bytes], rows: Rows) -> rul
     }
     absent = {parent for parent in parents.values() if parent is not None and parent not in families}
     if absent:
-        stored = await writer.fetch(EVENTS, EVENTS.name, absent, by="family")
-        stored |= await writer.fetch(EVENTS, SET_ASIDE, absent, by="family")
-        for row in stored.values():
-            if row.family is not None:
-                families.setdefault(row.family, []).append(rules.as_read(row))
+        for name in _ALL:
+            for row in (await writer.fetch(EVENTS, name, absent, by="family")).values():
+                if row.family is not None:
+                    families.setdefault(row.family, []).append(rules.as_read(row))
     decided: rules.Decided = {}
     for key, parent in parents.items():
         members = families[key]

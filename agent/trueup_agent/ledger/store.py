@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses.base import Harness
-from trueup_agent.ledger import compare, identity, outbox, rederive, restate, schema, sources
+from trueup_agent.ledger import compare, forget, identity, outbox, rederive, restate, schema, sources
 from trueup_agent.ledger.identity import Reason, Replaced
 from trueup_agent.ledger.lock import WriterLock
 from trueup_agent.ledger.outbox import BatchRows
@@ -218,6 +218,12 @@ class Ledger:
                 self.policy = before
                 raise
 
+    async def rewrite_file(self) -> bool:
+        """Leave nothing of what was deleted in the file: see ledger/forget.py."""
+        async with self._one_at_a_time:
+            with schema.translated(self.path):
+                return await forget.rewrite_file(self._db)
+
     async def shrink(self) -> None:
         """Give back the page cache that a large pass filled."""
         await self._read("PRAGMA shrink_memory")
@@ -278,3 +284,5 @@ class Ledger:
                 await writer.execute(
                     "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", [(restate.BASIS, basis)]
                 )
+        if await self.get_meta(forget.REWRITE_DUE) is not None:
+            await self.rewrite_file()

@@ -58,7 +58,11 @@ TABLES: tuple[Table[Any], ...] = (SESSIONS, MESSAGES, EVENTS)
 
 # The twin of events, whose `seq` is a local number.
 SET_ASIDE = "set_aside_events"
-SET_ASIDE_INSERT = (
-    f"INSERT OR REPLACE INTO {SET_ASIDE} ({', '.join(StoredEvent.__struct_fields__[1:])})"
-    f" VALUES ({_marks(StoredEvent.__struct_fields__[1:])})"
-)
+
+
+def insert_into(twin: str, fields: tuple[str, ...]) -> str:
+    """Replaces the row of that key."""
+    return f"INSERT OR REPLACE INTO {twin} ({', '.join(fields)}) VALUES ({_marks(fields)})"
+
+
+SET_ASIDE_INSERT = insert_into(SET_ASIDE, StoredEvent.__struct_fields__[1:])

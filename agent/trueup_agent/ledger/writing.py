@@ -8,8 +8,8 @@ import aiosqlite
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.ledger import families, gone, rederive
-from trueup_agent.ledger.rows import StoredEvent
+from trueup_agent.ledger import families, forgotten, gone, rederive
+from trueup_agent.ledger.rows import StoredEvent, StoredSession
 from trueup_agent.ledger.rules import as_read
 from trueup_agent.ledger.sources import SourceUpdate
 from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, SET_ASIDE_INSERT, S, Table
@@ -21,6 +21,8 @@ _KEYS = (
     "WITH RECURSIVE keys (start) AS (SELECT 1 WHERE length(?1) > 0"
     f" UNION ALL SELECT start + {keys.KEY_BYTES} FROM keys WHERE start + {keys.KEY_BYTES} <= length(?1)) "
 )
+
+_COUNTED_AT_ONCE = 10_000
 
 
 class WriteCounts(Struct):
@@ -45,22 +47,26 @@ class Writer:
         self._db = db
         self.policy = policy
         self._seq = self._digest = self._rows = 0
-        self._has_tombstones = self._has_set_aside = False
+        self._has_tombstones = self._has_set_aside = self._has_forgotten = False
+        self._sessions_written: set[bytes] = set()  # of messages and events; kept where something was forgotten
+        self._held: list[StoredSession] = []
         self._changes: dict[tuple[str, str], int] = {}  # (harness, table) -> rows more
         self.counts = WriteCounts()
 
     async def begin(self) -> None:
         await self._db.execute("BEGIN IMMEDIATE")
         [row] = await self._db.execute_fetchall(
-            "SELECT seq, rows, digest, EXISTS (SELECT 1 FROM tombstones), EXISTS (SELECT 1 FROM set_aside_events)"
-            " FROM ledger"
+            "SELECT seq, rows, digest, EXISTS (SELECT 1 FROM tombstones), EXISTS (SELECT 1 FROM set_aside_events),"
+            " EXISTS (SELECT 1 FROM tombstones WHERE forgotten = 1) FROM ledger"
         )
         self._seq, self._rows = row[0], row[1]
         self._digest = int.from_bytes(row[2], "big")
-        self._has_tombstones, self._has_set_aside = bool(row[3]), bool(row[4])
+        self._has_tombstones, self._has_set_aside, self._has_forgotten = map(bool, row[3:])
 
     async def close(self) -> None:
         """Write the head back and commit."""
+        if self._sessions_written:
+            await forgotten.revive(self, self._sessions_written, self._held)
         await self._db.execute(
             "UPDATE ledger SET seq = ?, digest = ?, rows = ?", (self._seq, keys.digest_bytes(self._digest), self._rows)
         )
@@ -76,14 +82,22 @@ class Writer:
             " ON CONFLICT DO UPDATE SET version = max(version, excluded.version)",
             list(versions.items()),
         )
-        await self._merge(SESSIONS, [row for update in updates for row in update.sessions])
-        await self._merge(MESSAGES, [row for update in updates for row in update.messages])
-        await self._merge_events([row for update in updates for row in update.events])
+        sessions = [row for update in updates for row in update.sessions]
+        messages = [row for update in updates for row in update.messages]
+        events = [row for update in updates for row in update.events]
+        changed: set[bytes] = set()
+        if self._has_forgotten:
+            sifted = await forgotten.sift(self, sessions, messages, events)
+            sessions, messages, events, changed = sifted.sessions, sifted.messages, sifted.events, sifted.families
+            self._held += sifted.held
+        await self.merge(SESSIONS, sessions)
+        await self.merge(MESSAGES, messages)
+        await self._merge_events(events, changed)
         for update in updates:
             if update.seen is not None:
                 await gone.mark(self, update.source, update.seen)
 
-    async def _merge(self, table: Table[S], incoming: list[S]) -> None:
+    async def merge(self, table: Table[S], incoming: list[S]) -> None:
         if not incoming:
             return
         fresh = self.joined(table, incoming)
@@ -92,14 +106,14 @@ class Writer:
             fresh[key] = self.onto(table, fresh[key], old)
         await self.put(table, fresh.values(), stored)
 
-    async def _merge_events(self, incoming: list[StoredEvent]) -> None:
-        if not incoming:
+    async def _merge_events(self, incoming: list[StoredEvent], changed_families: set[bytes]) -> None:
+        if not incoming and not changed_families:
             return
         fresh = self.joined(EVENTS, incoming)
         counted = await self.fetch(EVENTS, EVENTS.name, fresh)
         aside = await self.fetch(EVENTS, SET_ASIDE, fresh)
         changed: dict[bytes, StoredEvent] = {}
-        left: set[bytes] = set()  # families that lost a row to another
+        left = set(changed_families)  # and families that lost a row to another
         for key, stored in (aside | counted).items():
             old, new = as_read(stored), fresh.pop(key)
             merged = self.onto(EVENTS, new, rederive.fuller(old, new))
@@ -136,7 +150,7 @@ class Writer:
 
     async def fetch(self, table: Table[S], name: str, wanted: Iterable[bytes], by: str = "key") -> dict[bytes, S]:
         """Stored rows of a table (or of its set-aside twin) by key, whose column `by` is one of `wanted`."""
-        if name == SET_ASIDE and not self._has_set_aside:
+        if (name == SET_ASIDE and not self._has_set_aside) or (name in forgotten.TWINS and not self._has_forgotten):
             return {}
         found = await self._db.execute_fetchall(
             _KEYS + f"SELECT {table.columns} FROM keys CROSS JOIN {name} ON {by} = substr(?1, start, {keys.KEY_BYTES})",
@@ -144,6 +158,14 @@ class Writer:
         )
         rows = [table.kind(*columns) for columns in found]
         return {row.key: row for row in rows}
+
+    async def forgotten(self, table: Table[S], wanted: Iterable[bytes]) -> set[bytes]:
+        """Those of these keys whose row was forgotten."""
+        if not self._has_forgotten:
+            return set()
+        query = f"{_KEYS} SELECT key FROM keys CROSS JOIN tombstones ON key = substr(?1, start, {keys.KEY_BYTES})"
+        found = await self.select(f"{query} WHERE table_no = ?2 AND forgotten = 1", (b"".join(wanted), table.number))
+        return {key for (key,) in found}
 
     async def select(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return list(await self._db.execute_fetchall(query, parameters))
@@ -182,6 +204,10 @@ class Writer:
         self._count(table, fresh, 1)
         self.counts.inserted += len(fresh)
         changed: list[S] = [row for row in again if self._restate(row, stored[row.key])]
+        if self._has_forgotten:
+            for row in (*fresh, *changed):
+                if not isinstance(row, StoredSession):
+                    self._sessions_written.add(row.session_key)
         await self.execute(table.insert, [msgspec.structs.astuple(row) for row in fresh])
         await self.execute(table.upsert, [msgspec.structs.astuple(row) for row in changed])
         if self._has_tombstones and fresh:
@@ -206,15 +232,35 @@ class Writer:
             self._digest += int.from_bytes(row.digest, "big") - int.from_bytes(stored[row.key].digest, "big")
         await self.execute(f"UPDATE {table.name} SET digest = ? WHERE seq = ?", [(row.digest, row.seq) for row in rows])
 
-    async def remove(self, table: Table[S], gone: Sequence[S]) -> None:
+    async def remove(self, table: Table[S], gone: Sequence[S], forgotten: bool = False) -> None:
         """Take rows out of the table; each leaves a tombstone."""
-        tombstones = [(seq, table.number, row.key) for seq, row in enumerate(gone, self._seq + 1)]
-        self._seq += len(gone)
         self._count(table, gone, -1)
         self.counts.removed += len(gone)
         await self.execute(f"DELETE FROM {table.name} WHERE seq = ?", [(row.seq,) for row in gone])
-        await self.execute("INSERT INTO tombstones (seq, table_no, key) VALUES (?, ?, ?)", tombstones)
+        await self.bury(table, [row.key for row in gone], forgotten)
+
+    async def bury(self, table: Table[S], gone: Sequence[bytes], forgotten: bool) -> None:
+        """Tombstones for keys that are not in the table; one that was there before keeps its seq."""
+        tombstones = [(seq, table.number, key, int(forgotten)) for seq, key in enumerate(gone, self._seq + 1)]
+        self._seq += len(gone)
+        await self.execute(
+            "INSERT INTO tombstones (seq, table_no, key, forgotten) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (key, table_no) DO UPDATE SET forgotten = max(forgotten, excluded.forgotten)",
+            tombstones,
+        )
         self._has_tombstones = self._has_tombstones or bool(gone)
+        self._has_forgotten = self._has_forgotten or (forgotten and bool(gone))
+
+    async def recount(self) -> bool:
+        """Take the sum and the number of all rows from the rows themselves; True when they were right."""
+        was = self._digest % keys.DIGEST_MODULUS, self._rows
+        self._digest = self._rows = 0
+        digests = " UNION ALL ".join(f"SELECT digest FROM {table.name}" for table in (SESSIONS, MESSAGES, EVENTS))
+        async with self._db.execute(digests) as cursor:
+            while found := list(await cursor.fetchmany(_COUNTED_AT_ONCE)):
+                self._digest += sum(int.from_bytes(digest, "big") for (digest,) in found)
+                self._rows += len(found)
+        return was == (self._digest % keys.DIGEST_MODULUS, self._rows)
 
     async def execute(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
         if parameters:
