@@ -57,6 +57,7 @@ class Heartbeats:
         while not stop.is_set():
             sources = await asyncio.to_thread(self._sources)
             self.drift_suspected = list(drift.suspected(sources))
+            self._directives.news.clear()  # or a hub that cannot be told would be tried without pause
             try:
                 async with self._pusher.naming:
                     await self._beat(sources)
