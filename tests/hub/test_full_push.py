@@ -112,11 +112,14 @@ async def test_rows_that_moved_changed_or_vanished_meanwhile_are_as_the_ordinary
     await settled(ledger)
 
 
-async def test_an_unchanged_row_takes_the_seq_that_it_comes_with(db: Database, ledger: Ledger) -> None:
+async def test_an_unchanged_row_takes_the_seq_that_it_comes_with_and_one_of_a_seq_that_never_was_goes(
+    db: Database, ledger: Ledger
+) -> None:
     for name in ("events", "messages", "sessions"):
         await db.execute(f"UPDATE {name} SET seq = seq + 500")
-    done = await ledger.push_full(4)
-    assert (done.removed, done.verdict) == (0, "converged")
+    lose(ledger, (keys.EVENTS, event_key(0)))
+    done = await ledger.push_full(2)
+    assert (done.removed, done.verdict) == (1, "converged")
     await settled(ledger)
 
 

@@ -84,6 +84,9 @@ async def test_a_commit_cut_off_anywhere_leaves_true_totals_and_goes_on_when_ask
     assert (done.removed, done.verdict) == (22, "converged")
     assert await counted(db) == 3
     assert await verify(db) == {}
+    monkeypatch.setattr(generations, "remove_rows", remove_rows)
+    lose(ledger, (keys.EVENTS, event_key(0)))
+    assert (await ledger.push_full()).removed == 1, "each full push counts its own"
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -190,3 +193,19 @@ async def test_a_row_refused_by_a_full_batch_leaves_the_sums_and_the_ledger_stil
     done = await ledger.commit()
     assert (done.verdict, done.removed) == ("converged", 0)
     assert await verify(db) == {}
+
+
+async def test_a_commit_finds_rows_that_were_altered_behind_the_hubs_back_and_a_repair_mends_them(
+    db: Database, ledger: Ledger
+) -> None:
+    await db.execute("UPDATE events SET output_tokens = 5 WHERE event_key = $1", event_key(7))
+    await ledger.open_generation()
+    assert (await ledger.send(ledger.full_batch())).unchanged == 26
+    done = await ledger.commit()
+    assert (done.corrected, done.verdict) == (1, "diverged")
+    where = await position(db, ledger.host_no, ledger.host_id, ledger.ledger_id)
+    assert (where.state, where.digest) == ("diverged", done.digest)
+    assert await db.fetchval("SELECT scrubbed_at IS NULL AND corrected = 1 FROM ledgers")
+    receipt = await ledger.send(ledger.repair([(keys.EVENTS, event_key(7))]))
+    assert (receipt.updated, receipt.verdict) == (1, "converged")
+    assert await db.fetchval("SELECT output_tokens FROM events WHERE event_key = $1", event_key(7)) == 107
