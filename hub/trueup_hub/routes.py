@@ -13,7 +13,7 @@ class Route(Struct, frozen=True):
     path: str
     handler: Handler
     need: Need
-    stream: bool = False  # without a time limit
+    stream: bool = False  # without a time limit: goes on as long as it takes
     slow: bool = False  # a body that may take minutes on a thin line
 
 
@@ -26,7 +26,7 @@ ROUTES = (
     Route("GET", _LEDGER, agents.get_ledger, "host"),
     Route("POST", f"{_LEDGER}/batches", agents.post_batch, "host", slow=True),
     Route("POST", f"{_LEDGER}/generations", ledgers.post_generation, "host"),
-    Route("POST", f"{_LEDGER}/generations/{{generation}}/commit", ledgers.post_commit, "host", slow=True),
+    Route("POST", f"{_LEDGER}/generations/{{generation}}/commit", ledgers.post_commit, "host", stream=True),
     Route("GET", f"{_LEDGER}/buckets", ledgers.get_buckets, "host", slow=True),
     Route("GET", f"{_LEDGER}/buckets/{{bucket}}", ledgers.get_bucket, "host", slow=True),
     Route("GET", f"{_LEDGER}/sessions/{{session_key}}/rows", ledgers.get_session_rows, "host", slow=True),

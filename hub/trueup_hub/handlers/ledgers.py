@@ -28,7 +28,7 @@ async def post_generation(request: web.Request) -> web.Response:
 
 
 async def post_commit(request: web.Request) -> web.Response:
-    """End a full push: what it did not confirm is removed. May take minutes; cut off, it goes on when asked again."""
+    """End a full push: what it did not confirm is removed. May take minutes: whoever cannot wait asks again (429)."""
     host, ledger_id = request[CALLER], str(bodies.path_ledger_id(request))
     number = _number(request, "generation", (1 << 31) - 1)
     asked = await bodies.read(request, CommitGeneration)

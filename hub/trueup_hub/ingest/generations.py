@@ -96,7 +96,8 @@ class _Commit(Struct, frozen=True):
         name, key = _TABLES[table]
         sql = _SQL["unconfirmed"].format(table=name, key=key)
         place = (ledger["host_no"], ledger["ledger_no"], ledger["full_target"], ledger["acked_seq"])
-        async with self.db.ingest() as connection:
+        async with self.db.ingest() as connection, connection.transaction(readonly=True):
+            await connection.execute("SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '15min'")
             return [row[0] for row in await connection.fetch(sql, *place, _ROUND_ROWS)]
 
     async def _remove(self, place: tuple[int, int], table: int, found: list[bytes]) -> None:
