@@ -58,7 +58,9 @@ def recomputed(path: Path, policy: Policy = POLICY) -> tuple[bytes, int]:
         for table in TABLES:
             for columns in db.execute(f"SELECT {table.columns} FROM {table.name}"):
                 row = table.kind(*columns)
-                digest += keys.row_digest(table.number, row.key, wire.encode_body(table.body(row, policy)))
+                digest += keys.row_digest(
+                    table.number, row.key, wire.encode_body(table.body(row, policy)), policy.digest_set
+                )
                 rows += 1
     db.close()
     return keys.digest_bytes(digest), rows

@@ -39,7 +39,7 @@ class Machine(Struct):
                 ),
             )
         ]
-        await self.ledger.write([update(*records)])
+        await self.ledger.write([update(*records, policy=self.ledger.policy)])
 
     async def push(self, rows: int = 4_000, patience: float = 0.0, **client: Any) -> PushResult:
         """One push in batches of at most `rows`."""
