@@ -86,11 +86,16 @@ class Steps:
         """Until each is at a gate, has ended, or waits for a lock that another one has."""
         stuck: set[int] = set()
         while moving := {n for n, actor in enumerate(self._actors) if not actor.ended and not actor.waits} - stuck:
-            blocked = {row["pid"] for row in await self._db.fetch(_BLOCKED)}
-            elsewhere = blocked - {actor.pid for actor in self._actors}
-            for n in moving:
-                if self._actors[n].pid in blocked or (not self._actors[n].pid and elsewhere):
-                    stuck.add(n)
+            for _ in range(5):  # most statements end before one could ask who is blocked
+                await asyncio.sleep(0.0003)
+                if all(self._actors[n].waits or self._actors[n].ended for n in moving):
+                    break
+            else:
+                blocked = {row["pid"] for row in await self._db.fetch(_BLOCKED)}
+                elsewhere = blocked - {actor.pid for actor in self._actors}
+                for n in moving:
+                    if self._actors[n].pid in blocked or (not self._actors[n].pid and elsewhere):
+                        stuck.add(n)
         self.lock_waits += len(stuck)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -18,7 +19,7 @@ from trueup_shared import keys, wire
 
 SESSION = keys.session_key("claude", "s1")
 SERIES = keys.series_key("claude", "series")
-EXAMPLES = max(30, (settings.default or settings()).max_examples // 4)
+EXAMPLES = (settings.default or settings()).max_examples // 5
 
 
 @pytest.mark.parametrize("bulk_keys", [1, 1000], ids=["claims by COPY", "claims one by one"])
@@ -45,15 +46,27 @@ async def test_many_ledgers_that_push_the_same_keys_at_once_count_them_once(
     assert await verify(db) == {}
 
 
-# One change to a ledger: few keys, so that ledgers meet.
+# Few keys and few values, so that ledgers meet and the best copy changes.
+copies = st.tuples(st.just("event"), st.integers(0, 2), st.sampled_from([None, 1, 2]), st.sampled_from([None, 16]))
 changes = st.one_of(
-    st.tuples(st.just("event"), st.integers(0, 4), st.sampled_from([None, 1, 2]), st.sampled_from([None, 16])),
-    st.tuples(st.just("series"), st.integers(0, 2), st.sampled_from([5, 9]), st.none()),
+    copies,
+    copies,
+    st.tuples(st.just("series"), st.integers(0, 1), st.sampled_from([5, 9]), st.none()),
     st.tuples(st.just("message"), st.integers(0, 4), st.none(), st.none()),
     st.tuples(st.just("session"), st.booleans(), st.none(), st.none()),
     st.tuples(st.just("remove"), st.integers(0, 20), st.none(), st.none()),
 )
-ledger_changes = st.tuples(st.lists(changes, max_size=6), st.lists(changes, min_size=1, max_size=6))
+# What a ledger has at first: often all keys, for a new key makes one batch wait for the other at once; then its batch.
+all_keys = st.tuples(
+    *(
+        st.tuples(st.just("event"), st.just(n), st.sampled_from([None, 1, 2]), st.sampled_from([None, 16]))
+        for n in range(3)
+    )
+)
+versions = st.sampled_from([0, 1])  # at which the ledger has derived its rows again, by its first batch and its second
+ledger_changes = st.tuples(
+    st.one_of(all_keys, st.lists(changes, max_size=6)), versions, st.lists(changes, min_size=1, max_size=5), versions
+)
 
 
 def change(ledger: Ledger, what: str, n: int, value: Any, bits: int | None) -> None:
@@ -91,7 +104,14 @@ async def push(db: Any, ledger: Ledger, batch: wire.Batch) -> wire.Receipt:
 
 
 async def decide(db: Any) -> None:
-    await jobs.decide_again(db, [SERIES, *(event_key(n) for n in range(5))], search=True)
+    await jobs.decide_again(db, [SERIES, *(event_key(n) for n in range(3))], search=True)
+
+
+def fill(ledger: Ledger, some: list[Any], version: int) -> wire.Batch:
+    ledger.versions = {"claude": wire.ParserVersion(version, version)}
+    for one in some:
+        change(ledger, *one)
+    return ledger.batch()
 
 
 @pytest.fixture
@@ -102,9 +122,9 @@ async def hosts(db: Database) -> list[tuple[int, str]]:
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     contents=st.lists(ledger_changes, min_size=2, max_size=3),
-    schedule=st.lists(st.integers(0, 3), max_size=60),
+    schedule=st.lists(st.integers(0, 3), min_size=20, max_size=60),
     failing=st.lists(st.integers(1, 14), max_size=3, unique=True),
-    deciding=st.booleans(),
+    job=st.sampled_from([None, decide, jobs.settle_pending]),
     bulk_keys=st.sampled_from([1, 1000]),
 )
 async def test_interleaved_statements_of_batches_end_as_one_batch_after_the_other(
@@ -113,36 +133,34 @@ async def test_interleaved_statements_of_batches_end_as_one_batch_after_the_othe
     contents: list[Any],
     schedule: list[int],
     failing: list[int],
-    deciding: bool,
+    job: Callable[[Any], Any] | None,
     bulk_keys: int,
 ) -> None:
-    """Two or three batches, perhaps while the hub decides the same keys anew; deadlocks are put in, none arises."""
+    """Two or three batches, perhaps while the hub decides their keys anew; deadlocks are put in, none arises."""
     await empty(db)
     db.caches["all_new"] = {}
     ledgers = [Ledger(db, host) for host, _ in zip(hosts, contents, strict=False)]
     before, batches = [], []
-    for ledger, (first, then) in zip(ledgers, contents, strict=True):
-        for one in first:
-            change(ledger, *one)
-        before.append(ledger.batch())
+    for ledger, (first, version, then, next_version) in zip(ledgers, contents, strict=True):
+        before.append(fill(ledger, first, version))
         await ledger.send(before[-1])
-        for one in then:
-            change(ledger, *one)
-        batches.append(ledger.batch())
+        batches.append(fill(ledger, then, next_version))
     steps = Steps(db)
     work: list[Any] = [push(steps.database(failing), *pair) for pair in zip(ledgers, batches, strict=True)]
-    if deciding:
-        work.append(decide(steps.database()))
+    if job is not None:
+        work.append(job(steps.database()))
     with mock.patch.object(events, "_BULK_KEYS", bulk_keys):
         receipts = await asyncio.wait_for(steps.run(work, schedule), 8)
     assert {receipt.verdict for receipt in receipts[: len(ledgers)]} == {"converged"}
     assert steps.deadlocks == 0
+    await jobs.settle_pending(db)
     assert await verify(db) == {}
     interleaved = await ends(db)
     await empty(db)
     for batch_of_each in (before, batches):
         for ledger, batch in zip(reversed(ledgers), reversed(batch_of_each), strict=True):
             await push(db, ledger, batch)
+    await jobs.settle_pending(db)
     serial = await ends(db)
     for name, rows in interleaved.items():
         assert rows == serial[name], name
