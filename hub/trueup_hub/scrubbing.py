@@ -100,7 +100,8 @@ async def _scrub_host(db: Database, host_no: int, done: Scrubbed) -> None:
 async def _scrub_ledgers(db: Database, host_no: int, done: Scrubbed) -> list[int]:
     ledgers = [record["ledger_no"] for record in await db.fetch(_SQL["ledgers_of"], host_no)]
     for ledger_no in ledgers:
-        corrected, low = 0, FIRST
+        corrected = 0
+        low: bytes | None = FIRST
         while low is not None:
             started = time.monotonic()
             try:

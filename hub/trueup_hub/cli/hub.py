@@ -23,6 +23,7 @@ from trueup_hub.cli.loading import (
     show,
     table,
 )
+from trueup_hub.cli.maintenance import backup, restore, verify
 from trueup_hub.enrolment import clean_label, make_enroll_code
 from trueup_hub.errors import HubError, NotFound
 from trueup_hub.ingest import forgetting
@@ -38,6 +39,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.group()
 def hub() -> None:
     """The hub: adds up the ledgers of all machines."""
+
+
+for command in (verify, backup, restore):
+    hub.add_command(command)
 
 
 @hub.command()
@@ -175,12 +180,12 @@ def host_group() -> None:
 def host_list(given: Globals, as_json: bool) -> None:
     """All hosts with their state, what stands beside it, why and what to do."""
     reports = run_with_auth(given, lambda auth, settings: hosts.list_hosts(auth.db))
-    rows = [row for report in reports for row in _host_rows(report)]
+    rows = [row for report in reports for row in host_rows(report)]
     header = ("HOST", "LABEL", "LAST SEEN", "STATE", "WHY AND WHAT TO DO")
     show({"hosts": msgspec.to_builtins(reports)}, as_json, table(rows, header))
 
 
-def _host_rows(report: HostReport) -> list[tuple[object, ...]]:
+def host_rows(report: HostReport) -> list[tuple[object, ...]]:
     """One line for the state and one for each flag."""
     first = (report.host_id, report.label, _day(report.last_seen_at), report.state)
     lines: list[tuple[object, ...]] = [(*first, f"{report.reason} {report.action}".strip())]

@@ -65,8 +65,8 @@ def load_settings(
 
 
 @contextlib.asynccontextmanager
-async def opened_auth(settings: HubSettings) -> AsyncIterator[Auth]:
-    """The hub's database, for one command: the one set, a running hub's own, or our own started for a moment."""
+async def opened_database(settings: HubSettings) -> AsyncIterator[tuple[Database, str]]:
+    """(database, URL with password): the one set, a running hub's own, or our own started for a moment."""
     async with contextlib.AsyncExitStack() as stack:
         url = settings.database_url
         if url is None:
@@ -80,6 +80,13 @@ async def opened_auth(settings: HubSettings) -> AsyncIterator[Auth]:
             url = postgres.url()
         db = await Database.open(url, connections=2, ingest_connections=1)
         stack.push_async_callback(db.close)
+        yield db, url
+
+
+@contextlib.asynccontextmanager
+async def opened_auth(settings: HubSettings) -> AsyncIterator[Auth]:
+    """The hub's database in the schema of this release, for one administrator's command."""
+    async with opened_database(settings) as (db, _):
         await migrate(db)
         key = load_or_make_key(settings.hub_dir, settings.hub_key)
         yield Auth(db, key, Revocations(settings.hub_dir), timedelta(days=settings.session_days))

@@ -72,6 +72,13 @@ async def recompute_digest(db: Database, host_no: int, ledger_no: int) -> Recomp
     return Recomputed(digest=total % keys.DIGEST_MODULUS, stored_digest=int(stored or 0), differing=differing)
 
 
+async def count_altered(db: Database, host_no: int, ledger_no: int) -> int:
+    """How many rows of a ledger have columns that do not come to their digest."""
+    async with db.snapshot() as connection:
+        chunks = rebuilt_rows(connection, host_no, ledger_no)
+        return sum([sum(row.digest != row.stored for row in rows) async for rows in chunks])
+
+
 async def recomputed_buckets(connection: Connection, host_no: int, ledger_no: int) -> list[int]:
     """Sums modulo 2^128 of the rows' digests, from columns, by the first byte of the session key. In a transaction."""
     sums = [0] * 256

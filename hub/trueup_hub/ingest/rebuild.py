@@ -1,7 +1,7 @@
 """Rollups held against what they are made of, and brought to it: cells that differ change by the difference.
 
 A difference is read in one moment and added later, as a batch would: what batches add in between stays right, and
-nobody waits (docs/adr/0007). Session cells are compared with counted events, slots with session cells, days with slots,
+nobody waits (docs/adr/0008). Session cells are compared with counted events, slots with session cells, days with slots,
 activity with messages and sessions.
 """
 

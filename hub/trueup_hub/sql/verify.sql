@@ -164,3 +164,12 @@ WITH ranked AS (
 )
 SELECT r.* FROM ranked r LEFT JOIN session_owners o USING (session_key)
 WHERE r.chosen <> (r.place = 1) OR (o.ledger_no IS NOT DISTINCT FROM r.ledger_no) <> r.chosen;
+
+-- all_ledgers: every ledger
+SELECT host_no, ledger_no FROM ledgers ORDER BY 1, 2;
+
+-- labels: what hosts are called
+SELECT host_no, host_id, label FROM hosts;
+
+-- diverged_ledgers: ledgers whose agents have rows to bring again
+SELECT ledger_id, host_id, label FROM ledgers JOIN hosts USING (host_no) WHERE verdict = 'diverged' ORDER BY label, ledger_no;
