@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trueup_hub.cli.hub import host_rows
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.flags import HostFacts, flags_of
-from trueup_hub.reports import LedgerReport
+from trueup_hub.reports import HostReport, LedgerReport
 from trueup_hub.versions import Versions, stated
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.wire import FEATURES, AgentInfo
@@ -106,6 +107,33 @@ def flags(facts: HostFacts) -> dict[str, str]:
     found = flags_of(facts)
     assert len({flag.flag for flag in found}) == len(found)
     return {flag.flag: f"{flag.reason} {flag.action}".strip() for flag in found}
+
+
+def test_the_list_has_a_line_for_the_state_and_one_for_each_flag() -> None:
+    facts = host({"withheld": ["events.27"]}, readmitted=True)
+    report = HostReport(
+        host_id=UUID(int=9),
+        host_no=1,
+        label="ana",
+        labels={},
+        kind="server",
+        platform="",
+        state="behind",
+        reason="It is behind.",
+        action="Wait.",
+        flags=flags_of(facts),
+        enrolled_at=NOW,
+        last_seen_at=None,
+        expected_silence_seconds=900,
+        readmitted_at=NOW,
+        retired_at=None,
+        forgotten_at=None,
+        ledgers=[],
+    )
+    first, second, third = host_rows(report)
+    assert first == (UUID(int=9), "ana", None, "behind", "It is behind. Wait.")
+    assert (second[:4], third[:4]) == (("", "", "", "  withheld"), ("", "", "", "  readmitted"))
+    assert third[4] == "The hub had lost its database and knew this host by its credential."
 
 
 def test_a_quiet_host_has_no_flags() -> None:

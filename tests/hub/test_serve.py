@@ -97,10 +97,13 @@ def test_a_host_is_enrolled_listed_renamed_retired_and_forgotten(env: dict[str, 
         credential = json.loads(response.read())["credential"]
     [host] = done("host", "list", env=env)["hosts"]
     assert (host["label"], host["labels"], host["state"]) == ("ana", {"team": "core"}, "never")
+    assert "Start the agent on this host" in host["action"]
     done("host", "rename", "ana", "bea", env=env)
     fails(trueup("hub", "host", "rename", "ana", "x", env=env), 1, "no host 'ana'")
     done("host", "retire", "bea", env=env)
-    assert "retired" in trueup("hub", "host", "list", env=env).out
+    header, line = trueup("hub", "host", "list", env=env).out.splitlines()
+    assert header.split("  ")[0] == "HOST"
+    assert line.endswith("retired  It was retired; what it sent stays and counts.")
     with pytest.raises(urllib.error.HTTPError) as refused:
         hub.get("/api/v1/ledgers/5f9b1c1e-0000-4000-8000-000000000001", credential)
     refused.value.close()
