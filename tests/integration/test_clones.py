@@ -13,7 +13,9 @@ from pushing import Machine, machine
 from trueup_agent.credential import HOST_FILE
 from trueup_agent.errors import Forked
 from trueup_agent.push import push as pushing_module
-from trueup_agent.push.uplink import enroll
+from trueup_agent.push.forever import Pusher
+from trueup_agent.push.uplink import Uplink, enroll
+from trueup_agent.settings import AgentSettings
 from trueup_hub.enrolment import make_enroll_code
 from trueup_hub.ingest.superseding import supersede_pending
 
@@ -59,6 +61,26 @@ async def test_a_clone_that_comes_second_goes_on_under_an_id_of_its_own(hub: Hub
         assert host["state"] == "forked"
         assert "two machines" in host["reason"].lower()
         assert "rekey" in host["action"]
+
+
+async def test_a_new_id_waits_for_a_heartbeat_under_the_old_one_that_is_on_its_way(
+    hub: Hub, ana: Machine, tmp_path: Path
+) -> None:
+    """One that came after the new id was heard of would look like a second machine."""
+    await ana.write(1, 20)
+    await push(ana)
+    async with booted(copy_data(ana.data_dir, tmp_path / "clone")) as clone:
+        await ana.write(21, 30)
+        await push(ana)
+        uplink = Uplink(clone.data_dir, AgentSettings(), clone.ledger)
+        pusher = Pusher(clone.ledger, uplink)
+        async with pusher.naming:  # as while a heartbeat is on its way
+            pushing = asyncio.create_task(pusher.push())
+            await asyncio.wait([pushing], timeout=0.3)
+            assert clone.ledger.ledger_id == ana.ledger.ledger_id
+        await pushing
+        assert clone.ledger.replaces == [ana.ledger.ledger_id]
+        await uplink.close()
 
 
 async def test_a_machine_that_slept_while_its_clone_took_its_place_comes_back_as_it_was(

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hub_process import Hub, running_hub
 from identities import LEDGER, booted, copy_data, host_of, push, remove_ledger, tells
 from pushing import Machine, machine
-from trueup_agent.credential import load_host, save_host
+from trueup_agent.credential import HOST_FILE, load_host, save_host
 from trueup_hub.ingest.superseding import supersede_pending
 
 
@@ -162,3 +163,15 @@ async def test_a_disk_that_lied_about_what_it_had_written_makes_a_fork_that_mend
         await supersede_pending(hub.auth.db)
         await tells(hub, range(1, 46))
         assert (await host_of(hub, cut))["state"] == "converged"
+
+
+async def test_an_enrolment_of_an_earlier_release_learns_which_ledger_it_is_used_with(hub: Hub, ana: Machine) -> None:
+    await ana.write(1, 5)
+    known = load_host(ana.data_dir)
+    assert known is not None
+    file = ana.data_dir / HOST_FILE
+    old = {name: value for name, value in msgspec.json.decode(file.read_bytes()).items() if name != "ledger_id"}
+    file.write_bytes(msgspec.json.encode(old))
+    assert (await push(ana)).identity == []  # which checks that host.json names the ledger now
+    assert ana.ledger.replaces == []
+    assert load_host(ana.data_dir) == known
