@@ -1,6 +1,6 @@
 """Running totals end right on the hub: rows of a real ledger, restated and withdrawn as more of them is seen."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from trueup_agent.push.batches import BatchSize, prepare
 from trueup_agent.records import SERIES, EventRecord
 from trueup_hub.db import Database
 from trueup_hub.ingest import apply_batch
+from trueup_hub.ingest.superseding import supersede_pending
 from trueup_hub.ingest.verify import verify
 from trueup_shared import keys, wire
 
@@ -26,11 +27,11 @@ class Machine:
 
     def __init__(self, ledger: Ledger, db: Database, host: tuple[int, str]) -> None:
         self.ledger = ledger
-        self._db, self._host = db, host
+        self._db, self.host = db, host
         self._acked, self._number, self._last = 0, 0, None
 
-    async def saw(self, *records: EventRecord, **update_: Any) -> wire.Receipt:
-        """Read these, and push."""
+    async def saw(self, *records: EventRecord, replaces: Sequence[str] = (), **update_: Any) -> wire.Receipt:
+        """Read these, and push; `replaces`: ids of ledgers whose place this one took."""
         await self.ledger.write([update(*records, **update_)])
         self._number += 1
         batch = await prepare(
@@ -38,16 +39,17 @@ class Machine:
         )
         assert batch.body is not None
         decoded = msgspec.msgpack.decode(zstd.decompress(batch.body), type=wire.Batch)
-        receipt = await apply_batch(self._db, *self._host, self.ledger.ledger_id, decoded)
+        decoded = msgspec.structs.replace(decoded, replaces=list(replaces))
+        receipt = await apply_batch(self._db, *self.host, self.ledger.ledger_id, decoded)
         self._acked, self._last = receipt.acked_seq, receipt.batch_id
         return receipt
 
 
 @asynccontextmanager
-async def machine(db: Database, name: str, folder: Path) -> AsyncIterator[Machine]:
+async def machine(db: Database, name: str, folder: Path, host: tuple[int, str] | None = None) -> AsyncIterator[Machine]:
     ledger = await Ledger.open(folder / name, POLICY)
     try:
-        yield Machine(ledger, db, await ledgers.add_host(db, name))
+        yield Machine(ledger, db, host or await ledgers.add_host(db, name))
     finally:
         await ledger.close()
 
@@ -100,3 +102,21 @@ async def test_a_total_that_began_anew_adds_up_on_the_hub(db: Database, tmp_path
         assert await counted(db) == [100, 40, 30]
         bits = await db.fetch("SELECT lower_bounds, derived FROM events ORDER BY at")
         assert [tuple(row) for row in bits] == [(None, 16), (16, None), (None, 16)]
+
+
+async def test_a_reinstalled_machine_does_not_double_running_totals(db: Database, tmp_path: Path) -> None:
+    """It reads again what is left of the logs: the last total, which stands for all that came before."""
+    async with (
+        machine(db, "old", tmp_path) as old,
+        machine(db, "new", tmp_path, old.host) as new,
+    ):
+        await old.saw(total(0, 100), total(9, 300), total(12, 350))
+        receipt = await new.saw(total(12, 350), replaces=[old.ledger.ledger_id])
+        assert receipt.verdict == "converged"
+        assert sum(await counted(db)) == 350
+        await supersede_pending(db)
+        assert sum(await counted(db)) == 350
+        await new.saw(total(20, 500))
+        assert sum(await counted(db)) == 500
+        await supersede_pending(db)
+        assert sum(await counted(db)) == 500
