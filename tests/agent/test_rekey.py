@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from agent_process import Home, daemon, trueup, until
+from claude_home import loaded
 from hub_process import Hub
 from identities import remove_ledger
 from pushing import events_at
+from trueup_agent.collect import scan
 from trueup_agent.credential import load_host
-from trueup_agent.ledger import LedgerReader
+from trueup_agent.ledger import Ledger, LedgerReader
+from trueup_agent.push.forever import Pusher
+from trueup_agent.push.uplink import Uplink
 from trueup_hub.enrolment import make_enroll_code
 from trueup_hub.ingest.superseding import supersede_pending
 from trueup_hub.ingest.verify import verify
@@ -26,6 +30,21 @@ async def enrolled(hub: Hub, home: Home) -> None:
     code = await make_enroll_code(hub.auth.db)
     done = await trueup("agent", "enroll", hub.url, "--code", code, env=home.env())
     assert done.status == 0, done.err
+
+
+async def quietly(home: Home) -> None:
+    """Scan and push as `trueup agent run --once` does, without a process; no new id is taken."""
+    given = loaded(home.home, home.data_dir)
+    ledger = await Ledger.open(home.data_dir, given.agent.policy)
+    uplink = Uplink(home.data_dir, given.agent, ledger)
+    try:
+        await scan(ledger, given)
+        result = await Pusher(ledger, uplink).push()
+    finally:
+        await uplink.close()
+        await ledger.close()
+    assert result is not None
+    assert (result.verdict, result.identity) == ("converged", [])
 
 
 async def once(home: Home) -> str:
@@ -59,7 +78,7 @@ async def test_a_deleted_ledger_is_made_anew_and_what_only_the_old_one_knew_stil
     first = ana.log
     ana.log = first.with_name("5e551000-0000-4000-8000-0000000000bb.jsonl")
     ana.append(4)
-    assert "new id" not in await once(ana)
+    await quietly(ana)
     before = ledger_id(ana)
     totals = (await hub.get("analytics/summary"))["totals"]
 
@@ -75,7 +94,7 @@ async def test_a_deleted_ledger_is_made_anew_and_what_only_the_old_one_knew_stil
     assert (found[before]["state"], found[before]["events"]) == ("superseded", 5)
     assert (await host(hub, ana))["state"] == "converged"
     ana.append()
-    assert "new id" not in await once(ana)
+    await quietly(ana)
     assert await events_at(hub) == 10
 
 
@@ -84,17 +103,17 @@ async def test_a_clone_is_told_on_the_terminal_and_becomes_a_host_of_its_own_by_
 ) -> None:
     await enrolled(hub, ana)
     ana.append(3)
-    await once(ana)
+    await quietly(ana)
     clone = Home(tmp_path / "clone")
     shutil.copytree(ana.home.parent, clone.home.parent, dirs_exist_ok=True)
     clone.answers = 100
     ana.append(2)
-    await once(ana)
+    await quietly(ana)
     clone.append(2)
     said = await once(clone)
     assert f"in place of {ledger_id(ana)}: the hub's last batch" in said
     ana.append()
-    await once(ana)
+    await quietly(ana)
     assert await states(hub) == {(await host(hub, ana))["label"]: "forked"}
     assert "trueup agent rekey" in (await host(hub, ana))["action"]
     taken = ledger_id(clone)
@@ -105,7 +124,7 @@ async def test_a_clone_is_told_on_the_terminal_and_becomes_a_host_of_its_own_by_
     assert done.json["replaces"] == taken
     assert done.json["ledger_id"] == ledger_id(clone)
     assert done.json["host_id"] == (await host(hub, clone))["host_id"] != (await host(hub, ana))["host_id"]
-    assert "new id" not in await once(clone)
+    await quietly(clone)
     assert (await host(hub, clone))["state"] == "converged"
     # What the clone left behind at the other host falls silent, and that host is what it was.
     await hub.auth.db.execute(
@@ -114,7 +133,7 @@ async def test_a_clone_is_told_on_the_terminal_and_becomes_a_host_of_its_own_by_
         taken,
     )
     ana.append()
-    await once(ana)
+    await quietly(ana)
     assert (await host(hub, ana))["state"] == "converged"
     await supersede_pending(hub.auth.db)
     assert await events_at(hub) == 3 + 2 + 2 + 1 + 1

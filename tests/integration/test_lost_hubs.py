@@ -93,8 +93,7 @@ async def test_a_hub_that_lost_its_database_but_has_its_key_has_the_same_hosts_a
                 )
                 assert "readmitted" in [flag["flag"] for flag in now["flags"]]
             # Who has what is decided by enrolment, as before, whoever came first this time.
-            for path in ("analytics/breakdown?by=host",):
-                rows = (await hub.get(path.partition("?")[0], by="host"))["rows"]
+            rows = (await hub.get("analytics/breakdown", by="host"))["rows"]
             assert sorted(row["events"] for row in rows) == [10, 20]
 
 
@@ -118,6 +117,20 @@ async def test_another_hub_is_filled_by_enrolling_there_and_the_first_keeps_what
         save_host(ana.data_dir, ana.host)
         assert (await push(ana)).inserted == 10
         await tells(first, range(1, 26))
+
+
+async def test_another_address_in_the_settings_is_enough_to_fill_the_hub_there(pg: EmbeddedPg, tmp_path: Path) -> None:
+    async with database(pg) as one, database(pg) as two, contextlib.AsyncExitStack() as stack:
+        first = await stack.enter_async_context(running_hub(pg.url(one), tmp_path / "first"))
+        second = await stack.enter_async_context(running_hub(pg.url(two), tmp_path / "second"))
+        ana = await stack.enter_async_context(machine(first, tmp_path / "ana"))
+        await ana.write(1, 20)
+        await push(ana)
+        code = await make_enroll_code(second.auth.db)
+        result = await push(ana, hub_url=second.url, enroll_code=code)
+        assert (result.identity, result.inserted) == ([], 20 + 20 + 3)
+        await tells(second, range(1, 21))
+        await tells(first, range(1, 21))
 
 
 async def test_a_new_name_changes_nothing_and_a_retired_host_keeps_what_it_sent(
