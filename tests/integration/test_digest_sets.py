@@ -19,8 +19,13 @@ from trueup_agent.errors import ProtocolMismatch, PushError
 from trueup_agent.ledger import Ledger
 from trueup_agent.policy import Policy
 from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.directives import Directives
+from trueup_agent.push.forever import Pusher
 from trueup_agent.push.full import FullPush
+from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.hub_client import HubClient
+from trueup_agent.push.uplink import Uplink
+from trueup_agent.settings import AgentSettings
 from trueup_hub.ingest import decode, redigest
 from trueup_hub.ingest.digests import recompute_digest
 from trueup_hub.ingest.verify import verify
@@ -97,6 +102,32 @@ async def test_a_field_that_the_hub_does_not_know_is_withheld_until_it_does(hub:
     with hub_of(1, 1):  # the hub's owner went back to the release before
         assert (await ana.push()).rows_sent == 3
         await assert_in_sync(hub, ana, 1)
+
+
+async def test_the_host_says_what_is_withheld_and_an_idle_agent_notices_that_the_hub_was_upgraded(
+    hub: Hub, ana: Machine
+) -> None:
+    uplink = Uplink(ana.data_dir, AgentSettings(), ana.ledger)
+    pusher = Pusher(ana.ledger, uplink)
+    beats = Heartbeats(ana.ledger, pusher, Directives(ana.ledger, {}), Policy(), lambda: None)
+    with hub_of(1, 1):
+        await pusher.push()
+        await beats._beat([])
+        assert not pusher._news.is_set()
+        [host] = (await hub.get("trust"))["hosts"]
+        [withheld] = [flag for flag in host["flags"] if flag["flag"] == "withheld"]
+        assert "events.26" in withheld["reason"]
+        assert "Update the hub" in withheld["action"]
+    with hub_of(1, 2):
+        await beats._beat([])
+        assert pusher._news.is_set()
+        await pusher.push()
+        pusher._news.clear()
+        await beats._beat([])
+        assert not pusher._news.is_set()
+        [host] = (await hub.get("trust"))["hosts"]
+        assert "withheld" not in [flag["flag"] for flag in host["flags"]]
+    await uplink.close()
 
 
 async def test_where_no_row_has_the_field_one_empty_batch_tells_the_hub(hub: Hub, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from trueup_agent.policy import Policy
 from trueup_agent.push.batches import AGENT
 from trueup_agent.push.directives import PROGRESS_SECONDS, Directives
 from trueup_agent.push.forever import Pusher
+from trueup_agent.push.versions import could_agree_anew
 from trueup_agent.waiting import first_of
 from trueup_shared import digest_sets, logs, wire
 
@@ -84,6 +85,8 @@ class Heartbeats:
         self._acked_seq = reply.position.acked_seq
         if (self._acked_seq, reply.position.digest) != (head.seq, head.digest):
             self._pusher.wake()  # new rows, a hub restored from a backup, rows there that differ from ours
+        elif could_agree_anew(self._ledger, reply.position):
+            self._pusher.wake()  # the hub was upgraded: what was withheld from it is pending
 
     def _status(self, source: SourceInfo) -> wire.SourceStatus:
         return wire.SourceStatus(

@@ -18,6 +18,11 @@ async def agree(ledger: Ledger, position: wire.Position) -> None:
         await ledger.use_digest_set(number)
 
 
+def could_agree_anew(ledger: Ledger, position: wire.Position) -> bool:
+    """The hub knows other digest sets than when we agreed."""
+    return digest_sets.common(position.digest_sets) not in (None, ledger.policy.digest_set)
+
+
 def sums_differ_in_kind(ledger: Ledger, position: wire.Position) -> bool:
     """The hub has sums of another digest set and must hear of ours: by an empty batch, if there is nothing to send."""
     return position.last_batch_id is not None and position.digest_set != ledger.policy.digest_set
