@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from trueup_hub.errors import Busy, DatabaseUnavailable
+from trueup_hub.errors import Busy, DatabaseUnavailable, HubError
 
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -45,6 +45,23 @@ _WRONG = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalog
 UniqueViolation = asyncpg.UniqueViolationError
 OutOfRange = asyncpg.DataError  # a value that its column cannot hold
 Conflict = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+# What PostgreSQL says of values that it cannot take. Anything else is its own state: connections, locks, space.
+_OF_VALUES = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.CardinalityViolationError,
+    asyncpg.PLPGSQLError,
+)
+
+
+def is_fault_of_a_row(error: Exception) -> bool:
+    """May a row of a batch be why applying it failed? Not if the database was away, busy or full."""
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return isinstance(error, _OF_VALUES)
+    return not isinstance(error, HubError | OSError | TimeoutError | MemoryError)
 
 
 def _uuid_bytes(value: bytes | str | UUID) -> bytes:

@@ -1,10 +1,11 @@
 """A batch is applied in one transaction: its ledger is locked, the chain checked, then rows change (changes.py)."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from trueup_hub.db import Connection, Database, OutOfRange, Record, UniqueViolation, retried
 from trueup_hub.directives import open_directives
@@ -13,6 +14,7 @@ from trueup_hub.ingest.changes import add_terms, apply_changes, hint, new_transa
 from trueup_hub.ingest.decode import Decoded, Refused, decode_batch
 from trueup_hub.ingest.identity import contact
 from trueup_hub.ingest.jobs import decided_by
+from trueup_hub.ingest.poison import Failed, SuspectError, find_failing, suspected
 from trueup_hub.ingest.position import lock_ledger, position_of
 from trueup_hub.ingest.redigest import change_digest_set
 from trueup_hub.ingest.superseding import remove_from_predecessors, withdrawn
@@ -21,6 +23,7 @@ from trueup_hub.sqlfiles import load
 from trueup_shared import keys, wire
 
 _SQL, _GENERATIONS = load("ingest"), load("generations")
+_MOST_SEARCHES = 2  # for rows that fail
 _ANALYSE_FROM = 1000  # rows of a batch: smaller ones leave statistics to autovacuum
 
 
@@ -30,51 +33,78 @@ async def apply_batch(db: Database, host_no: int, host_id: str, ledger_id: str, 
     PositionMismatch when it does not continue the ledger, Busy when it is to be sent again. A batch that was applied
     before gets the receipt that it got then.
     """
-    decoded = decode_batch(batch)
+    attempts = _Attempts(db, host_no, host_id, ledger_id, batch, decode_batch(batch))
     await contact(db, host_no, ledger_id, batch.replaces)
-    await remove_from_predecessors(db, host_no, ledger_id, withdrawn(decoded.tombstones))
-    careful = modest = False
+    await remove_from_predecessors(db, host_no, ledger_id, withdrawn(attempts.decoded.tombstones))
+    while True:
+        try:
+            receipt = await retried(attempts.once)
+            if receipt is not None:
+                return receipt
+            await change_digest_set(db, host_no, ledger_id, batch.digest_set)
+        except SuspectError as suspect:
+            if not await attempts.mend(suspect.cause):
+                raise suspect.cause from None
 
-    async def attempt() -> wire.Receipt:
-        async with db.ingest() as connection:
-            terms = await add_terms(db, connection, decoded)
-            price_no = await price_table(db, connection)
-            async with connection.transaction():
-                ledger, receipt = await _lock_ledger(connection, host_no, host_id, ledger_id, batch)
-                if receipt is not None:
-                    return receipt
-                if ledger["digest_set"] != batch.digest_set:
-                    raise _OtherDigestSet
-                tx = new_transaction(
-                    *(db, connection, ledger, terms),
-                    batch_no=batch.batch_no,
-                    parsers=batch.parsers,
-                    careful=careful,
-                )
-                receipt = await _Application(tx, ledger, ledger_id, batch, decoded, price_no).run()
-            await _after_commit(connection, host_id, receipt)
+
+class _Attempts(Struct):
+    """One batch, tried in other ways when it fails: each remedy once."""
+
+    db: Database
+    host_no: int
+    host_id: str
+    ledger_id: str
+    batch: wire.Batch
+    decoded: Decoded
+    careful: bool = False
+    modest: bool = False
+    failed: Failed = field(default_factory=dict)
+    searches: int = 0
+
+    async def once(self) -> wire.Receipt | None:
+        """None where the ledger's sums are of another digest set than the batch. Raises SuspectError."""
+        async with self.db.ingest() as connection:
+            with suspected():
+                receipt = await self._on(connection)
+            if receipt is not None:
+                await _after_commit(connection, self.host_id, receipt)
             return receipt
 
-    while True:  # each remedy once
-        try:
-            return await retried(attempt)
-        except _OtherDigestSet:
-            await change_digest_set(db, host_no, ledger_id, batch.digest_set)
-        except UniqueViolation:
-            # A row that is here under another owner key than it has now: look every row up.
-            if careful:
-                raise
-            careful = True
-        except OutOfRange:
+    async def _on(self, connection: Connection) -> wire.Receipt | None:
+        batch, db = self.batch, self.db
+        terms = await add_terms(db, connection, self.decoded)
+        price_no = await price_table(db, connection)
+        async with connection.transaction():
+            ledger, receipt = await _lock_ledger(connection, self.host_no, self.host_id, self.ledger_id, batch)
+            if receipt is not None:
+                return receipt
+            if ledger["digest_set"] != batch.digest_set:
+                return None
+            tx = new_transaction(
+                *(db, connection, ledger, terms),
+                batch_no=batch.batch_no,
+                parsers=batch.parsers,
+                careful=self.careful,
+            )
+            return await _Application(tx, ledger, self.ledger_id, batch, self.decoded, price_no).run()
+
+    async def mend(self, cause: Exception) -> bool:
+        """Change what is tried next; False when it is no fault of the batch, or nothing helps."""
+        if isinstance(cause, UniqueViolation) and not self.careful:
+            self.careful = True  # a row that is here under another owner key than it has now: look every row up
+        elif isinstance(cause, OutOfRange) and not self.modest:
             # A sum does not fit. The rows that claim too much are refused by themselves, or the ledger would be stuck.
-            if modest:
-                raise
-            modest = True
-            decoded = decode_batch(batch, modest=True)
-
-
-class _OtherDigestSet(Exception):
-    """The ledger's sums are of another digest set than the batch."""
+            self.modest = True
+            self.decoded = decode_batch(self.batch, modest=True, failed=self.failed)
+        else:
+            self.decoded = decode_batch(self.batch, failed=self.failed)
+            search = partial(find_failing, self.db, self.host_no, self.ledger_id, self.batch, self.decoded)
+            found = await retried(search) if self.searches < _MOST_SEARCHES else {}
+            self.searches += 1
+            self.failed |= found
+            self.decoded = decode_batch(self.batch, failed=self.failed)
+            return bool(found)
+        return True
 
 
 async def _lock_ledger(
@@ -213,7 +243,7 @@ class _Application(Struct):
             *(*place, acked, full_seq, batch.batch_id, batch.batch_no, digest, refused),
             *(ledger["rejected"] + rejected, *counts, verdict, compared),
             *(batch.agent.version, batch.parsers, batch.policy, batch.digest_set),
-            decided_by({name: parser.floor for name, parser in batch.parsers.items()}),
+            *(decided_by({name: parser.floor for name, parser in batch.parsers.items()}), batch.head_digest),
         )
         encoded = msgspec.msgpack.encode(receipt)
         await tx.connection.execute(

@@ -1,6 +1,6 @@
 """A batch's raw rows, decoded one by one: what cannot be stored is refused by itself and nothing else suffers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from trueup_shared.metrics import COUNTERS
 BAD_ROW = "bad_row"  # not a row, or not one of this batch
 BAD_VALUE = "bad_value"  # a field that cannot be stored
 NOT_FAITHFUL = "not_faithful"  # what was decoded is not what was received
+FAILED = "failed"  # the transaction fails on it (poison.py)
 
 _MAX_REASON = 200
 _MODEST = 1 << 30  # of any counter: a hundred times the largest prompt that a model takes
@@ -57,9 +58,11 @@ _event = msgspec.msgpack.Decoder(wire.EventRow)
 _tombstone = msgspec.msgpack.Decoder(wire.Tombstone)
 
 
-def decode_batch(batch: wire.Batch, *, modest: bool = False) -> Decoded:
-    """`modest`: refuse events of which a batch could overflow a sum."""
-    reader = _Reader(batch)
+def decode_batch(
+    batch: wire.Batch, *, modest: bool = False, failed: Mapping[tuple[int, bytes], str] | None = None
+) -> Decoded:
+    """`modest`: refuse events of which a batch could overflow a sum. `failed`: refuse these rows (table, key)."""
+    reader = _Reader(batch, failed or {})
     clean: set[tuple[str | None, ...]] = set()
     dimensions: list[tuple[str | None, ...]] = []
 
@@ -98,7 +101,8 @@ class _Reader:
     """Of a repair batch, which moves nothing: rows with any seq up to where the ledger is, and none that decodes into
     something else than it is, for it would differ again."""
 
-    def __init__(self, batch: wire.Batch) -> None:
+    def __init__(self, batch: wire.Batch, failed: Mapping[tuple[int, bytes], str]) -> None:
+        self._failed = failed
         self._repair = batch.kind == "repair"
         self._digest_set = batch.digest_set
         self._from, self._to = (0, batch.to_seq) if self._repair else (batch.from_seq, batch.to_seq)
@@ -122,6 +126,8 @@ class _Reader:
                 self._refuse(table, raw, BAD_ROW, f"seq {row.seq} lies outside ({self._from}, {self._to}]")
             elif self._repair and self._decoded(table, row.body) != _received(raw):
                 self._refuse(table, raw, NOT_FAITHFUL, "the hub reads something else than was sent: upgrade the hub")
+            elif (table, key) in self._failed:
+                self._refuse(table, raw, FAILED, self._failed[table, key])
             elif (reason := fault(row.body)) is not None:
                 self._refuse(table, raw, BAD_VALUE, reason)
             else:
