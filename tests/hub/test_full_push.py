@@ -236,6 +236,24 @@ async def test_a_ledger_that_the_hub_does_not_know_can_be_pushed_in_full(db: Dat
     await settled(new)
 
 
+async def test_a_ledger_that_was_superseded_during_its_full_push_is_back_and_begins_anew(
+    db: Database, ledger: Ledger
+) -> None:
+    await ledger.open_generation()
+    await ledger.send(ledger.full_batch())
+    for again in (ledger.commit, ledger.open_generation):
+        await db.execute("UPDATE ledgers SET superseded_at = now()")
+        with pytest.raises(PositionMismatch) as raised:
+            await again()
+        found = raised.value.position
+        assert isinstance(found, wire.Position)
+        assert (found.acked_seq, found.last_batch_id, found.open_generation) == (0, None, 0)
+    ledger.acked, ledger.last_batch = 0, None
+    assert (await ledger.push()).unchanged == 12
+    assert (await ledger.push_full()).verdict == "converged"
+    await settled(ledger)
+
+
 async def test_a_commit_whose_digest_is_not_the_hubs_says_diverged_and_ends_the_generation(ledger: Ledger) -> None:
     await ledger.open_generation()
     await ledger.send(ledger.full_batch())

@@ -11,6 +11,7 @@ from msgspec import Struct
 from trueup_hub.db import Database, Record, retried
 from trueup_hub.errors import PositionMismatch
 from trueup_hub.ingest.changes import ledger_transaction, remove_rows
+from trueup_hub.ingest.identity import heard
 from trueup_hub.ingest.position import lock_ledger, position_of, read_ledger
 from trueup_hub.ingest.scrub import correct_ledger
 from trueup_hub.sqlfiles import load
@@ -33,6 +34,7 @@ async def open_generation(
 
     PositionMismatch when the ledger's last batch is another.
     """
+    await heard(db, host_no, ledger_id)
 
     async def attempt() -> wire.Position:
         async with db.ingest() as connection, connection.transaction():
@@ -40,9 +42,7 @@ async def open_generation(
             if ledger["last_batch_id"] != asked.last_batch_id:
                 raise PositionMismatch("the hub's last batch is another", position_of(ledger, host_id, ledger_id))
             if not ledger["open_generation"]:
-                place = (host_no, ledger["ledger_no"])
-                await connection.execute(_SQL["drop_confirmations"], *place)
-                await connection.execute(_SQL["open_generation"], *place)
+                await connection.execute(_SQL["open_generation"], host_no, ledger["ledger_no"])
                 ledger = await lock_ledger(connection, host_no, ledger_id)
             return position_of(ledger, host_id, ledger_id)
 
@@ -57,6 +57,7 @@ async def commit_generation(
     In many transactions: interrupted anywhere, it goes on where it was when it is asked again. PositionMismatch unless
     the generation is open, sent to its end, and nothing came since `last_batch_id`.
     """
+    await heard(db, host_no, ledger_id)
     ledger = await read_ledger(db, host_no, ledger_id)
     if ledger is not None and ledger["generation"] == number and ledger["committed"] is not None:
         return msgspec.msgpack.decode(ledger["committed"], type=wire.Committed)

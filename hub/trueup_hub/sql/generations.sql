@@ -4,7 +4,7 @@
 INSERT INTO confirmations (host_no, ledger_no, from_seq, to_seq, sessions, messages, events)
 VALUES ($1, $2, $3, $4, $5, $6, $7);
 
--- drop_confirmations: a generation begins or ends
+-- drop_confirmations: a generation ends
 DELETE FROM confirmations WHERE host_no = $1 AND ledger_no = $2;
 
 -- open_generation: full batches move full_seq to the target from here on
