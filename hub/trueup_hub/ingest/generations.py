@@ -132,6 +132,7 @@ class _Commit(Struct, frozen=True):
                 await connection.execute(
                     _SQL["close_generation"],
                     *(*place, rejected, refused, committed.verdict, encoded, self.asked.agent.version, corrected),
+                    self.asked.head_digest,
                 )
                 await connection.execute(_SQL["drop_confirmations"], *place)
                 return committed

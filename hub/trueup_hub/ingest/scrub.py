@@ -17,7 +17,10 @@ from trueup_hub.sqlfiles import load
 from trueup_shared import keys, prices
 
 _SQL = load("scrub")
-_CORRECT_LEDGER = _SQL["correct_ledger"].format(digest_number=_SQL["digest_number"].format(digest="digest"))
+_CORRECT_LEDGER = _SQL["correct_ledger"].format(
+    digest_number=_SQL["digest_number"].format(digest="digest"),
+    head_number=_SQL["digest_number"].format(digest="l.head_digest"),
+)
 _TABLES = {
     keys.SESSIONS: ("sessions", "session_key"),
     keys.MESSAGES: ("messages", "message_key"),

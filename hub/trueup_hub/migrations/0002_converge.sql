@@ -10,6 +10,7 @@ ALTER TABLE ledgers
   ADD COLUMN scrubbed_at timestamptz,                  -- rows, ownership and rollups were held against columns by then
   ADD COLUMN corrected int8 NOT NULL DEFAULT 0,        -- rows that a scrub found altered or lost, ever
   ADD COLUMN corrected_at timestamptz,                 -- the last of them
+  ADD COLUMN head_digest uuid,                         -- its own at acked_seq, as its agent said; null = it has more rows
   ADD COLUMN replaces uuid[] NOT NULL DEFAULT '{}',    -- ids of ledgers that it took the place of, as its agent says
   ADD COLUMN heard_at timestamptz,                     -- heartbeat or question for its position; written every 30 s
   ADD COLUMN replaced_by int4,                         -- ledger_no of its successor

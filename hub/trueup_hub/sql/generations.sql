@@ -30,7 +30,7 @@ DELETE FROM rejections WHERE host_no = $1 AND ledger_no = $2 AND batch_no <= $3 
 
 -- close_generation: the answer is kept for the commit's repeats; where $8 rows had been altered or lost, ownership and
 -- rollups are due for a scrub
-UPDATE ledgers SET generation = open_generation, open_generation = 0, full_seq = 0, full_target = 0,
+UPDATE ledgers SET generation = open_generation, open_generation = 0, full_seq = 0, full_target = 0, head_digest = $9,
   rejected = $3, rejected_digest = $4, verdict = $5, committed = $6, agent_version = $7,
   scrubbed_at = CASE WHEN $8 = 0 THEN scrubbed_at END,
   converged_at = CASE WHEN $5 = 'converged' THEN now() ELSE converged_at END

@@ -153,7 +153,8 @@ UPDATE ledgers SET acked_seq = $3, full_seq = $4, last_batch_id = $5, batch_no =
   rejected = $9, sessions = $10, messages = $11, events = $12, verdict = $13, agent_version = $15, parsers = $16,
   policy = $17, digest_set = $18, last_batch_at = now(),
   decided_by = CASE WHEN ledgers.events = 0 THEN $19 ELSE decided_by END,  -- all that it has was decided just now
-  converged_at = CASE WHEN $13 = 'converged' AND $14 THEN now() ELSE converged_at END
+  converged_at = CASE WHEN $13 = 'converged' AND $14 THEN now() ELSE converged_at END,
+  head_digest = coalesce($20, CASE WHEN acked_seq = $3 THEN head_digest END)
 WHERE host_no = $1 AND ledger_no = $2;
 
 -- add_to_ledger: what the hub itself took away from a ledger's sums

@@ -49,7 +49,9 @@ WITH stored AS (
 )
 UPDATE ledgers l SET digest = s.digest, rejected_digest = s.rejected_digest, rejected = s.rejected,
   sessions = s.sessions, messages = s.messages, events = s.events,
-  verdict = CASE WHEN l.digest + l.rejected_digest = s.digest + s.rejected_digest THEN l.verdict ELSE 'diverged' END
+  verdict = CASE WHEN l.digest + l.rejected_digest = s.digest + s.rejected_digest THEN l.verdict
+    WHEN {head_number} = mod(s.digest + s.rejected_digest, 340282366920938463463374607431768211456) THEN 'converged'
+    ELSE 'diverged' END
 FROM sums s WHERE l.host_no = $1 AND l.ledger_no = $2
   AND (l.digest, l.rejected_digest, l.rejected, l.sessions, l.messages, l.events)
     IS DISTINCT FROM (s.digest, s.rejected_digest, s.rejected, s.sessions, s.messages, s.events)
