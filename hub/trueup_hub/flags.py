@@ -8,6 +8,7 @@ from msgspec import Struct
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.reports import Flag, LedgerReport
 from trueup_hub.states import WORDS, State
+from trueup_shared import __version__
 
 CLOCK_SKEW = timedelta(minutes=5)
 _CORRECTED_SHOWN = timedelta(days=7)  # after it was mended; the count stays with the ledger
@@ -71,9 +72,8 @@ def _asked(directives: Sequence[DirectiveStatus]) -> Iterable[tuple[str, str]]:
     for asked in directives:
         kind, at = asked.kind.replace("_", " "), f"{asked.asked_at:%Y-%m-%d %H:%M} UTC"
         if asked.state in ("open", "running"):
-            far = f" {asked.done} of {asked.of}." if asked.of else ""
-            note = f" {asked.note}." if asked.note else ""
-            yield f"A {kind} was asked for at {at} and is not done yet.{far}{note}", ""
+            far = [asked.note] * bool(asked.note) + [f"{asked.done} of {asked.of}"] * bool(asked.of)
+            yield f"A {kind} was asked for at {at} and is not done yet{': ' * bool(far)}{', '.join(far)}.", ""
         elif asked.state in ("failed", "given_up"):
             why = f": {asked.note}" if asked.note else "."
             yield f"A {kind} was asked for at {at} and came to nothing{why}", "Ask for it again."
@@ -132,14 +132,18 @@ def _withheld(host: HostFacts) -> Flag | None:
 
 def _older_agent(host: HostFacts) -> Flag | None:
     lacks = _all(ledger.versions.agent_lacks for ledger in host.ledgers)
-    reason = f"Its agent is older than this hub, what it pushes counts all the same: {'; '.join(lacks)}."
-    return Flag("older_agent", reason, "Update trueup on this host.") if lacks else None
+    return Flag("older_agent", _releases(host, "older", lacks), "Update trueup on this host.") if lacks else None
 
 
 def _newer_agent(host: HostFacts) -> Flag | None:
     lacks = _all(ledger.versions.hub_lacks for ledger in host.ledgers)
-    reason = f"Its agent is newer than this hub, what it pushes counts all the same: {'; '.join(lacks)}."
-    return Flag("newer_agent", reason, "Update the hub.") if lacks else None
+    return Flag("newer_agent", _releases(host, "newer", lacks), "Update the hub.") if lacks else None
+
+
+def _releases(host: HostFacts, than: str, lacks: list[str]) -> str:
+    theirs = ", ".join(sorted({ledger.agent.version for ledger in host.ledgers if ledger.agent is not None}))
+    both = f"Its agent (release {theirs}) is {than} than this hub ({__version__})"
+    return f"{both}: {'; '.join(lacks)}. What it pushes counts all the same."
 
 
 def _unknown_versions(host: HostFacts) -> Flag | None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
-from trueup_shared import __version__, digest_sets, wire
+from trueup_shared import digest_sets, wire
 from trueup_shared.harnesses import DATA_VERSIONS
 
 # What people miss where an agent lacks a feature.
@@ -70,7 +70,7 @@ def _agent_lacks(agent: wire.AgentInfo) -> list[str]:
         lacks.append(f"it speaks protocol {agent.protocols[1]}, not {wire.PROTOCOL}")
     if agent.digest_sets[1] < digest_sets.newest():
         lacks.append(f"it knows digest set {agent.digest_sets[1]}, not {digest_sets.newest()}")
-    return [f"release {agent.version}, this hub {__version__}", *lacks] if lacks else []
+    return lacks
 
 
 def _hub_lacks(agent: wire.AgentInfo) -> list[str]:
@@ -79,4 +79,4 @@ def _hub_lacks(agent: wire.AgentInfo) -> list[str]:
         lacks.append(f"protocol {agent.protocols[1]} is not spoken here")
     if agent.digest_sets[1] > digest_sets.newest():
         lacks.append(f"digest set {agent.digest_sets[1]} is not known here")
-    return [f"release {agent.version}, this hub {__version__}", *lacks] if lacks else []
+    return lacks

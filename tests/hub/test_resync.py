@@ -71,7 +71,7 @@ async def test_what_an_administrator_asks_for_reaches_the_agent_and_its_progress
     [status] = document["directives"]
     assert (status["state"], status["done"], status["of"], status["note"]) == ("running", 2, 8, "sending")
     [flag] = [flag for flag in document["flags"] if flag["flag"] == "needs_resync"]
-    assert "2 of 8. sending." in flag["reason"]
+    assert "sending, 2 of 8." in flag["reason"]
 
     assert await beat(hub, ana, ledger, DirectiveReport(id=id_, state="done", note="converged")) == []
     document = await shown(hub, ana.host_id)

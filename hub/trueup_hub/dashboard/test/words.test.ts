@@ -34,6 +34,18 @@ test("what is not well is named, the worst first, and sets the tone", () => {
   expect(trustLine(trust({ total: 2, behind: 1, diverged: 1 })).tone).toBe("bad");
 });
 
+test("a host that needs a resync is named although it is converged, and once", () => {
+  expect(trustLine(trust({ total: 3, converged: 3 }, { needs_resync: 1 }))).toEqual({
+    tone: "warn",
+    words: "All 3 hosts converged · 1 needs a resync",
+  });
+  expect(trustLine(trust({ total: 3, converged: 1, diverged: 1, behind: 1 }, { needs_resync: 3 }))).toEqual({
+    tone: "bad",
+    words: "1 of 3 hosts converged · 1 diverged, 1 behind, 2 need a resync",
+  });
+  expect(trustLine(trust({ total: 1, forked: 1 }, { needs_resync: 1 })).words).toBe("0 of 1 host converged · 1 forked");
+});
+
 test("facts are coloured only where there is something", () => {
   const facts = trustFacts(trust({ total: 1 }, { rejected: 3 }));
   expect(facts.filter((fact) => fact.tone !== "quiet").map((fact) => [fact.name, fact.value])).toEqual([

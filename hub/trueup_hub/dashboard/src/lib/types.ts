@@ -110,9 +110,11 @@ export interface Host {
   kind: string;
   state: HostState;
   reason: string;
+  action: string; // '' = nothing to do
   last_seen_at: string | null;
   flags: HostFlag[];
-  ledgers: { pending: number | null; converged_at: string | null }[]; // pending: null until a heartbeat told
+  // live: no other ledger took its place. pending: null until a heartbeat told
+  ledgers: { live: boolean; pending: number | null; converged_at: string | null }[];
 }
 
 export interface Hosts {

@@ -30,22 +30,23 @@ export function byUrgency<T extends { state: HostState }>(hosts: T[]): T[] {
 }
 
 /** One line: how many hosts are proven equal to what is shown, and what is with the others. */
-export function trustLine({ hosts }: Trust, locale?: string): Said {
+export function trustLine({ hosts, needs_resync }: Trust, locale?: string): Said {
   const count = (number: number, what: string) => `${exact(number, locale)} ${what}`;
   if (hosts.total === 0) return { tone: "quiet", words: "No host yet" };
   const others = WORST_FIRST.filter((state) => hosts[state] > 0);
+  // Of diverged and forked hosts that goes without saying.
+  const resync = needs_resync - hosts.diverged - hosts.forked;
+  const said = others.map((state) => count(hosts[state], STATE_WORDS[state].words));
+  if (resync > 0) said.push(count(resync, resync === 1 ? "needs a resync" : "need a resync"));
+  const rest = said.length > 0 ? ` · ${said.join(", ")}` : "";
+  const least: Tone = resync > 0 ? "warn" : "good";
   if (others.length === 0) {
-    return {
-      tone: "good",
-      words: hosts.total === 1 ? "1 host, converged" : `All ${count(hosts.total, "hosts converged")}`,
-    };
+    const all = hosts.total === 1 ? "1 host, converged" : `All ${count(hosts.total, "hosts converged")}`;
+    return { tone: least, words: all + rest };
   }
-  const tone = others.reduce<Tone>((worst, state) => worse(worst, STATE_WORDS[state].tone), "good");
-  const rest = others.map((state) => count(hosts[state], STATE_WORDS[state].words)).join(", ");
-  return {
-    tone,
-    words: `${exact(hosts.converged, locale)} of ${count(hosts.total, `${plural(hosts.total, "host")} converged`)} · ${rest}`,
-  };
+  const tone = others.reduce<Tone>((worst, state) => worse(worst, STATE_WORDS[state].tone), least);
+  const converged = `${exact(hosts.converged, locale)} of ${count(hosts.total, `${plural(hosts.total, "host")} converged`)}`;
+  return { tone, words: converged + rest };
 }
 
 function worse(a: Tone, b: Tone): Tone {
@@ -70,7 +71,7 @@ export function trustFacts(trust: Trust): Fact[] {
   });
   return [
     fact("Pending changes", trust.pending_changes, "recorded on the machines, not here yet", "warn"),
-    fact("Need a resync", trust.needs_resync, "hosts that should push everything again", "warn"),
+    fact("Need a resync", trust.needs_resync, "hosts whose rows must come again, each says why", "warn"),
     fact("Drift suspected", trust.drift_suspected, "hosts whose logs grow while their usage stays empty", "warn"),
     fact("Rejected rows", trust.rejected, "rows that the hub could not accept", "bad"),
     fact(
