@@ -26,6 +26,7 @@ from trueup_agent.glance import (
 from trueup_agent.harnesses import HARNESSES
 from trueup_agent.harnesses.base import ROWS, WHOLE
 from trueup_agent.ledger import Ledger, SourceInfo, SourceUpdate, WriteCounts
+from trueup_agent.ledger.reread import Given
 from trueup_agent.ledger.sources import GONE
 from trueup_agent.reading import Job, Reading
 from trueup_agent.settings import Loaded
@@ -87,8 +88,12 @@ async def scan(
     roots: Sequence[RootArg] | None = None,
     progress: Progress | None = None,
     memory: PassMemory | None = None,
+    reread: bool = False,
 ) -> ScanResult:
     """One pass over all sources, or over those of `roots` only: then the others are left as they are.
+
+    With `reread` every source is parsed from its beginning, changed or not; rows that no log gives any more although
+    none of it was lost are withdrawn (ledger/reread.py).
 
     Raises RootNotFound, WorkerDied and the ledger's errors.
     """
@@ -98,11 +103,14 @@ async def scan(
         known = {source.source_key: source for source in await ledger.sources()}
         # Before what is new is read: where a log was moved, its events are not gone.
         known |= {source.source_key: source for source in await _mark_gone(ledger, newly_gone(found, known))}
-        collector = _Collector(ledger, known, progress, memory)
+        collector = _Collector(ledger, known, progress, memory, Given.nothing() if reread else None)
         await collector.read(found.found)
         if memory is not None and roots is None:
             memory.strangers.clear()
         await _finish_versions(ledger, known, found.complete, collector.counts)
+        if collector.given is not None:
+            failed = {source.harness for f in found.found if (source := known[f.key]).error is not None}
+            collector.counts.add(await ledger.withdraw_missing(collector.given, found.complete - failed))
         return await _result(ledger, found, collector, monotonic() - started)
 
 
@@ -148,10 +156,16 @@ class _Collector:
     """Groups updates into transactions."""
 
     def __init__(
-        self, ledger: Ledger, known: dict[bytes, SourceInfo], progress: Progress | None, memory: PassMemory | None
+        self,
+        ledger: Ledger,
+        known: dict[bytes, SourceInfo],
+        progress: Progress | None,
+        memory: PassMemory | None,
+        given: Given | None = None,
     ) -> None:
         self.counts = WriteCounts()
         self.bytes_read = 0
+        self.given = given  # of a pass that reads everything again
         self._ledger = ledger
         self.known = known
         self._progress = progress
@@ -164,7 +178,7 @@ class _Collector:
     async def read(self, found: Iterable[Found]) -> None:
         """Read what changed since it was last read, newest first."""
         changed = sorted(
-            (f for f in found if has_changed(f, self.known.get(f.key))),
+            (f for f in found if self.given is not None or has_changed(f, self.known.get(f.key))),
             key=lambda f: f.status.st_mtime_ns,
             reverse=True,
         )
@@ -205,6 +219,8 @@ class _Collector:
     async def _deliver(self, update: SourceUpdate) -> None:
         source = update.source
         self.bytes_read += update.bytes_read
+        if self.given is not None:
+            self.given.add(update)
         old = self.known.get(source.source_key)
         if update.rows or old != source or update.seen is not None:
             self.known[source.source_key] = source
@@ -224,7 +240,7 @@ class _Collector:
     def _pending(self, found: Found) -> int:
         known = self.known.get(found.key)
         size = found.status.st_size
-        if known is None or known.compressed or known.kind == WHOLE:
+        if known is None or known.compressed or known.kind == WHOLE or self.given is not None:
             return size
         if known.kind == ROWS:
             return 0  # past a watermark; nearly always
@@ -242,6 +258,7 @@ class _Collector:
             companions=tuple(map(str, source.companions)),
             known=self.known.get(found.key),
             policy=self._ledger.policy,
+            reread=self.given is not None,
         )
 
 

@@ -32,6 +32,7 @@ from trueup_agent.push.forever import Pusher, PushState, Rekeyed
 from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.push import PATIENCE_SECONDS, PushResult
 from trueup_agent.push.uplink import Uplink
+from trueup_agent.resync import resync
 from trueup_agent.settings import Loaded
 from trueup_agent.signals import stopped_by_signals
 from trueup_agent.waiting import first_of
@@ -121,7 +122,7 @@ class Daemon:
         self.renewing = False
         self.pusher = Pusher(ledger, uplink)
         self.watcher = Watcher(lambda: watched_folders(loaded.places), self._changed)
-        self.directives = Directives(ledger, works(self.pusher, self._scan_as_asked))
+        self.directives = Directives(ledger, works(self.pusher, self._scan_as_asked, self._resync))
         self.pusher.heed = self.directives.heed
         self.heartbeats = Heartbeats(ledger, self.pusher, self.directives, loaded.agent.policy, self.last_error)
 
@@ -153,6 +154,7 @@ class Daemon:
         commands: dict[str, control.Command] = {
             "scan": self._command_scan,
             "push": self._command_push,
+            "full_push": self._command_full_push,
             "wake": self._command_wake,
             "forget": self._command_forget,
             "rekey": self._command_rekey,
@@ -176,11 +178,15 @@ class Daemon:
         So once all of it is pushed, and nobody waits for us, the process is to start itself anew under its own pid.
         """
         await first_of(stop, self._backlog_read)
-        while not stop.is_set() and (self._scanning or self._commands_in_flight or not self.pusher.settled):
+        while not stop.is_set() and (self._at_work or not self.pusher.settled):
             await first_of(stop, seconds=1)
         if not stop.is_set():
             self.renewing = True
             stop.set()
+
+    @property
+    def _at_work(self) -> bool:
+        return bool(self._scanning or self._commands_in_flight or self.directives.running)
 
     def last_error(self) -> str | None:
         return self._scan_error or self.pusher.now.error
@@ -229,6 +235,18 @@ class Daemon:
         result = await self.pusher.push(tell, PATIENCE_SECONDS)
         self.pusher.wake(hurry=True)
         return result
+
+    async def _command_full_push(self, body: bytes, tell: control.Tell) -> PushResult | None:
+        return await self._resync(tell, PATIENCE_SECONDS)
+
+    async def _resync(self, tell: control.Tell, patience: float) -> PushResult | None:
+        self._scanning += 1
+        try:
+            return await resync(self._loaded, self._ledger, self.pusher, tell, patience, self._held)
+        finally:
+            self._scanning -= 1
+            self.pusher.wake(hurry=True)
+            await give_back_memory(self._ledger)
 
     async def _command_forget(self, body: bytes, tell: control.Tell) -> Forgotten:
         selection = msgspec.json.decode(body, type=Selection)

@@ -65,6 +65,7 @@ class Job(Struct, frozen=True):
     companions: tuple[str, ...]
     known: SourceInfo | None
     policy: Policy
+    reread: bool = False  # from its beginning, whatever is known of it
 
 
 class Reading:
@@ -86,7 +87,10 @@ class Reading:
         known = job.known
         if known is not None and (
             # The numbers mean something else now, or it is back: everything that is there is parsed again.
-            known.data_version != self._harness.data_version or known.state == GONE or known.kind != job.kind
+            known.data_version != self._harness.data_version
+            or known.state == GONE
+            or known.kind != job.kind
+            or job.reread
         ):
             known = msgspec.structs.replace(known, **_START)
         self._info = known or SourceInfo(source_key=job.source_key, harness=job.harness, identity="", path="")
@@ -103,14 +107,14 @@ class Reading:
         self._metered = False  # did this reading find an answer with usage?
         # Keys of the events of a reading from beginning to end; None where nothing can be missing from it.
         self._seen: set[bytes] | None = None
-        # Read by another version, and still what it was then: it stands where it was until all of it was read again.
+        # Read from its beginning again, and still what it was: it stands where it was until all of it was read.
         self._was: SourceInfo | None = None
 
     def updates(self) -> Iterator[SourceUpdate]:
         """Rows in pieces, each with the position that covers it. What cannot be read gives one without rows."""
         files = DiskFiles(self._source)
         try:
-            if self._is_to_be_rederived():
+            if self._is_as_it_was():
                 self._was = self._job.known
             if self._source.kind != LINES:
                 yield from self._document(files)
@@ -215,15 +219,23 @@ class Reading:
         scanned = status.st_size if self._source.kind == ROWS and everything else 0
         yield self._update(Parsed(), self._info, files.bytes_read + scanned, fingerprint)
 
-    def _is_to_be_rederived(self) -> bool:
+    def _is_as_it_was(self) -> bool:
+        """Of a source that is read again although that was done before: is all still there that was read then?"""
         known, path = self._job.known, self._source.path
-        if known is None or known.data_version == self._harness.data_version or known.state == GONE:
+        if known is None or (
+            known.data_version == self._harness.data_version and known.state != GONE and not self._job.reread
+        ):
             return False
         if (known.kind, known.compressed) == (LINES, False) == (self._source.kind, self._source.compressed):
             with Tail(path, known) as tail:
-                return tail.verdict == CONTINUED
+                verdict = tail.verdict
+            if verdict in (TRUNCATED, REWRITTEN):
+                self._info.state = verdict
+            beside = not self._job.reread or known.fingerprint == self._fingerprint()
+            return verdict == CONTINUED and known.state != GONE and beside
         same_kind = (known.kind, known.compressed) == (self._source.kind, self._source.compressed)
-        return same_kind and known.looks_unchanged(path.stat()) and known.fingerprint == self._fingerprint()
+        unchanged = known.looks_unchanged(path.stat()) and known.fingerprint == self._fingerprint()
+        return same_kind and unchanged and known.state != GONE
 
     def _start_again(self, state: str, parser_state: bytes | None = None) -> None:
         self._info = msgspec.structs.replace(self._info, **_START, state=state)
@@ -306,7 +318,7 @@ class Reading:
         last = fingerprint is not None
         if last:
             counted["fingerprint"] = fingerprint if stands.error is None else b""
-            counted["reread"] = info.reread or self._was is not None
+            counted["reread"] = info.reread or (self._was is not None and self._was.data_version != version)
         stands = msgspec.structs.replace(stands, **counted)
         return SourceUpdate(
             source=stands if last or self._was is None else self._was,
@@ -315,6 +327,7 @@ class Reading:
             events=[event_row(record, origin, policy, now) for record in parsed.events],
             bytes_read=bytes_read,
             seen=b"".join(sorted(self._seen)) if last and self._seen is not None else None,
+            whole=last and self._was is not None,
         )
 
 

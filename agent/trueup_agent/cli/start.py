@@ -17,6 +17,8 @@ from trueup_shared.settings import SettingError
 
 T = TypeVar("T")
 
+NOT_ENROLLED = "this machine is not enrolled at a hub: run `trueup agent enroll URL --code CODE`"
+
 # Another command may hold the ledger for a moment; a first scan for minutes.
 WAIT_SECONDS = 60.0
 

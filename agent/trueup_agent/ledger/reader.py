@@ -1,7 +1,7 @@
 """Reading the ledger beside its writer: a connection of its own, read-only, that never waits for the lock."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -65,6 +65,11 @@ class LedgerReader:
         """Rows of a SELECT, one after another: of how many there are depends nothing."""
         with schema.translated(self.path):
             yield from self._db.execute(sql, parameters)
+
+    def insert(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Into a temporary table: the file is read-only here."""
+        with schema.translated(self.path):
+            self._db.executemany(sql, rows)
 
     def _upgrade(self) -> None:
         """Whatever stands in the way: most numbers can be read without it."""

@@ -87,10 +87,28 @@ async def _events(writer: "Writer", harness: Harness, plan: Plan, chunk: Rows, n
         else:
             new = None if row.source_key in plan.waiting else _from_raw_usage(as_read(row), plan.version, harness)
             changed[key] = EVENTS.finish(new or msgspec.structs.replace(as_read(row), old_data=1), writer.policy)
+    await _take_out(writer, withdrawn, changed, counted, aside)
+
+
+async def _take_out(writer: "Writer", withdrawn: set[bytes], changed: Rows, counted: Rows, aside: Rows) -> None:
+    """`withdrawn` are among `counted` and `aside`, which have all of their families."""
     left = {row.family for key in withdrawn if (row := counted.get(key) or aside[key]).family is not None}
     await writer.remove(EVENTS, [counted.pop(key) for key in withdrawn if key in counted])
     await writer.execute(f"DELETE FROM {SET_ASIDE} WHERE key = ?", [(k,) for k in withdrawn if aside.pop(k, None)])
     await settle(writer, changed, counted, aside, left)
+
+
+async def withdraw(writer: "Writer", table: Table[S], keys: set[bytes]) -> None:
+    """Take out rows that a parser of today does not emit again."""
+    if table.kind is not StoredEvent:
+        await writer.remove(table, list((await writer.fetch(table, table.name, keys)).values()))
+        return
+    counted = await writer.fetch(EVENTS, EVENTS.name, keys)
+    aside = await writer.fetch(EVENTS, SET_ASIDE, keys)
+    families = {row.family for row in (counted | aside).values() if row.family is not None}
+    counted |= await writer.fetch(EVENTS, EVENTS.name, families, by="family")
+    aside |= await writer.fetch(EVENTS, SET_ASIDE, families, by="family")
+    await _take_out(writer, keys & (counted.keys() | aside.keys()), {}, counted, aside)
 
 
 def fuller(old: StoredEvent, new: StoredEvent) -> StoredEvent:

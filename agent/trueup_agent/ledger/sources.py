@@ -75,6 +75,7 @@ class SourceUpdate(Struct, kw_only=True, gc=False):
     # Only at the end of a reading from beginning to end of a source that was known before: the keys of all events that
     # it gave, in a row. Events of this source that are not among them are gone from it; b"": the source vanished.
     seen: bytes | None = None
+    whole: bool = False  # the end of such a reading of a source that lost nothing since it was read before
 
     @property
     def rows(self) -> int:

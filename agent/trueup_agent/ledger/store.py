@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.harnesses.base import Harness
-from trueup_agent.ledger import compare, forget, identity, outbox, rederive, restate, schema, sources
+from trueup_agent.ledger import compare, forget, gone, identity, outbox, rederive, reread, restate, schema, sources
 from trueup_agent.ledger.identity import Reason, Replaced
 from trueup_agent.ledger.lock import WriterLock
 from trueup_agent.ledger.outbox import BatchRows
 from trueup_agent.ledger.sources import SourceInfo, SourceUpdate
+from trueup_agent.ledger.tables import TABLES
 from trueup_agent.ledger.writing import WriteCounts, Writer
 from trueup_agent.policy import Policy
 from trueup_shared import digest_sets, keys, wire
@@ -29,6 +30,13 @@ class Head(Struct, frozen=True):
     seq: int
     digest: bytes
     rows: int
+
+
+class Rechecked(Struct, frozen=True):
+    """Rows whose digest was not that of their columns; whether the ledger's sum and number of rows were right."""
+
+    restated: int
+    sum_was_right: bool
 
 
 class Ledger:
@@ -256,6 +264,28 @@ class Ledger:
         async with self.writer() as writer:
             await rederive.finish(writer, harness.id, harness.data_version)
         return counts
+
+    async def withdraw_missing(self, given: reread.Given, harnesses: set[str]) -> WriteCounts:
+        """After a pass that read everything of `harnesses` again, with nobody else reading (see ledger/reread.py)."""
+        counts = WriteCounts()
+        tables = {table.number: table for table in TABLES}
+        for number, missing in await asyncio.to_thread(
+            lambda: list(reread.missing(self.path.parent, given, harnesses))
+        ):
+            async with self.writer() as writer:
+                await rederive.withdraw(writer, tables[number], missing)
+            counts.add(writer.counts)
+        async with self.writer() as writer:
+            for source, seen in given.whole.values():
+                await gone.mark(writer, msgspec.structs.replace(source, reread=False), seen)
+        return counts
+
+    async def recheck(self) -> Rechecked:
+        """Compute every row's digest from its columns again, and the ledger's sum from theirs, as they are now."""
+        async with self.writer() as writer:
+            await restate.restate_all(writer)
+            right = await writer.recount()
+        return Rechecked(writer.counts.restated, right)
 
     async def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         async with self._one_at_a_time:

@@ -49,6 +49,9 @@ class Comparison(Struct, kw_only=True):
     """What a comparison found, and what it cost."""
 
     acked_seq: int
+    head_seq: int = 0  # of the ledger as it was compared, with its digest, and how much of it is yet to come
+    ledger_digest: bytes = b""
+    pending: int = 0
     buckets: list[int] = field(default_factory=list)  # whose sums differ
     differences: list[Difference] = field(default_factory=list)  # by table and key
     rejected: list[Place] = field(default_factory=list)  # agreed
@@ -84,6 +87,9 @@ class Comparer:
 
     async def _compare(self, reader: LedgerReader) -> None:
         told = await self._asked(partial(self._hub.buckets, self._ledger_id, self._deep))
+        [[digest_set]] = reader.query("SELECT digest_set FROM ledger")
+        if told.digest_set != digest_set and told.last_batch_id is not None:
+            raise PositionMismatch("the hub's sums are of another digest set until the next push")
         own = await asyncio.to_thread(session_sums, reader)
         await asyncio.to_thread(self._settle_rejections, reader, told.rejected, own)
         sums = [0] * BUCKETS
@@ -167,6 +173,8 @@ class Comparer:
                 self._here[row.place] = row
 
     def _conclude(self, reader: LedgerReader) -> None:
+        self.found.head_seq, self.found.ledger_digest, _ = reader.head()
+        self.found.pending = reader.pending(self.found.acked_seq)
         unknown = self._there.keys() - self._here.keys()
         stored = rows_at(reader, unknown)
         coming = removed_after(reader, unknown, self.found.acked_seq)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from trueup_agent.errors import AgentError, Busy, HubFailed, HubUnreachable, NotEnrolled, PositionMismatch
 from trueup_agent.ledger import Ledger
 from trueup_agent.push.forever import Backoff, Pusher
-from trueup_agent.push.push import PATIENCE_SECONDS, PushResult
+from trueup_agent.push.push import PATIENCE_SECONDS, PushResult, Tell
 from trueup_agent.waiting import first_of
 from trueup_shared import wire
 
@@ -139,8 +139,12 @@ def decode(value: str | None) -> list[Task]:
     return msgspec.json.decode(value, type=list[Task]) if value else []
 
 
-def works(pusher: Pusher, scan: Callable[[Step], Awaitable[None]]) -> dict[str, Work]:
-    """What this agent can be asked for. `scan` reads every source again that changed."""
+def works(
+    pusher: Pusher,
+    scan: Callable[[Step], Awaitable[None]],
+    resync: Callable[[Tell, float], Awaitable[PushResult | None]],
+) -> dict[str, Work]:
+    """What this agent can be asked for. `scan` reads every source again that changed, `resync` all and sends all."""
 
     async def push(step: Step) -> str:
         return _outcome(await pusher.push(lambda at: step(at.done, at.of, at.phase), PATIENCE_SECONDS))
@@ -149,7 +153,11 @@ def works(pusher: Pusher, scan: Callable[[Step], Awaitable[None]]) -> dict[str, 
         await scan(step)
         return await push(step)
 
-    return {"push": push, "repair": push, "rescan": rescan}  # whatever differs is repaired by any push
+    async def full_push(step: Step) -> str:
+        return _outcome(await resync(lambda at: step(at.done, at.of, at.phase), PATIENCE_SECONDS))
+
+    # Any push repairs what differs.
+    return {"push": push, "repair": push, "rescan": rescan, "full_push": full_push}
 
 
 def _outcome(result: PushResult | None) -> str:

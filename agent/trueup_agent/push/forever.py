@@ -14,6 +14,7 @@ from trueup_agent.ledger import Ledger
 from trueup_agent.memory import give_back_memory
 from trueup_agent.push import identity
 from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.full import FullPush
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import Push, PushResult, Tell
 from trueup_agent.push.uplink import Uplink
@@ -108,6 +109,10 @@ class Pusher:
     async def push(self, tell: Tell | None = None, patience: float = 0.0) -> PushResult | None:
         """None when no hub is configured. Raises PushError."""
         return await self._at_the_hub(lambda hub: Push(self.ledger, hub, self._size, tell).run(patience))
+
+    async def push_full(self, tell: Tell | None = None, patience: float = 0.0) -> PushResult | None:
+        """The same in a generation of its own; the rest of one where it was interrupted."""
+        return await self._at_the_hub(lambda hub: FullPush(self.ledger, hub, self._size, tell).run(patience))
 
     async def _at_the_hub(self, work: Callable[[HubClient], Awaitable[PushResult]]) -> PushResult | None:
         """`work` when it is our turn, again from the start under another ledger id where it finds a fork."""

@@ -4,6 +4,7 @@ from trueup_agent.ledger.compare import Place
 from trueup_agent.push.batches import Prepared
 from trueup_agent.push.compare import Comparer
 from trueup_agent.push.sender import Progress, Sender
+from trueup_shared import wire
 
 MOST_ROUNDS = 2  # what still differs then is not for us to mend
 
@@ -24,7 +25,7 @@ class Repair:
         """
         sender, result = self._sender, self._sender.result
         if REPAIR not in sender.position.features:
-            result.note = f"the hub ({hub_version(sender)}) is too old to be repaired: upgrade it"
+            result.note = f"the hub ({hub_version(sender.position)}) is too old to be repaired: upgrade it"
             return False
         if self._rounds == MOST_ROUNDS:
             result.note = (
@@ -69,5 +70,5 @@ class Repair:
         self._sender.tell(Progress("Comparing", done, of, "sessions"))
 
 
-def hub_version(sender: Sender) -> str:
-    return f"version {sender.position.hub_version}" if sender.position.hub_version else "of an earlier release"
+def hub_version(position: wire.Position) -> str:
+    return f"version {position.hub_version}" if position.hub_version else "of an earlier release"

@@ -17,6 +17,18 @@ from trueup_agent.push.versions import agree, sums_differ_in_kind
 from trueup_shared import wire
 
 
+class LogsRead(Struct, frozen=True, kw_only=True):
+    """All logs that exist, read again by today's parsers, and the ledger checked: what that changed in the ledger."""
+
+    sources: int
+    inserted: int
+    restated: int
+    removed: int
+    unreadable: int
+    rechecked: int  # rows whose digest was not that of their columns
+    sum_was_right: bool
+
+
 class PushResult(Struct, kw_only=True):
     """What `pg push` tells (interface.md). Counts are those of the receipts of this push.
 
@@ -43,7 +55,15 @@ class PushResult(Struct, kw_only=True):
     repaired_rows: int = 0  # rows and deletions in repair batches
     compared_bytes: int = 0  # what the hub told of its sums and digests for that
     compare_requests: int = 0
+    corrected: int = 0  # rows that the hub found altered when it ended a generation
+    logs: LogsRead | None = None  # what a full push read first
     note: str | None = None  # one line: why it is not converged, and what to do
+
+
+COUNTS = (
+    *("inserted", "updated", "unchanged", "removed", "rejected", "bytes_sent", "rows_sent", "batches"),
+    *("repaired_rows", "compared_bytes", "compare_requests"),
+)
 
 
 class Progress(Struct, frozen=True):
@@ -60,6 +80,10 @@ Tell = Callable[[Progress], None]
 Following = Callable[[], Awaitable[Prepared | None]]
 
 
+async def _nothing() -> None:
+    pass
+
+
 class Sender:
     """Batches leave one after another. `ask` before anything else, and again after every error."""
 
@@ -69,6 +93,7 @@ class Sender:
         self.result = PushResult(host_id="", ledger_id=ledger.ledger_id)
         self.position = wire.Position(host_id="", ledger_id=ledger.ledger_id)
         self.tell: Tell = tell or (lambda _: None)
+        self.counted: Callable[[], Awaitable[None]] = _nothing  # called after each receipt
         self._size = size
         self._tail = self.position  # where the hub will be when all that was prepared has arrived
         self._unanswered: Prepared | None = None
@@ -189,12 +214,20 @@ class Sender:
         result.bytes_sent += len(batch.body)
         if batch.kind == "repair":
             result.repaired_rows += batch.rows
-        await self.received(receipt)
+        self.position = structs.replace(
+            self.position,
+            acked_seq=receipt.acked_seq,
+            full_seq=receipt.full_seq,
+            last_batch_id=receipt.batch_id,
+            batch_no=receipt.batch_no,
+            digest=receipt.digest,
+        )
+        result.acked_seq = receipt.acked_seq
+        await self.count(receipt)
         await self._say_how_far(batch.kind)
         return receipt
 
-    async def received(self, receipt: wire.Receipt) -> None:
-        """Count a receipt; the hub is where it says."""
+    async def count(self, receipt: wire.Receipt) -> None:
         result = self.result
         result.batches += 1
         result.inserted += receipt.inserted
@@ -206,16 +239,7 @@ class Sender:
             rejected = rejected_rows(result.host_id, receipt)
             result.rejections += rejected
             await remember(self.ledger, rejected)
-        result.acked_seq = receipt.acked_seq
-        self.position = structs.replace(
-            self.position,
-            acked_seq=receipt.acked_seq,
-            full_seq=receipt.full_seq,
-            last_batch_id=receipt.batch_id,
-            batch_no=receipt.batch_no,
-            digest=receipt.digest,
-            digest_set=self.ledger.policy.digest_set,
-        )
+        await self.counted()
 
     async def _say_how_far(self, kind: wire.BatchKind) -> None:
         position = self.position
