@@ -6,6 +6,7 @@ from trueup_agent.errors import Busy, HubFailed, HubUnreachable, PositionMismatc
 from trueup_agent.ledger import Ledger
 from trueup_agent.push.batches import BatchSize, Prepared
 from trueup_agent.push.hub_client import HubClient
+from trueup_agent.push.rejections import retried, rows_to_retry
 from trueup_agent.push.repair import Repair
 from trueup_agent.push.sender import Progress, PushResult, Sender, Tell
 
@@ -55,8 +56,18 @@ class Push:
                     await asyncio.sleep(STALL_SECONDS * (2**stalls - 1))
 
     async def _work(self) -> None:
+        await self._retry()
         await self._to_head()
         await self._mend()
+
+    async def _retry(self) -> None:
+        """Send again what was rejected, once for each version of either side."""
+        sender, before = self._sender, len(self.result.rejections)
+        position = sender.position
+        if places := await rows_to_retry(self._ledger, sender.hub, position):
+            self.result.compare_requests += 1
+            await self._repair.send(places)
+            await retried(self._ledger, position, self.result.rejections[before:])
 
     async def _to_head(self) -> None:
         """Ordinary batches until the hub has everything; leaves the verdict in the result."""

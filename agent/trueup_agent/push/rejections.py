@@ -1,12 +1,18 @@
-"""Rows that the hub could not accept: remembered beside the ledger, so that both sides show them."""
+"""Rows that the hub could not accept: remembered beside the ledger, so that both sides show them, and sent again when
+one of the two sides is of another version than when they were rejected.
+"""
 
 import msgspec
 from msgspec import Struct
 
 from trueup_agent.ledger import Ledger, LedgerReader
-from trueup_shared import keys, wire
+from trueup_agent.ledger.compare import Place
+from trueup_agent.push.hub_client import HubClient
+from trueup_shared import __version__, keys, wire
 
 META = "rejected_rows"
+TRIED = "rejected_by"
+_REPAIR = "repair"  # the feature
 MOST = 1_000
 TABLES = {keys.SESSIONS: "sessions", keys.MESSAGES: "messages", keys.EVENTS: "events"}
 
@@ -43,6 +49,40 @@ async def remember(ledger: Ledger, rows: list[RejectedRow]) -> None:
     fresh = {(row.host_id, row.table, row.key) for row in rows}
     kept = [row for row in before if (row.host_id, row.table, row.key) not in fresh]
     await ledger.set_meta(META, msgspec.json.encode((kept + rows)[-MOST:]).decode())
+
+
+async def rows_to_retry(ledger: Ledger, hub: HubClient, position: wire.Position) -> list[Place]:
+    """Rows that this hub rejected when it or we were of another version; `retried` follows when they were sent.
+
+    Before anything else is sent. The hub knows them all; what is remembered here is for people.
+    """
+    if _REPAIR not in position.features:
+        return []
+    if position.rejected:
+        if await ledger.get_meta(TRIED) == _versions(position):
+            return []
+        found = (await hub.buckets(ledger.ledger_id)).rejected
+        if places := [(row.table, row.key) for row in found if row.key is not None and row.table in TABLES]:
+            return places
+    else:
+        await retried(ledger, position, [])
+    return []
+
+
+async def retried(ledger: Ledger, position: wire.Position, again: list[RejectedRow]) -> None:
+    """What this hub had rejected was sent again: `again` is all that it rejects now."""
+    known = await ledger.get_meta(META)
+    before = msgspec.json.decode(known, type=list[RejectedRow]) if known else []
+    kept = [row for row in before if row.host_id != position.host_id] + again
+    if kept != before:
+        await ledger.set_meta(META, msgspec.json.encode(kept[-MOST:]).decode())
+    if await ledger.get_meta(TRIED) != _versions(position):
+        await ledger.set_meta(TRIED, _versions(position))
+
+
+def _versions(position: wire.Position) -> str:
+    """Of whom all rejections are that the hub has."""
+    return msgspec.json.encode((position.host_id, position.hub_version, __version__)).decode()
 
 
 def still_rejected(reader: LedgerReader, host_id: str) -> list[RejectedRow]:

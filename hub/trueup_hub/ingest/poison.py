@@ -107,9 +107,11 @@ class _Search(Struct):
                 if refusal.key is not None:
                     refused.setdefault(refusal.table, set()).add(refusal.key)
         try:
-            with suspected():
-                async with self.db.connection() as other:  # terms outlive the search: they are known to all from now on
+            # Terms outlive the search: they are known to all from now on.
+            async with self.db.connection() as other:
+                with suspected():
                     terms = await add_terms(self.db, other, part)
+            with suspected():
                 async with self.connection.transaction():
                     tx = new_transaction(
                         *(self.db, self.connection, self.ledger, terms),
