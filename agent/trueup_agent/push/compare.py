@@ -5,20 +5,20 @@ changed after the hub's position are still to come: neither is a difference.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct, field
 
-from trueup_agent.errors import Busy, PositionMismatch
+from trueup_agent.errors import Busy, PositionMismatch, cause_of
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.ledger.compare import BUCKETS, OwnRow, Place, removed_after, rows_at, rows_of, session_sums
 from trueup_agent.push.hub_client import HubClient
 from trueup_shared import keys, wire
 
-T = TypeVar("T")
+K = TypeVar("K")
 Answer = TypeVar("Answer", wire.Buckets, wire.BucketSessions, wire.SessionRows)
 
 # Rows of the sessions that are compared at a time: what is in memory.
@@ -26,6 +26,7 @@ GROUP_ROWS = 20_000
 # A hub that asks to wait is waited for: to begin anew would cost more.
 PATIENCE_SECONDS = 60.0
 MOST_WAITS = 10
+REQUESTS_AT_ONCE = 4
 
 Tell = Callable[[int, int], None]  # sessions compared, of
 
@@ -102,9 +103,7 @@ class Comparer:
         rows = await self._sessions(own)
         done = 0
         for group in _groups(rows):
-            for session_key in group:
-                if rows[session_key]:
-                    await self._ask_for_rows(session_key)
+            await _at_once(self._ask_for_rows, (session_key for session_key in group if rows[session_key]))
             await asyncio.to_thread(self._compare_rows, reader, group)
             done += len(group)
             self._tell(done, len(rows))
@@ -116,12 +115,16 @@ class Comparer:
             if session_key[0] in here:
                 here[session_key[0]][session_key] = digest
         differing: dict[bytes, int] = {}
-        for bucket, sums in here.items():
+
+        async def compare_bucket(bucket: int) -> None:
             told = await self._asked(partial(self._hub.bucket_sessions, self._ledger_id, bucket, self._deep))
+            sums = here.pop(bucket)
             for session in told.sessions:
                 if keys.digest_bytes(sums.pop(session.key, 0)) != session.digest:
                     differing[session.key] = max(session.rows, 1)
             differing.update((key, 0) for key, digest in sums.items() if digest % keys.DIGEST_MODULUS)
+
+        await _at_once(compare_bucket, list(here))
         return differing
 
     async def _ask_for_rows(self, session_key: bytes) -> None:
@@ -194,6 +197,22 @@ class Comparer:
             )
             self.found.differences.append(difference)
         self.found.rejected = sorted(self._agreed)
+
+
+async def _at_once(work: Callable[[K], Awaitable[None]], asked: Iterable[K]) -> None:
+    """Several requests under way at a time: over a network each of them is mostly waiting."""
+    left = iter(asked)
+
+    async def take() -> None:
+        for one in left:
+            await work(one)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(REQUESTS_AT_ONCE):
+                tasks.create_task(take(), name="compare")
+    except BaseExceptionGroup as failed:
+        raise cause_of(failed) from None
 
 
 def _snapshot(data_dir: Path) -> LedgerReader:

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import time
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -82,7 +82,7 @@ class HubClient:
         self._session: aiohttp.ClientSession | None = None
         self.bytes_received = 0  # of answers, unpacked
 
-    async def __aenter__(self) -> "HubClient":
+    async def __aenter__(self) -> Self:
         tls: ssl.SSLContext | bool = True
         if self._ca_file is not None:
             try:
