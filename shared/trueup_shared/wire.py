@@ -1,41 +1,36 @@
 """The wire of protocol 1: what travels between agent and hub, and what a row digest covers.
 
 A row travels as `[key, seq, source_key, body]`. Its body is a map from field number to value, ascending, unknown fields
-absent; in its canonical encoding it is what the digest covers. Byte by byte in docs/wire.md; golden vectors in
-tests/golden/wire.
+absent; in its canonical encoding it is what the digest covers. Byte by byte in docs/wire.md, with golden vectors.
 """
 
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct, field
+from msgspec import Meta, Struct, field
 
-from trueup_shared.metrics import COUNTERS, MAX_COUNTER
+from trueup_shared.storable import (
+    Count,
+    Counter,
+    CounterBits,
+    Decimal,
+    Key,
+    Micros,
+    Moment,
+    Number,
+    PathText,
+    Rows,
+    Text,
+    Word,
+    WordMap,
+    Words,
+)
 
 PROTOCOL = 1
 CONTENT_TYPE = "application/msgpack"
 ENCODINGS = ("zstd", "gzip", "identity")
 MAX_BATCH_ROWS = 20_000
 MAX_BODY_BYTES = 64 * 1024 * 1024  # after decompression
-
-# Storable values (design section 4): what does not fit is refused where it is decoded.
-Key = Annotated[bytes, Meta(min_length=16, max_length=16)]
-Micros = Annotated[int, Meta(ge=1_420_070_400_000_000, lt=4_102_444_800_000_000)]  # UTC, 2015 up to 2100
-Counter = Annotated[int, Meta(ge=0, le=MAX_COUNTER)]
-Text = Annotated[str, Meta(min_length=1, max_length=512)]  # unknown is absent, never ''
-CounterBits = Annotated[int, Meta(ge=0, lt=1 << len(COUNTERS))]
-Decimal = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,18})?\Z")]
-
-# The same for what stands around rows. Lists are bounded before they are built: a body of 64 MiB has room for
-# 64 million rows of one byte, which would be gigabytes in memory.
-Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]  # msgspec: a bound must itself fit int64
-Number = Annotated[int, Meta(ge=0, lt=1 << 31)]
-Moment = Annotated[int, Meta(ge=0, lt=253_402_300_800_000_000)]  # microseconds UTC by any clock, up to the year 9999
-Word = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00]*\Z")]
-PathText = Annotated[str, Meta(max_length=16_384, pattern=r"^[^\x00]*\Z")]
-Rows = Annotated[list[Raw], Meta(max_length=10 * MAX_BATCH_ROWS)]  # a later hub may take more than this one
-Words = Annotated[list[Word], Meta(max_length=100)]
-WordMap = Annotated[dict[Word, Word], Meta(max_length=100)]
 
 
 class SessionBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
@@ -100,9 +95,8 @@ class EventBody(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
 
 Body = SessionBody | MessageBody | EventBody
 
-# In `flags`:
-CLOCK_SKEW = 1  # dated ahead of the machine's clock
-OLD_DATA = 2  # read by an older parser, and its log is gone
+CLOCK_SKEW = 1  # in `flags`: dated ahead of the machine's clock
+OLD_DATA = 2  # … read by an older parser, and its log is gone
 
 _encoder = msgspec.msgpack.Encoder()
 

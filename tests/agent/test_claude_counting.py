@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from claude_lines import MODEL, Read, answer, at, encode, line, message_id, micros, prompt, split, tool_result, usage
-from trueup_shared import wire
 from trueup_shared.metrics import BIT
+from trueup_shared.storable import Decimal
 
 OUTPUT = BIT["output_tokens"]
 
@@ -149,7 +149,7 @@ def test_a_reported_cost_is_one_that_the_hub_takes_whatever_floating_point_made_
     event = Read().file([answer(1, 2, costUSD=cost)]).only()
     assert event.reported_cost is not None
     assert abs(float(event.reported_cost) - cost) < 1e-12
-    msgspec.convert(event.reported_cost, wire.Decimal)
+    msgspec.convert(event.reported_cost, Decimal)
 
 
 def test_fast_mode_batch_tier_and_web_searches_are_kept() -> None:

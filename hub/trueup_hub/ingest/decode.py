@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from trueup_shared import digest_sets, keys, wire
 from trueup_shared.metrics import COUNTERS
+from trueup_shared.storable import Key
 
 BAD_ROW = "bad_row"  # not a row, or not one of this batch
 BAD_VALUE = "bad_value"  # a field that cannot be stored
@@ -45,7 +46,7 @@ class Decoded(Struct, gc=False):
 class _Outline(Struct, array_like=True, gc=False):
     """As much of a row as its rejection needs."""
 
-    key: wire.Key
+    key: Key
     seq: int
     source_key: Raw
     body: Raw
