@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent_process import until
+from agent_process import Home, daemon, until
 from hub_process import Hub, running_hub
 from pushing import Machine, machine
 from trueup_agent.push.directives import Directives
@@ -15,6 +15,7 @@ from trueup_agent.push.forever import Pusher
 from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.uplink import Uplink
 from trueup_agent.settings import AgentSettings
+from trueup_hub.enrolment import make_enroll_code
 from trueup_hub.ingest.scrub import correct_ledger
 
 
@@ -101,3 +102,37 @@ async def test_rows_altered_at_the_hub_make_it_diverged_until_its_agent_has_mend
     assert "they were mended by" in found["flags"]["corrected"]
     trust = (await hub.get("trust"))["trust"]
     assert (trust["needs_resync"], trust["complete_up_to"] is None) == (0, False)
+
+
+async def test_a_resync_that_was_asked_for_over_the_api_is_done_once_by_the_running_agent(
+    hub: Hub, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "ana")
+    home.append(3)
+    env = {"TRUEUP_HUB_URL": hub.url, "TRUEUP_ENROLL_CODE": await make_enroll_code(hub.auth.db)}
+    admin = {"Authorization": f"Bearer {await hub.auth.make_token('admin', 'ana', None, 'test')}"}
+
+    async def shown() -> dict[str, Any]:
+        hosts = (await hub.get("hosts"))["hosts"]
+        return await hub.get(f"hosts/{hosts[0]['host_id']}") if hosts else {"state": "none"}
+
+    async def converged() -> bool:
+        return (await shown())["state"] == "converged"
+
+    async def done() -> bool:
+        [directive] = (await shown())["directives"]
+        assert directive["state"] not in ("failed", "given_up"), directive
+        return bool(directive["state"] == "done")
+
+    async with daemon(home, TRUEUP_HEARTBEAT_SECONDS="1", **env):
+        await until(converged, "everything is there")
+        path = f"{hub.url}/api/v1/hosts/{(await shown())['host_id']}/resync"
+        for _ in range(2):  # pressed twice
+            async with hub.http.post(path, headers=admin) as response:
+                assert response.status == 202
+        await until(done, "it is done")
+        # The hub forgets that, as if restored from a backup: it asks again, and the agent says again how it ended.
+        await hub.auth.db.execute("UPDATE directives SET state = 'open'")
+        await until(done, "the agent says so again")
+    [ledger] = (await shown())["ledgers"]
+    assert (ledger["generation"], ledger["open_generation"], ledger["state"]) == (1, 0, "converged")
