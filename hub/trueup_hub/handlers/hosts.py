@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,7 @@ from trueup_hub.errors import BadRequest, NotFound
 from trueup_hub.handlers import bodies
 from trueup_hub.ingest import forgetting
 from trueup_hub.keys import AUTH, CALLER, DATABASE, LIVE
+from trueup_hub.reports import HostReport
 from trueup_hub.responses import csv_reply, reply, wants_csv
 
 _FORGETTING_SECONDS = 2.0  # that a request may take
@@ -26,6 +28,7 @@ _CSV_COLUMNS = [
     "state",
     "reason",
     "action",
+    "flags",
     "enrolled_at",
     "last_seen_at",
     "readmitted_at",
@@ -51,8 +54,13 @@ class Resync(Struct, frozen=True, forbid_unknown_fields=True):
 async def get_hosts(request: web.Request) -> web.Response:
     reports = await hosts.list_hosts(request.app[DATABASE])
     if wants_csv(request):
-        return csv_reply((msgspec.to_builtins(report) for report in reports), _CSV_COLUMNS, "hosts")
+        return csv_reply((_csv_row(report) for report in reports), _CSV_COLUMNS, "hosts")
     return reply({"hosts": reports})
+
+
+def _csv_row(report: HostReport) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(report)
+    return row | {"flags": " ".join(flag.flag for flag in report.flags)}
 
 
 async def get_host(request: web.Request) -> web.Response:
