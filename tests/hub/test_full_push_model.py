@@ -14,6 +14,8 @@ from trueup_hub.ingest.verify import verify
 from trueup_hub.scrubbing import scrub_all
 from trueup_shared import keys, wire
 
+EXAMPLES = 1_000 if settings().max_examples > 1_000 else 25  # `make soak`: many more
+
 SESSIONS = [keys.session_key("claude", name) for name in ("s0", "s1")]
 SERIES = keys.series_key("claude", "series")
 NAMES = {keys.SESSIONS: "session", keys.MESSAGES: "message", keys.EVENTS: "event"}
@@ -128,7 +130,9 @@ async def push_full(ledger: Ledger, size: int, steps: list[tuple[str, int, Any]]
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     before=st.lists(writing, min_size=4, max_size=25),
