@@ -75,8 +75,8 @@ def _asked(directives: Sequence[DirectiveStatus]) -> Iterable[tuple[str, str]]:
             far = [asked.note] * bool(asked.note) + [f"{asked.done} of {asked.of}"] * bool(asked.of)
             yield f"A {kind} was asked for at {at} and is not done yet{': ' * bool(far)}{', '.join(far)}.", ""
         elif asked.state in ("failed", "given_up"):
-            why = f": {asked.note}" if asked.note else "."
-            yield f"A {kind} was asked for at {at} and came to nothing{why}", "Ask for it again."
+            why = f": {asked.note.rstrip('.')}" if asked.note else ""
+            yield f"A {kind} was asked for at {at} and came to nothing{why}.", "Ask for it again."
 
 
 def _rejected(host: HostFacts) -> Flag | None:

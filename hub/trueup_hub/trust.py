@@ -134,13 +134,14 @@ def _scrubbed_at(ledgers: list[LedgerReport]) -> datetime | None:
 def complete_up_to(host: HostReport) -> datetime | None:
     """When the hub last had all that the host's ledgers had; None where one has never converged or has diverged.
 
-    Of a diverged ledger nobody knows which rows the hub lacks.
+    Of a diverged ledger nobody knows which rows the hub lacks; nor while what a scrub found is not mended.
     """
     times = []
     for ledger in host.live:
         if ledger.state == "never":
             continue
-        if ledger.converged_at is None or ledger.verdict == "diverged":
+        altered = ledger.corrected_at is not None and ledger.mended_at is None
+        if ledger.converged_at is None or ledger.verdict == "diverged" or altered:
             return None
         # A heartbeat of a ledger without pending changes says that nothing came since.
         current = ledger.state == "converged" and ledger.seen_at is not None

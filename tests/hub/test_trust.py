@@ -150,6 +150,9 @@ async def test_nothing_is_complete_while_a_host_has_diverged(db: Database) -> No
     await five_hosts(db)
     assert (await trust_report(db, asked(host="behind,converged"))).trust.complete_up_to is not None
     assert (await trust_report(db, asked(host="converged,diverged"))).trust.complete_up_to is None
+    # More has come since, so that it is behind now; what was found altered is still not mended.
+    await db.execute("UPDATE ledgers SET verdict = 'behind', corrected_at = now() WHERE verdict = 'diverged'")
+    assert (await trust_report(db, asked(host="converged,diverged"))).trust.complete_up_to is None
 
 
 async def test_rows_are_scrubbed_as_of_the_ledger_that_was_scrubbed_longest_ago(db: Database) -> None:

@@ -8,7 +8,8 @@ RETURNING superseded_at IS NOT NULL;
 
 -- revive: its agent begins at 0; what it brings again is compared row by row, so nothing is counted twice
 UPDATE ledgers SET heard_at = now(), superseded_at = NULL, dropped_at = NULL, acked_seq = 0, last_batch_id = NULL,
-  generation = 0, open_generation = 0, full_seq = 0, full_target = 0, committed = NULL, verdict = 'behind', head_digest = NULL
+  generation = 0, open_generation = 0, full_seq = 0, full_target = 0, committed = NULL, verdict = 'behind', head_digest = NULL,
+  converged_at = NULL
 WHERE host_no = $1 AND ledger_id = $2 AND superseded_at IS NOT NULL
 RETURNING ledger_no;
 
