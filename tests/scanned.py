@@ -39,13 +39,13 @@ class Scanned:
         self.ledger_path = data_dir / "ledger.db"
         self._loaded = Loaded(agent=AgentSettings(), places=places, data_dir=data_dir)
 
-    async def scan(self, full: bool = False, memory: PassMemory | None = None) -> ScanResult:
+    async def scan(self, full: bool = False, memory: PassMemory | None = None, reread: bool = False) -> ScanResult:
         """One pass as a process of its own would do it."""
         ledger = await Ledger.open(self._loaded.data_dir, Policy())
         try:
             if full:
                 await ledger.query("UPDATE sources SET full_due_at = 1 WHERE kind = 'rows'")
-            self.result = await scan(ledger, self._loaded, memory=memory)
+            self.result = await scan(ledger, self._loaded, memory=memory, reread=reread)
         finally:
             await ledger.close()
         mistakes = [reason for reason in self.result.unreadable.values() if reason.startswith(OUR_MISTAKE)]

@@ -186,7 +186,7 @@ def _print_verified(found: Any) -> None:
     click.echo(f"ledger   {found.ledger_id}, {found.acked_seq:,} of {found.head_seq:,}, {found.pending:,} pending")
     for row in found.rows[:_MOST_ROWS]:
         where = f"session {row.session_id or row.session_key or 'unknown'} of {row.harness or 'an unknown harness'}"
-        click.echo(printable(f"{_IN_WORDS[row.difference]} {row.table} {row.key}, {where}"))
+        click.echo(printable(f"{_IN_WORDS[row.difference]} {row.table[:-1]} {row.key}, {where}"))
     if len(found.rows) > _MOST_ROWS:
         click.echo(f"and {len(found.rows) - _MOST_ROWS:,} more: --json has all of them")
     if found.rejected:

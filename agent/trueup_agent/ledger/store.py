@@ -277,7 +277,8 @@ class Ledger:
             counts.add(writer.counts)
         async with self.writer() as writer:
             for source, seen in given.whole.values():
-                await gone.mark(writer, msgspec.structs.replace(source, reread=False), seen)
+                if source.harness in harnesses:
+                    await gone.mark(writer, msgspec.structs.replace(source, reread=False), seen)
         return counts
 
     async def recheck(self) -> Rechecked:

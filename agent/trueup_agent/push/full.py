@@ -129,6 +129,8 @@ class FullPush(Push):
                 receipt = await self._sender.hub.send_batch(self._ledger.ledger_id, asking_for_receipt(batch_id))
             except PositionMismatch:
                 continue  # it never arrived
+            received = receipt.inserted + receipt.updated + receipt.unchanged + receipt.removed
+            self.result.rows_sent += received + len(receipt.rejected)
             await self._sender.count(receipt)
 
 
