@@ -19,6 +19,6 @@ UPDATE sessions SET digest = $4 WHERE host_no = $1 AND ledger_no = $2 AND sessio
 DELETE FROM rejections WHERE host_no = $1 AND ledger_no = $2;
 
 -- set_ledger_sum: of all rows; the agent's next batch says whether it has the same
-UPDATE ledgers SET digest = $3, rejected = 0, rejected_digest = 0,
+UPDATE ledgers SET digest = $3, rejected = 0, rejected_digest = 0, head_digest = NULL,
   verdict = CASE WHEN batch_no = 0 THEN verdict ELSE 'behind' END
 WHERE host_no = $1 AND ledger_no = $2;
