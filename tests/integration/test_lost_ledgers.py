@@ -123,6 +123,27 @@ async def test_a_ledger_that_was_replaced_and_is_put_back_takes_a_new_id_and_all
         assert {ledger["state"] for ledger in host["ledgers"]} == {"converged", "superseded"}
 
 
+async def test_an_older_file_of_a_ledger_whose_place_was_taken_takes_nothing_away_that_only_the_hub_has(
+    hub: Hub, ana: Machine, tmp_path: Path
+) -> None:
+    await ana.write(1, 5)
+    await push(ana)
+    backup = copy_data(ana.data_dir, tmp_path / "backup")
+    await ana.write(6, 20)
+    await push(ana)
+    again = copy_data(ana.data_dir, tmp_path / "again")
+    remove_ledger(again)
+    async with booted(again) as successor:
+        await successor.write(11, 30)  # the logs of 1 to 10 are gone
+        await push(successor)
+    await supersede_pending(hub.auth.db)
+    async with booted(backup) as back:  # with the enrolment of then, which names the ledger of then
+        assert len((await push(back)).identity) == 1
+        await tells(hub, range(1, 31))
+        await supersede_pending(hub.auth.db)
+        await tells(hub, range(1, 31))
+
+
 async def test_a_power_cut_that_loses_the_last_transactions_is_no_fork_and_the_logs_are_read_again(
     hub: Hub, ana: Machine, tmp_path: Path
 ) -> None:

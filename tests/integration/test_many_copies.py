@@ -28,7 +28,9 @@ _databases = itertools.count()
 # the enrolment of then.
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["write", "push", "push", "clone", "keep", "put_back", "put_all_back", "delete", "jobs"]),
+        st.sampled_from(
+            ["write", "push", "push", "rush", "clone", "keep", "put_back", "put_all_back", "delete", "jobs"]
+        ),
         st.integers(0, MOST_MACHINES - 1),
         st.integers(0, 60),
     ),
@@ -56,6 +58,9 @@ class Copies:
             self.events[one] |= set(range(first, first + 4))
         elif action == "push":
             await self.push(one)
+        elif action == "rush":  # all at once, and the job that takes away what others have in the middle of it
+            await asyncio.gather(*(self._push(each) for each in self.machines), supersede_pending(self.hub.auth.db))
+            await tells(self.hub, self.counted)
         elif action == "clone" and len(self.machines) < MOST_MACHINES:
             self.machines.append(copy_data(one, self.folder / f"m{len(self.machines)}"))
             self.events[self.machines[-1]] = set(self.events[one])
@@ -75,13 +80,16 @@ class Copies:
             await supersede_pending(self.hub.auth.db)
 
     async def push(self, one: Path) -> None:
+        await self._push(one)
+        await tells(self.hub, self.counted)
+
+    async def _push(self, one: Path) -> None:
         async with booted(one) as running:
             await push(running)
             head = await running.ledger.head()
             found = {ledger["ledger_id"]: ledger for ledger in (await host_of(self.hub, running))["ledgers"]}
             assert head.seq == 0 or found[running.ledger.ledger_id]["digest"] == head.digest.hex()
         self.counted |= self.events[one]
-        await tells(self.hub, self.counted)
 
 
 async def converge(pg: EmbeddedPg, actions: list[tuple[str, int, int]]) -> None:

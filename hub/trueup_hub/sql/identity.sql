@@ -6,8 +6,9 @@ WHERE host_no = $1 AND ledger_id = $2
   AND (heard_at IS NULL OR heard_at < now() - interval '30 s' OR heard_at <= replaced_at OR superseded_at IS NOT NULL)
 RETURNING superseded_at IS NOT NULL;
 
--- revive: its agent begins at 0; what it brings again is compared row by row, so nothing is counted twice
-UPDATE ledgers SET heard_at = now(), superseded_at = NULL, dropped_at = NULL, acked_seq = 0, last_batch_id = NULL,
+-- revive: its agent begins at 0; what it brings again is compared row by row, so nothing is counted twice.
+-- It keeps its last batch, by which its agent is told from one with an older file of the same ledger.
+UPDATE ledgers SET heard_at = now(), superseded_at = NULL, dropped_at = NULL, acked_seq = 0,
   generation = 0, open_generation = 0, full_seq = 0, full_target = 0, committed = NULL, verdict = 'behind', head_digest = NULL,
   converged_at = NULL
 WHERE host_no = $1 AND ledger_id = $2 AND superseded_at IS NOT NULL
