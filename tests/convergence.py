@@ -21,22 +21,46 @@ from claude_home import loaded
 from claude_lines import answer, prompt, usage
 from hub_process import Hub, running_hub
 from trueup_agent.collect import scan
-from trueup_agent.credential import Host, save_host
+from trueup_agent.credential import load_host
 from trueup_agent.errors import HubUnreachable, PushError
 from trueup_agent.ledger import Ledger
 from trueup_agent.policy import Policy
-from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.forever import Pusher
 from trueup_agent.push.hub_client import HubClient
-from trueup_agent.push.push import Push, PushResult
-from trueup_agent.push.uplink import enroll
+from trueup_agent.push.push import PushResult
+from trueup_agent.push.uplink import Uplink, enroll
+from trueup_agent.resync import resync
+from trueup_agent.settings import AgentSettings
 from trueup_hub.db import create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.enrolment import make_enroll_code
+from trueup_hub.ingest.jobs import settle_pending
+from trueup_hub.ingest.superseding import supersede_pending
 from trueup_hub.ingest.verify import verify
+from trueup_hub.scrubbing import scrub_all
 
 T = TypeVar("T")
 FAULTS = ("request_lost", "receipt_lost", "sent_twice", "stale_replay", "killed_before", "killed_after")
+Request = tuple[str, tuple[Any, ...]]  # route, body and its encoding
 _databases = itertools.count()
+
+# By hand, behind the hub's back: whatever lies in one eighth of the keys.
+DAMAGE = {
+    "events lost": "DELETE FROM events WHERE get_byte(uuid_send(event_key), 15) % 8 = $1",
+    "messages lost": "DELETE FROM messages WHERE get_byte(uuid_send(message_key), 15) % 8 = $1",
+    "sessions lost": "DELETE FROM sessions WHERE get_byte(uuid_send(session_key), 15) % 8 = $1",
+    "owners lost": "DELETE FROM event_owners WHERE get_byte(uuid_send(owner_key), 15) % 8 = $1",
+    "claims lost": "DELETE FROM event_claims WHERE get_byte(uuid_send(owner_key), 15) % 8 = $1",
+    "session owners lost": "DELETE FROM session_owners WHERE get_byte(uuid_send(session_key), 15) % 8 = $1",
+    "cells lost": "DELETE FROM usage_slots WHERE slot % 8 = $1",
+    "tokens altered": "UPDATE events SET output_tokens = 9 WHERE get_byte(uuid_send(event_key), 15) % 8 = $1",
+    "times altered": "UPDATE events SET at = at + interval '1 h' WHERE get_byte(uuid_send(event_key), 15) % 8 = $1",
+    "counting altered": "UPDATE events SET counted = NOT counted WHERE get_byte(uuid_send(event_key), 15) % 8 = $1",
+    "sums altered": "UPDATE sessions SET digest = 5, rows = 3 WHERE get_byte(uuid_send(session_key), 15) % 8 = $1",
+    "cells altered": "UPDATE session_slots SET s_output_tokens = 1, n = n + 1 WHERE slot % 8 = $1",
+    "days altered": "UPDATE usage_days SET s_output_tokens = s_output_tokens + 1 WHERE harness % 8 = $1",
+    "activity altered": "UPDATE activity_slots SET messages = messages + 1 WHERE slot % 8 = $1",
+}
 
 
 class Killed(BaseException):
@@ -46,31 +70,27 @@ class Killed(BaseException):
 class FaultyHub(HubClient):
     """The way to the hub, on which requests that change something meet the faults planned for them."""
 
-    def __init__(
-        self, address: str, credential: str, faults: list[str], sent: list[tuple[str, str, bytes | None, str | None]]
-    ) -> None:
+    def __init__(self, address: str, credential: str, faults: list[str], sent: list[Request]) -> None:
         super().__init__(address, credential)
         self._faults = faults
         self._sent = sent  # all requests of this machine so far, for replays
 
-    async def _call(
-        self, method: str, route: str, kind: type[T], body: bytes | None = None, encoding: str | None = None
-    ) -> T:
+    async def _call(self, method: str, route: str, kind: type[T], *body: Any, **how: Any) -> T:
         if method == "GET" or not self._faults:
-            return await super()._call(method, route, kind, body, encoding)
+            return await super()._call(method, route, kind, *body, **how)
         fault = self._faults.pop(0)
         if fault == "request_lost":
             raise HubUnreachable("lost on the way there")
         if fault == "killed_before":
             raise Killed
         if fault == "stale_replay" and self._sent:
-            old = random.Random(len(self._sent)).choice(self._sent)
+            old_route, old_body = random.Random(len(self._sent)).choice(self._sent)
             with contextlib.suppress(PushError):
-                await super()._call(old[0], old[1], Any, old[2], old[3])  # type: ignore[arg-type]
+                await super()._call("POST", old_route, dict, *old_body)
         if fault == "sent_twice":
-            await super()._call(method, route, kind, body, encoding)
-        reply = await super()._call(method, route, kind, body, encoding)
-        self._sent.append((method, route, body, encoding))
+            await super()._call(method, route, kind, *body, **how)
+        reply = await super()._call(method, route, kind, *body, **how)
+        self._sent.append((route, body))
         if fault == "receipt_lost":
             raise HubUnreachable("lost on the way back")
         if fault == "killed_after":
@@ -143,36 +163,53 @@ def output_of(number: int) -> int:
     return 7 * number + 1
 
 
+class FaultyUplink(Uplink):
+    """The way to the hub of `host.json`, through the faults of its machine."""
+
+    def __init__(self, data_dir: Path, ledger: Ledger, faults: list[str], sent: list[Request]) -> None:
+        super().__init__(data_dir, AgentSettings(), ledger)
+        self._faults, self._sent = faults, sent
+
+    async def hub(self) -> HubClient | None:
+        await self.close()
+        self.host = host = load_host(self._data_dir)
+        assert host is not None
+        client = FaultyHub(host.hub_url, host.credential, self._faults, self._sent)
+        self._client = await client.__aenter__()
+        return self._client
+
+
 class Machine(Struct):
     name: str
     data_dir: Path
     logs: Logs
     ledger: Ledger
-    host: Host
-    sent: list[Any] = field(default_factory=list)
+    sent: list[Request] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     async def scan(self, **how: Any) -> None:
         await scan(self.ledger, loaded(self.logs.home, self.data_dir), **how)
         self.logs.was_read()
 
-    async def push(self, rows: int, full: bool = False) -> PushResult | None:
+    async def push(self, *, full: bool = False) -> PushResult | None:
         """None when it came to nothing; whoever is killed is started again."""
+        uplink = FaultyUplink(self.data_dir, self.ledger, self.faults, self.sent)
+        pusher = Pusher(self.ledger, uplink)
         try:
-            return await self._push(rows, full)
+            if not full:
+                return await pusher.push()
+            where = loaded(self.logs.home, self.data_dir)
+            result = await resync(where, self.ledger, pusher, lambda _: None, 0.0)
+            self.logs.was_read()
+            return result
         except PushError:
             return None
         except Killed:
             await self.restart()
             return None
         finally:
+            await uplink.close()
             self.faults.clear()
-
-    async def _push(self, rows: int, full: bool) -> PushResult:
-        size = BatchSize(rows)
-        size.limit(rows)
-        async with FaultyHub(self.host.hub_url, self.host.credential, self.faults, self.sent) as hub:
-            return await Push(self.ledger, hub, size).run(0.0)
 
     async def restart(self) -> None:
         await self.ledger.close()
@@ -234,8 +271,8 @@ class World:
         home.mkdir(parents=True)
         ledger = await Ledger.open(data_dir, Policy())
         code = await make_enroll_code(self.hub.auth.db)
-        host = await enroll(data_dir, self.hub.url, code, ledger.ledger_id, name, None)
-        self.machines[name] = Machine(name, data_dir, Logs(home), ledger, host)
+        await enroll(data_dir, self.hub.url, code, ledger.ledger_id, name, None)
+        self.machines[name] = Machine(name, data_dir, Logs(home), ledger)
 
     async def clone(self, name: str, new: str) -> None:
         """The machine's disk is copied as it is, credential and ledger included."""
@@ -244,7 +281,6 @@ class World:
         shutil.copytree(old.data_dir.parent, self._folder / new)
         old.ledger = await Ledger.open(old.data_dir, Policy())
         data_dir = self._folder / new / "data"
-        save_host(data_dir, old.host)
         logs = msgspec.structs.replace(
             old.logs,
             home=self._folder / new / "home",
@@ -253,7 +289,7 @@ class World:
             known=set(old.logs.known),
             known_totals=dict(old.logs.known_totals),
         )
-        self.machines[new] = Machine(new, data_dir, logs, await Ledger.open(data_dir, Policy()), old.host)
+        self.machines[new] = Machine(new, data_dir, logs, await Ledger.open(data_dir, Policy()))
 
     async def back_up_hub(self) -> None:
         await self._serving.aclose()
@@ -269,9 +305,15 @@ class World:
             self._database = await self._new_database(self._backup)
             await self._serve()
 
-    async def execute(self, sql: str, *args: Any) -> None:
-        """By hand, behind the hub's back."""
-        await self.hub.auth.db.execute(sql, *args)
+    async def damage(self, what: str, part: int) -> None:
+        await self.hub.auth.db.execute(DAMAGE[what], part)
+
+    async def keep_house(self) -> None:
+        """What the hub does by itself sooner or later."""
+        db = self.hub.auth.db
+        await scrub_all(db)
+        await settle_pending(db)
+        await supersede_pending(db)
 
     async def shown(self) -> dict[str, Any]:
         """Output tokens and events by harness, as the hub shows them."""

@@ -5,13 +5,15 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from convergence import FAULTS, World
+from convergence import DAMAGE, FAULTS, World
 from trueup_hub.embedded_pg import EmbeddedPg
 
 names = st.sampled_from(["ana", "ben"])
 sessions = st.integers(1, 3)
+EXAMPLES = 500 if settings().max_examples > 1_000 else 15  # `make soak`: many more
+faults = st.lists(st.sampled_from(FAULTS), max_size=3)
 
 
 class Convergence(RuleBasedStateMachine):
@@ -44,15 +46,37 @@ class Convergence(RuleBasedStateMachine):
     def scan(self, name: str) -> None:
         self.world.run(self.world.machines[name].scan())
 
-    @rule(name=names, rows=st.sampled_from([1, 3, 1000]), faults=st.lists(st.sampled_from(FAULTS), max_size=3))
-    def push(self, name: str, rows: int, faults: list[str]) -> None:
+    @rule(name=names, full=st.sampled_from([False, False, True]), faults=faults)
+    def push(self, name: str, full: bool, faults: list[str]) -> None:
         machine = self.world.machines[name]
         machine.faults += faults
-        self.world.run(machine.push(rows))
+        self.world.run(machine.push(full=full))
+
+    @rule(what=st.sampled_from(sorted(DAMAGE)), part=st.integers(0, 7))
+    def damage(self, what: str, part: int) -> None:
+        self.world.run(self.world.damage(what, part))
+
+    @rule()
+    def keep_house(self) -> None:
+        self.world.run(self.world.keep_house())
 
     @rule(name=names)
     def restart(self, name: str) -> None:
         self.world.run(self.world.machines[name].restart())
+
+    @precondition(lambda self: "cid" not in self.world.machines)
+    @rule(name=names)
+    def clone(self, name: str) -> None:
+        """From then on two machines have one ledger and one credential."""
+        self.world.run(self.world.clone(name, "cid"))
+
+    @rule(faults=faults)
+    def the_clone_works(self, faults: list[str]) -> None:
+        if (machine := self.world.machines.get("cid")) is not None:
+            machine.logs.append(1, self.world.next_numbers(2))
+            machine.faults += faults
+            self.world.run(machine.scan())
+            self.world.run(machine.push())
 
     @rule()
     def back_up_hub(self) -> None:
@@ -67,12 +91,12 @@ class Convergence(RuleBasedStateMachine):
             return
         world = self.world
         try:
-            for _ in range(2):  # who counts for whom may change with the last push of another
-                for machine in world.machines.values():
-                    world.run(machine.scan())
-                    result = world.run(machine.push(1000))
-                    assert result is not None
-                    assert result.verdict == "converged", machine.name
+            world.run(world.keep_house())
+            for machine in world.machines.values():
+                world.run(machine.scan())
+                result = world.run(machine.push())
+                assert result is not None
+                assert result.verdict == "converged", machine.name
             assert world.run(world.verified()) == {}
             shown = world.run(world.shown())
             assert {harness: tokens for harness, (tokens, _) in shown.items()} == world.truth()
@@ -85,6 +109,6 @@ def test_after_quiet_the_hub_shows_what_the_logs_say(pg: EmbeddedPg, tmp_path: P
     run_state_machine_as_test(
         Convergence,
         settings=settings(
-            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=EXAMPLES, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
