@@ -155,6 +155,8 @@ async def _choose(
     message_rows = {key: delta.messages for key, delta in tx.sessions.items()}
     order = await tx.precedence({tx.ledger_no, *(o["ledger_no"] for c in copies.values() for o in c.others)})
     chosen: set[bytes] = set()
+    owned: list[tuple[Any, ...]] = []
+    marked: list[tuple[Any, ...]] = []
     for key, found in copies.items():
         candidates = [(other["messages"], other["host_no"], other["ledger_no"]) for other in found.others]
         own_messages = found.own["messages"] if found.own is not None else 0
@@ -169,23 +171,27 @@ async def _choose(
             _, host_no, ledger_no = min(candidates, key=lambda c: (-c[0].bit_length(), order[c[2]]))
             place = (host_no, ledger_no)
         if owners[key] != (place or (None, None)):
-            await tx.connection.execute(_SQL["set_session_owner"], key, *(place or (None, None)))
+            owned.append((key, *(place or (None, None))))
         if place == (tx.host_no, tx.ledger_no):
             chosen.add(key)
         for copy in (*found.others, *((found.own,) if found.own is not None else ())):
             is_chosen = place == (copy["host_no"], copy["ledger_no"])
             if is_chosen != copy["chosen"]:
+                marked.append((copy["host_no"], copy["ledger_no"], key, is_chosen))
                 await _move_activity(tx, key, copy, 1 if is_chosen else -1, activity)
+    for block, rows in (("set_session_owner", owned), ("choose_session", marked)):
+        if rows:
+            await tx.connection.executemany(_SQL[block], rows)
     return chosen
 
 
 async def _move_activity(tx: Transaction, key: bytes, copy: Record, sign: int, activity: Activity) -> None:
     """A stored copy begins or ceases to be chosen."""
-    place = (copy["host_no"], copy["ledger_no"], key)
-    await tx.connection.execute(_SQL["choose_session"], *place, sign > 0)
-    rows = await tx.connection.fetch(_SQL["activity_of_copy"], *place, activity.user, activity.prompt)
-    for slot, harness, project, model, count, prompts, tools in rows:
-        activity.add((copy["host_no"], slot, harness, project, model), sign, count, prompts, int(tools), 0)
+    if copy["messages"]:
+        place = (copy["host_no"], copy["ledger_no"], key)
+        rows = await tx.connection.fetch(_SQL["activity_of_copy"], *place, activity.user, activity.prompt)
+        for slot, harness, project, model, count, prompts, tools in rows:
+            activity.add((copy["host_no"], slot, harness, project, model), sign, count, prompts, int(tools), 0)
     if copy["row_digest"] is not None and not copy["stale"] and copy["started_at"] is not None:
         at = micros(copy["started_at"])
         activity.start(copy["host_no"], at, copy["harness"], copy["project"], sign)
