@@ -241,14 +241,14 @@ async def test_a_ledger_that_was_superseded_during_its_full_push_is_back_and_beg
 ) -> None:
     await ledger.open_generation()
     await ledger.send(ledger.full_batch())
-    for again in (ledger.commit, ledger.open_generation):
-        await db.execute("UPDATE ledgers SET superseded_at = now()")
-        with pytest.raises(PositionMismatch) as raised:
-            await again()
-        found = raised.value.position
-        assert isinstance(found, wire.Position)
-        assert (found.acked_seq, found.last_batch_id, found.open_generation) == (0, None, 0)
-    ledger.acked, ledger.last_batch = 0, None
+    await db.execute("UPDATE ledgers SET superseded_at = now()")
+    with pytest.raises(PositionMismatch, match="generation 1 is not open") as raised:
+        await ledger.commit()
+    assert raised.value.position == await where(ledger)
+    await db.execute("UPDATE ledgers SET superseded_at = now()")
+    opened = await ledger.open_generation()
+    assert (opened.acked_seq, opened.full_target, opened.open_generation) == (0, 0, 1)
+    ledger.acked = 0
     assert (await ledger.push()).unchanged == 12
     assert (await ledger.push_full()).verdict == "converged"
     await settled(ledger)
