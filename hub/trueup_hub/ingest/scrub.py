@@ -26,7 +26,7 @@ _TABLES = {
     keys.MESSAGES: ("messages", "message_key"),
     keys.EVENTS: ("events", "event_key"),
 }
-_SLICE_ROWS = 4_000  # of a table; a session is never cut
+_SLICE_ROWS = 2_000  # of a table; a session is never cut
 
 
 class Slice(Struct):

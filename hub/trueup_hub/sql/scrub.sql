@@ -119,27 +119,30 @@ SELECT owner_key, bool_or(doubtful) AS doubtful FROM (
 ) copies
 WHERE doubtful OR (contested AND owned) GROUP BY 1;
 
--- doubtful_owners: of the owner keys from $1 on the first $2: the last of them, and those that stand for no copy
+-- doubtful_owners: of the owner keys from $1 on the first $2: the last of them, and those that stand for no copy. LATERAL …
+-- OFFSET 0 probes: EXISTS may read all events for each slice
 WITH part AS (SELECT * FROM event_owners WHERE owner_key >= $1 ORDER BY owner_key LIMIT $2)
 SELECT (SELECT owner_key FROM part ORDER BY 1 DESC LIMIT 1) AS last, ARRAY (
-  SELECT owner_key FROM part o
-  WHERE o.contested <> EXISTS (SELECT FROM event_claims c WHERE c.owner_key = o.owner_key) OR (o.ledger_no IS NOT NULL
-    AND NOT EXISTS (
-      SELECT FROM events e WHERE (e.host_no, e.ledger_no, e.event_key) = (o.host_no, o.ledger_no, o.owner_key)
-        AND NOT stale AND e.owner_key IS NULL
-    ) AND NOT EXISTS (SELECT FROM events e WHERE e.owner_key = o.owner_key AND e.ledger_no = o.ledger_no AND NOT stale))
+  SELECT o.owner_key FROM part o
+  LEFT JOIN LATERAL (SELECT true AS here FROM event_claims WHERE owner_key = o.owner_key LIMIT 1) c ON true
+  LEFT JOIN LATERAL (SELECT true AS here FROM events WHERE host_no = o.host_no AND ledger_no = o.ledger_no
+    AND event_key = o.owner_key AND owner_key IS NULL AND NOT stale OFFSET 0) e ON true
+  LEFT JOIN LATERAL (SELECT true AS here FROM events WHERE e.here IS NULL AND owner_key = o.owner_key
+    AND ledger_no = o.ledger_no AND NOT stale LIMIT 1) s ON true
+  WHERE o.contested <> coalesce(c.here, false) OR (o.ledger_no IS NOT NULL AND e.here IS NULL AND s.here IS NULL)
 ) AS doubtful;
 
 -- doubtful_claims: the same of copies set aside
 WITH wanted AS (SELECT DISTINCT owner_key FROM event_claims WHERE owner_key >= $1 ORDER BY owner_key LIMIT $2),
-part AS (SELECT c.* FROM wanted JOIN event_claims c USING (owner_key))
+part AS (SELECT c.* FROM wanted w CROSS JOIN LATERAL (SELECT * FROM event_claims WHERE owner_key = w.owner_key OFFSET 0) c)
 SELECT (SELECT owner_key FROM part ORDER BY 1 DESC LIMIT 1) AS last, ARRAY (
-  SELECT DISTINCT owner_key FROM part c
-  WHERE NOT EXISTS (SELECT FROM event_owners o WHERE o.owner_key = c.owner_key) OR (
-    NOT EXISTS (
-      SELECT FROM events e WHERE (e.host_no, e.ledger_no, e.event_key) = (c.host_no, c.ledger_no, c.owner_key)
-        AND NOT stale AND e.owner_key IS NULL
-    ) AND NOT EXISTS (SELECT FROM events e WHERE e.owner_key = c.owner_key AND e.ledger_no = c.ledger_no AND NOT stale))
+  SELECT DISTINCT c.owner_key FROM part c
+  LEFT JOIN LATERAL (SELECT true AS here FROM event_owners WHERE owner_key = c.owner_key OFFSET 0) o ON true
+  LEFT JOIN LATERAL (SELECT true AS here FROM events WHERE host_no = c.host_no AND ledger_no = c.ledger_no
+    AND event_key = c.owner_key AND owner_key IS NULL AND NOT stale OFFSET 0) e ON true
+  LEFT JOIN LATERAL (SELECT true AS here FROM events WHERE e.here IS NULL AND owner_key = c.owner_key
+    AND ledger_no = c.ledger_no AND NOT stale LIMIT 1) s ON true
+  WHERE o.here IS NULL OR (e.here IS NULL AND s.here IS NULL)
 ) AS doubtful;
 
 -- doubtful_sessions: sessions of a ledger whose chosen copy is not the one that the rule names
