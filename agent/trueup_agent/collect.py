@@ -164,7 +164,7 @@ class _Collector:
         given: Given | None = None,
     ) -> None:
         self.counts = WriteCounts()
-        self.bytes_read = 0
+        self.bytes_read = self.sources_read = 0
         self.given = given  # of a pass that reads everything again
         self._ledger = ledger
         self.known = known
@@ -187,6 +187,7 @@ class _Collector:
         self._remaining = {f.key: self._pending(f) for f in changed}
         self._total = sum(self._remaining.values())
         jobs = [self._job(f) for f in changed]
+        self.sources_read += len(jobs)
         count = workers.worker_count()
         if self._total >= BACKLOG_BYTES and count > 0 and len(jobs) > 1:
             await self._read_with_workers(jobs, count)
@@ -290,6 +291,7 @@ async def _result(ledger: Ledger, found: Discovery, collector: _Collector, secon
         removed=collector.counts.removed,
         seconds=round(seconds, 3),
         bytes_read=collector.bytes_read,
+        sources_read=collector.sources_read,
         unreadable=unreadable(found, collector.known.values()),
         drift_suspected=drift_suspected(collector.known.values()),
     )

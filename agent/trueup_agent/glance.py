@@ -39,6 +39,7 @@ class ScanResult(Struct, kw_only=True):
     removed: int = 0
     seconds: float = 0.0
     bytes_read: int = 0
+    sources_read: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
     drift_suspected: dict[str, str] = field(default_factory=dict)  # harness -> why, and what to do
 

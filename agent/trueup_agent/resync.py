@@ -31,7 +31,7 @@ async def resync(
     result = await pusher.push_full(tell, patience)
     if result is not None:
         result.logs = LogsRead(
-            sources=sum(counts.sources for counts in read.harnesses.values()),
+            sources=read.sources_read,
             inserted=read.inserted,
             restated=read.restated,
             removed=read.removed,

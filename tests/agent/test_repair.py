@@ -14,8 +14,11 @@ from ledger_rows import event, update
 from pushing import Machine, events_at, machine
 from trueup_agent.push import push
 from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.forever import Pusher
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import Push, PushResult
+from trueup_agent.push.uplink import Uplink
+from trueup_agent.settings import AgentSettings
 from trueup_shared import keys, wire
 
 
@@ -184,6 +187,28 @@ async def test_what_differs_again_after_two_repairs_is_left_with_a_line_that_say
     assert (result.verdict, result.batches) == ("diverged", 2)
     assert "pg verify" in (result.note or "")
     await is_mended(hub, await ana.push())
+
+
+async def test_sums_that_are_wrong_without_any_row_are_left_to_the_hub_and_not_compared_all_the_time(
+    hub: Hub, ana: Machine
+) -> None:
+    db = database_of(hub)
+    await db.execute("UPDATE ledgers SET digest = digest + 1")
+    uplink = Uplink(ana.data_dir, AgentSettings(), ana.ledger)
+    pusher = Pusher(ana.ledger, uplink)
+    compared = []
+    for insist in (False, False, True, False):
+        result = await pusher.push(insist=insist)
+        assert result is not None
+        assert (result.verdict, result.batches) == ("diverged", 0)
+        compared.append(result.compare_requests)
+    assert compared == [1, 0, 1, 0]
+    assert "no row differs" in ((await ana.push()).note or "")
+    await scrub(db)
+    mended = await pusher.push(insist=False)
+    assert mended is not None
+    assert mended.verdict == "converged"
+    await uplink.close()
 
 
 async def test_rejected_rows_are_no_difference_and_others_are_mended_around_them(hub: Hub, ana: Machine) -> None:

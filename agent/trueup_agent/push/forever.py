@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from time import time
+from time import monotonic, time
 
 import msgspec
 import structlog
@@ -26,6 +26,8 @@ log = structlog.get_logger()
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 300.0
 LARGE_PUSH_ROWS = 1_000
+# What a repair did not mend is compared again after a while: the hub looks for its own mistakes too.
+REPAIRS_APART_SECONDS = 600.0
 
 
 Heed = Callable[[list[wire.Directive]], Awaitable[None]]
@@ -88,6 +90,7 @@ class Pusher:
         self.now = PushState()
         self.heed: Heed = _nobody  # what the hub asks for in receipts
         self._size = BatchSize()
+        self._repair_after = 0.0  # monotonic
         self._turn = asyncio.Lock()
         # Held while something leaves outside of our turn: what comes under the old id after the new one was heard of
         # looks like a second machine.
@@ -106,9 +109,13 @@ class Pusher:
         """Nothing to push that we know of, and nothing under way."""
         return self.now.state in ("converged", "no_hub") and not self._news.is_set() and not self._turn.locked()
 
-    async def push(self, tell: Tell | None = None, patience: float = 0.0) -> PushResult | None:
-        """None when no hub is configured. Raises PushError."""
-        return await self._at_the_hub(lambda hub: Push(self.ledger, hub, self._size, tell).run(patience))
+    async def push(self, tell: Tell | None = None, patience: float = 0.0, insist: bool = True) -> PushResult | None:
+        """None when no hub is configured. Raises PushError. Without `insist` no hub is repaired in vain all the time."""
+        repairs = insist or monotonic() >= self._repair_after
+        result = await self._at_the_hub(lambda hub: Push(self.ledger, hub, self._size, tell, repairs).run(patience))
+        if repairs and result is not None:
+            self._repair_after = monotonic() + REPAIRS_APART_SECONDS if result.verdict == "diverged" else 0.0
+        return result
 
     async def push_full(self, tell: Tell | None = None, patience: float = 0.0) -> PushResult | None:
         """The same in a generation of its own; the rest of one where it was interrupted."""
@@ -173,7 +180,7 @@ class Pusher:
             self._news.clear()
             self._hurry.clear()
             try:
-                result = await self.push()
+                result = await self.push(insist=False)
             except (PushError, BadHostFile) as error:
                 delay = backoff.next(error.retry_after if isinstance(error, PushError) else SLOW_SECONDS)
                 self._note(type(error).__name__, str(error), delay)

@@ -22,7 +22,10 @@ PATIENCE_SECONDS = 60.0
 class Push:
     """One push: position, batches one after another, verdict, repair. Made for a single run."""
 
-    def __init__(self, ledger: Ledger, hub: HubClient, size: BatchSize, tell: Tell | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, hub: HubClient, size: BatchSize, tell: Tell | None = None, repairs: bool = True
+    ) -> None:
+        self._repairs = repairs
         self._sender = Sender(ledger, hub, size, tell)
         self._repair = Repair(self._sender)
         self._ledger = ledger
@@ -92,7 +95,7 @@ class Push:
 
     async def _mend(self) -> None:
         """Repair what differs; the result says how that ended."""
-        while self.result.verdict == "diverged" and await self._repair.round():
+        while self.result.verdict == "diverged" and self._repairs and await self._repair.round():
             await self._to_head()
         if self.result.verdict == "converged":
             self.result.note = None
