@@ -110,7 +110,7 @@ class Pusher:
         return self.now.state in ("converged", "no_hub") and not self._news.is_set() and not self._turn.locked()
 
     async def push(self, tell: Tell | None = None, patience: float = 0.0, insist: bool = True) -> PushResult | None:
-        """None when no hub is configured. Raises PushError. Without `insist` no hub is repaired in vain all the time."""
+        """None when no hub is configured. Raises PushError. Without `insist`: no repair shortly after one in vain."""
         repairs = insist or monotonic() >= self._repair_after
         result = await self._at_the_hub(lambda hub: Push(self.ledger, hub, self._size, tell, repairs).run(patience))
         if repairs and result is not None:
