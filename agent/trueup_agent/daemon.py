@@ -62,8 +62,8 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     watching: str
     watching_reason: str | None
     push: PushState
-    directives: list[Task]
     last_error: str | None
+    directives: list[Task] = []
 
 
 async def run(loaded: Loaded, notifier: Notifier) -> bool:

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent_process import Home, daemon, until
@@ -10,10 +11,13 @@ from claude_home import loaded, make_logs, scan_home, write_logs
 from golden_homes import golden_home
 from hub_process import Hub
 from trueup_agent.cli import status as page
+from trueup_agent.credential import Host, save_host
 from trueup_agent.daemon import DaemonStatus
 from trueup_agent.ledger import Ledger
 from trueup_agent.policy import Policy
-from trueup_agent.push.forever import PushState
+from trueup_agent.push import directives
+from trueup_agent.push.directives import Task
+from trueup_agent.push.forever import LAST_REPAIR, PushState, Repaired
 from trueup_hub.enrolment import make_enroll_code
 from trueup_shared.harnesses import DATA_VERSIONS
 
@@ -104,3 +108,30 @@ async def test_the_hub_hears_of_drift_with_the_heartbeat(hub: Hub, tmp_path: Pat
             return bool(hosts and any(flag["flag"] == "drift_suspected" for flag in hosts[0]["flags"]))
 
         await until(heard, "a heartbeat after the first scan")
+
+
+async def test_it_tells_of_new_ids_of_what_the_hub_asked_for_and_of_the_last_repair(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, data = tmp_path / "h", tmp_path / "data"
+    write_logs(home, LOGS)
+    await scan_home(home, data)
+    save_host(data, Host(hub_url="http://hub", host_id="h1", label="ana"))
+    ledger = await Ledger.open(data, Policy())
+    old = ledger.ledger_id
+    await ledger.take_new_identity("fork", "a copy of it has pushed")
+    tasks = [Task(id="1", kind="full_push", done=30, of=400, note="Sending everything"), Task(id="2", kind="dance")]
+    tasks[1].state, tasks[1].note = "failed", "this agent does not know 'dance'"
+    await ledger.set_meta(directives.META, msgspec.json.encode(tasks).decode())
+    repaired = Repaired(at=1_790_000_000, rows=1_204, verdict="converged")
+    await ledger.set_meta(LAST_REPAIR, msgspec.json.encode(repaired).decode())
+    await ledger.close()
+    found = await page.gather(loaded(home, data))
+    page.show(found)
+    out = capsys.readouterr().out
+    assert f"new id   {ledger.ledger_id} for {old} at " in out
+    assert "UTC: a copy of it has pushed\n" in out
+    assert "asked    full push: running 30 of 400 Sending everything\n" in out
+    assert "asked    dance: failed this agent does not know 'dance'\n" in out
+    assert "repaired 1,204 rows at 2026-09-21 14:13:20 UTC, then converged\n" in out
+    assert (found.repaired, found.directives) == (repaired, tasks)

@@ -59,12 +59,14 @@ class Heartbeats:
             sources = await asyncio.to_thread(self._sources)
             self.drift_suspected = list(drift.suspected(sources))
             self._directives.news.clear()  # or a hub that cannot be told would be tried without pause
+            pause = seconds
             try:
                 async with self._pusher.naming:
                     await self._beat(sources)
+                if self._directives.running:
+                    pause = min(seconds, PROGRESS_SECONDS)
             except (PushError, BadHostFile) as error:
                 log.debug("heartbeat_failed", **{logs.ERROR: str(error)})
-            pause = min(seconds, PROGRESS_SECONDS) if self._directives.running else seconds
             await first_of(stop, self._directives.news, seconds=pause)
 
     async def _beat(self, sources: list[SourceInfo]) -> None:
