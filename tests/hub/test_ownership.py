@@ -6,7 +6,7 @@ import pytest
 
 from ledgers import Ledger, add_host, empty, event, event_key, message, message_key, session
 from trueup_hub.db import Database
-from trueup_hub.ingest import forgetting, jobs
+from trueup_hub.ingest import jobs
 from trueup_hub.ingest.verify import verify
 from trueup_shared import keys, wire
 
@@ -178,6 +178,53 @@ async def test_an_event_that_moves_between_its_own_key_and_a_series_is_stored_on
     assert await db.fetchval("SELECT count(*) FROM events") == 2
 
 
+async def test_a_series_under_the_key_of_a_request_takes_nothing_and_doubles_nothing(
+    db: Database, hosts: list[tuple[int, str]]
+) -> None:
+    """No agent of ours sends one; the second host does, to spoil what the first one has."""
+    first, second, third = (Ledger(db, host) for host in hosts)
+    for ledger in (first, third):
+        ledger.put(event_key(1), event(1))
+    second.put(event_key("spoils"), event(2, owner_key=event_key(1), output_tokens=7))
+    for ledger in (first, second, third):
+        await ledger.push()
+        assert await verify(db) == {}
+    assert sorted(await counted(db)) == [("first", 101), ("second", 7)]
+    first.remove(keys.EVENTS, event_key(1))
+    await first.push()
+    assert sorted(await counted(db)) == [("second", 7), ("third", 101)]
+    third.remove(keys.EVENTS, event_key(1))
+    await third.push()
+    assert await counted(db) == [("second", 7)]
+    assert await verify(db) == {}
+    second.remove(keys.EVENTS, event_key("spoils"))
+    await second.push()
+    assert await counted(db) == []
+    assert await verify(db) == {}
+
+
+async def test_a_request_under_the_key_of_a_series_takes_nothing_and_doubles_nothing(
+    db: Database, hosts: list[tuple[int, str]]
+) -> None:
+    first, second, third = (Ledger(db, host) for host in hosts)
+    first.put(event_key("total"), event(3, owner_key=SERIES))
+    third.put(event_key("total"), event(2, owner_key=SERIES))
+    second.put(SERIES, event(1, output_tokens=5000))
+    for ledger in (first, second, third):
+        await ledger.push()
+        assert await verify(db) == {}
+    assert sorted(await counted(db)) == [("first", 103), ("second", 5000)]
+    second.remove(keys.EVENTS, SERIES)
+    await second.push()
+    assert await counted(db) == [("first", 103)]
+    await jobs.decide_again(db, [SERIES], search=True)
+    assert await verify(db) == {}
+    first.remove(keys.EVENTS, event_key("total"))
+    await first.push()
+    assert await counted(db) == [("third", 102)]
+    assert await verify(db) == {}
+
+
 async def test_messages_and_starts_count_from_the_copy_with_the_most_messages_by_log2(
     db: Database, hosts: list[tuple[int, str]]
 ) -> None:
@@ -228,46 +275,3 @@ async def test_any_order_of_arrival_ends_in_the_same_counted_rows_and_rollups(
         ends.append(await db.fetch(f"SELECT {columns} FROM usage_slots ORDER BY 1, 2"))
         await empty(db)
     assert all(end == ends[0] for end in ends)
-
-
-async def page(db: Database) -> dict[str, list[int]]:
-    """By host: requests, messages and starts of sessions that count."""
-    rows = await db.fetch(
-        "SELECT label, (SELECT coalesce(sum(n), 0)::int FROM usage_slots u WHERE u.host_no = h.host_no),"
-        " (SELECT coalesce(sum(messages), 0)::int FROM activity_slots a WHERE a.host_no = h.host_no),"
-        " (SELECT coalesce(sum(sessions), 0)::int FROM activity_slots a WHERE a.host_no = h.host_no) FROM hosts h"
-    )
-    return {label: numbers for label, *numbers in map(tuple, rows) if any(numbers)}
-
-
-@pytest.mark.parametrize("way", ["forgotten", "tombstones", "retired"])
-@pytest.mark.parametrize("pushed_first", [0, 1])
-async def test_one_home_on_two_hosts_counts_once_and_rightly_again_when_one_goes_away(
-    db: Database, hosts: list[tuple[int, str]], pushed_first: int, way: str
-) -> None:
-    """Both synchronise one home; the second has something of its own. The first enrolled counts while it has it."""
-    ledgers = [Ledger(db, host) for host in hosts[:2]]
-    for ledger in ledgers:
-        ledger.put(SESSION, session())
-        for n in range(10):
-            ledger.put(event_key(n), event(n))
-            ledger.put(message_key(n), message(n))
-        ledger.put(event_key("total"), event(10, owner_key=SERIES))
-    ledgers[1].put(event_key("own"), event(11))
-    for index in (pushed_first, 1 - pushed_first):
-        await ledgers[index].push()
-    assert await page(db) == {"first": [11, 10, 1], "second": [1, 0, 0]}
-    if way == "forgotten":
-        await db.execute("UPDATE hosts SET forgotten_at = now() WHERE host_no = $1", hosts[0][0])
-        await forgetting.forget_pending(db, 5)
-    elif way == "tombstones":
-        for place in list(ledgers[0].rows):
-            ledgers[0].remove(*place)
-        await ledgers[0].push(6)
-        await ledgers[0].push()
-    else:  # what it sent stays and counts
-        await db.execute("UPDATE hosts SET retired_at = now(), revoked_at = now() WHERE host_no = $1", hosts[0][0])
-        await jobs.settle_pending(db)
-    expected = {"first": [11, 10, 1], "second": [1, 0, 0]} if way == "retired" else {"second": [12, 10, 1]}
-    assert await page(db) == expected
-    assert await verify(db) == {}

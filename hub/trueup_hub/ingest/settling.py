@@ -66,15 +66,10 @@ async def settle(
     Sets `counted` of what is about to be written; what other ledgers have is flipped.
     """
     changes = _changes(owners)
-    contested = [key for key, change in changes.items() if change.owner[2]]
-    await _load_claims(tx, changes, contested)
-    decisions = _Decisions()
-    identities = {key: change for key, change in changes.items() if key not in series}
-    mine = {copy.event_key: copy for copy in written if copy.owner_key is None and copy.event_key in identities}
-    await _load_known(tx, identities)
-    await _settle_identities(tx, identities, mine, decisions)
-    await _settle_series(tx, {key: change for key, change in changes.items() if key in series}, written, decisions)
-    await decisions.write(tx)
+    await _load_claims(tx, changes, [key for key, change in changes.items() if change.owner[2]])
+    await _load_known(tx, changes)
+    mine = {copy.event_key: copy for copy in written if copy.owner_key is None and copy.event_key in changes}
+    await _decide(tx, changes, mine, set(series), written)
 
 
 async def settle_owners(tx: Transaction, owner_keys: Collection[bytes], *, search: bool = False) -> None:
@@ -88,17 +83,37 @@ async def settle_owners(tx: Transaction, owner_keys: Collection[bytes], *, searc
         await tx.connection.execute(_SQL["make_owners"], ordered)
     changes = _changes(await lock_owners(tx, ordered))
     await _load_claims(tx, changes, list(changes))
-    series = {row[0] for row in await tx.connection.fetch(_SQL["which_are_series"], list(changes))}
-    identities = {key: change for key, change in changes.items() if key not in series}
     if search:
-        found = await tx.connection.fetch(_SQL["events_anywhere"], list(identities))
-        _add_others(identities, map(stored_event, found))
+        found = await tx.connection.fetch(_SQL["events_anywhere"], list(changes))
+        _add_others(changes, map(stored_event, found))
     else:
-        await _load_known(tx, identities)
+        await _load_known(tx, changes)
+    await _decide(tx, changes, {}, await _which_are_series(tx, changes), ())
+
+
+async def _decide(
+    tx: Transaction,
+    changes: dict[bytes, _Change],
+    mine: dict[bytes, EventCopy],
+    series: set[bytes],
+    written: Sequence[EventCopy],
+) -> None:
+    """Requests first. A series under the key of a request (no agent of ours makes one) neither takes its owner row,
+    which alone knows the request's copies, nor is taken by it: its own copies are found by an index.
+    """
     decisions = _Decisions()
-    await _settle_identities(tx, identities, {}, decisions)
-    await _settle_series(tx, {key: changes[key] for key in series}, (), decisions)
+    without = await _settle_identities(tx, changes, mine, decisions)
+    series = series | await _which_are_series(tx, without - series)
+    for key in without - series:
+        decisions.add(key, changes[key], None, {})
+    await _settle_series(tx, {key: changes[key] for key in series}, written, without, decisions)
     await decisions.write(tx)
+
+
+async def _which_are_series(tx: Transaction, owner_keys: Collection[bytes]) -> set[bytes]:
+    if not owner_keys:
+        return set()
+    return {row[0] for row in await tx.connection.fetch(_SQL["which_are_series"], list(owner_keys))}
 
 
 def _changes(owners: Iterable[Record]) -> dict[bytes, _Change]:
@@ -137,27 +152,26 @@ def _add_others(changes: dict[bytes, _Change], copies: Iterable[EventCopy]) -> N
 
 async def _settle_identities(
     tx: Transaction, changes: dict[bytes, _Change], mine: dict[bytes, EventCopy], decisions: _Decisions
-) -> None:
-    """Decide for each event key which copy counts, and flip the copies of others."""
+) -> set[bytes]:
+    """Decide for each event key which copy counts, and flip the copies of others; the keys that have no copy."""
     ledgers = {tx.ledger_no, *(copy.ledger_no for change in changes.values() for copy in change.others)}
     order, versions = await tx.precedence(ledgers - {0}), await tx.versions(ledgers)
     flips: list[EventCopy] = []
+    without: set[bytes] = set()
     for key, change in changes.items():
         copies = [*change.others, *((mine[key],) if key in mine else ())]
-        winner = None
-        if copies:
-            ledger_no = ownership.best([(ownership.rank(c, versions), c.ledger_no) for c in copies], order)
-            winner = next(c for c in copies if c.ledger_no == ledger_no)
+        if not copies:
+            without.add(key)
+            continue
+        ledger_no = ownership.best([(ownership.rank(c, versions), c.ledger_no) for c in copies], order)
+        winner = next(c for c in copies if c.ledger_no == ledger_no)
         flips += [c for c in change.others if c.counted != (c is winner)]
         if key in mine:
             mine[key].counted = mine[key] is winner
-        claims = {
-            (c.host_no, c.ledger_no): winner is not None and ownership.conflicts(winner, c, versions)
-            for c in copies
-            if c is not winner
-        }
-        decisions.add(key, change, (winner.host_no, winner.ledger_no) if winner is not None else None, claims)
+        claims = {(c.host_no, c.ledger_no): ownership.conflicts(winner, c, versions) for c in copies if c is not winner}
+        decisions.add(key, change, (winner.host_no, winner.ledger_no), claims)
     await _flip(tx, flips)
+    return without
 
 
 async def _flip(tx: Transaction, flips: Iterable[EventCopy]) -> None:
@@ -176,9 +190,13 @@ def _flipped(tx: Transaction, copy: EventCopy) -> None:
 
 
 async def _settle_series(
-    tx: Transaction, changes: dict[bytes, _Change], written: Sequence[EventCopy], decisions: _Decisions
+    tx: Transaction,
+    changes: dict[bytes, _Change],
+    written: Sequence[EventCopy],
+    owning: set[bytes],
+    decisions: _Decisions,
 ) -> None:
-    """All events of a series count from one ledger."""
+    """All events of a series count from one ledger. Those of `owning` have the owner row for themselves."""
     if not changes:
         return
     ranks = await rank_series(tx, set(changes), written)
@@ -191,8 +209,9 @@ async def _settle_series(
             flipped = await tx.connection.fetch(_SQL["flip_series"], host_no, ledger_no, key, ledger_no == winner)
             for record in flipped:
                 _flipped(tx, stored_event(record))
-        place = next((place for place in ranks[key] if place[1] == winner), None)
-        decisions.add(key, changes[key], place, {other: False for other in ranks[key] if other != place})
+        if key in owning:
+            place = next((place for place in ranks[key] if place[1] == winner), None)
+            decisions.add(key, changes[key], place, {other: False for other in ranks[key] if other != place})
     for copy in written:
         if copy.owner_key in changes:
             copy.counted = winners[copy.owner_key] == tx.ledger_no

@@ -20,15 +20,38 @@ SELECT term_no, term FROM terms;
 
 -- session_rows: session rows as they were sent
 SELECT *, session_key AS key FROM sessions
-WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND row_digest IS NOT NULL AND NOT stale;
+WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND row_digest IS NOT NULL AND NOT stale
+  AND ({possible_session});
 
 -- message_rows: message rows as they were sent
 SELECT *, message_key AS key FROM messages
-WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND NOT stale;
+WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND NOT stale
+  AND ({possible_message});
 
 -- event_rows: event rows as they were sent
 SELECT *, event_key AS key FROM events
-WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND NOT stale;
+WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND NOT stale
+  AND ({possible_event});
+
+-- possible_event: what any agent can have sent; other values are beyond what rollups and Python can hold
+at >= '2015-01-01 00:00:00+00' AND at < '2100-01-01 00:00:00+00'
+AND coalesce(least(input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens,
+  reasoning_tokens, input_undivided_tokens, undivided_tokens, context_tokens, web_searches), 0) >= 0
+AND coalesce(greatest(input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens,
+  reasoning_tokens, input_undivided_tokens, undivided_tokens, context_tokens, web_searches), 0) <= 9007199254740991
+AND coalesce(reported_cost, '0') ~ '^[0-9]{1,9}([.][0-9]{1,18})?$';
+
+-- possible_message: the same
+coalesce(at >= '2015-01-01 00:00:00+00' AND at < '2100-01-01 00:00:00+00', true)
+AND coalesce(size_chars, 0) BETWEEN 0 AND 9007199254740991;
+
+-- possible_session: the same
+coalesce(started_at >= '2015-01-01 00:00:00+00' AND started_at < '2100-01-01 00:00:00+00', true);
+
+-- impossible_rows: rows that no agent can have sent
+SELECT host_no, ledger_no, event_key AS key FROM events WHERE NOT ({event})
+UNION ALL SELECT host_no, ledger_no, message_key FROM messages WHERE NOT ({message})
+UNION ALL SELECT host_no, ledger_no, session_key FROM sessions WHERE NOT ({session});
 
 -- measures: every counted event spread out to what it adds to a rollup cell (one column for each measure)
 SELECT e.*, floor(extract(epoch FROM at) / 900)::int4 AS slot, {spread},
@@ -52,7 +75,7 @@ CROSS JOIN LATERAL (
   SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
     + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total_tokens
 ) t
-WHERE counted AND ({condition});
+WHERE counted AND ({possible}) AND ({condition});
 
 -- differing_cells: cells of a rollup that are not what their source says; as JSON, null where there is none
 WITH source AS ({source}),
@@ -67,10 +90,11 @@ SELECT m.host_no, floor(extract(epoch FROM m.at) / 900)::int4 AS slot, m.harness
   0 AS sessions
 FROM messages m JOIN sessions s USING (host_no, ledger_no, session_key)
 JOIN terms r ON r.term_no = m.role JOIN terms k ON k.term_no = m.kind
-WHERE ($1::int4 IS NULL OR m.host_no = $1) AND s.chosen AND NOT m.stale AND m.at IS NOT NULL
+WHERE ($1::int4 IS NULL OR m.host_no = $1) AND s.chosen AND NOT m.stale AND m.at >= '2015-01-01 00:00:00+00' AND m.at < '2100-01-01 00:00:00+00'
 UNION ALL
 SELECT host_no, floor(extract(epoch FROM started_at) / 900)::int4, harness, project, 0, 0, 0, 0, 1
-FROM sessions WHERE ($1::int4 IS NULL OR host_no = $1) AND chosen AND NOT stale AND started_at IS NOT NULL;
+FROM sessions WHERE ($1::int4 IS NULL OR host_no = $1) AND chosen AND NOT stale
+  AND started_at >= '2015-01-01 00:00:00+00' AND started_at < '2100-01-01 00:00:00+00';
 
 -- session_differences: copies whose sums are not those of their rows
 WITH rows AS (
@@ -141,7 +165,9 @@ WITH totals AS (
 )
 SELECT t.* FROM totals t LEFT JOIN event_owners o USING (owner_key)
 WHERE all_counted <> any_counted OR any_counted <> (place = 1)
-  OR (o.ledger_no IS NOT DISTINCT FROM t.ledger_no) <> any_counted;
+  OR (o.ledger_no IS NOT DISTINCT FROM t.ledger_no) <> any_counted AND NOT EXISTS (
+    SELECT FROM events e WHERE (e.host_no, e.ledger_no, e.event_key) = (o.host_no, o.ledger_no, o.owner_key)
+      AND e.owner_key IS NULL);
 
 -- stray_owners: owners, claims and counted rows that stand for no copy
 SELECT 'owner' AS kind, o.owner_key, o.host_no, o.ledger_no FROM event_owners o WHERE o.ledger_no IS NOT NULL
