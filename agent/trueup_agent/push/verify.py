@@ -63,7 +63,7 @@ async def verify(data_dir: Path, hub: HubClient, deep: bool, tell: Tell | None =
         if REPAIR not in position.features:
             raise HubTooOld(f"the hub ({hub_version(position)}) is too old to be compared row by row: upgrade it")
         with LedgerReader(data_dir) as reader:
-            _refuse_fork(reader, position)
+            _refuse_what_cannot_be_compared(reader, position)
         try:
             found = await Comparer(hub, ledger_id, position, deep, tell).run(data_dir)
         except PositionMismatch:
@@ -73,13 +73,16 @@ async def verify(data_dir: Path, hub: HubClient, deep: bool, tell: Tell | None =
     raise PositionMismatch("the hub is being pushed to all the time: try again when less is going on")
 
 
-def _refuse_fork(reader: LedgerReader, position: wire.Position) -> None:
+def _refuse_what_cannot_be_compared(reader: LedgerReader, position: wire.Position) -> None:
     [[known, oldest]] = reader.query(
         "SELECT coalesce(max(batch_id = ?), 0), min(batch_no) FROM batches", (position.last_batch_id,)
     )
     why = fork(position, reader.head()[0], bool(known), oldest)
     if why is not None:
         raise Forked(f"{why}: `trueup pg push` gives this one a new id")
+    [[digest_set]] = reader.query("SELECT digest_set FROM ledger")
+    if position.last_batch_id is not None and position.digest_set != digest_set:
+        raise PositionMismatch("ledger and hub sum by different digest sets until the next push: `trueup pg push`")
 
 
 def _verified(data_dir: Path, hub_url: str, position: wire.Position, deep: bool, found: Comparison) -> Verified:
