@@ -4,8 +4,9 @@ In the background it rests three times as long as it works. What it corrects it 
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import structlog
@@ -49,11 +50,9 @@ class Scrubbed(Struct, kw_only=True):
 
 
 async def scrub_due(db: Database, every: timedelta) -> Scrubbed:
-    """Scrub what was not scrubbed within `every`, gently; an interrupted scrub goes on with the hosts that are left."""
+    """Scrub the hosts that were not scrubbed within `every`, gently; an interrupted scrub begins anew."""
     done = Scrubbed(rest=_REST)
-    await forget_lost_terms(db)
-    while (host_no := await db.fetchval(_SQL["due_host"], every)) is not None:
-        await _scrub_host(db, host_no, done)
+    await _scrub(db, [record["host_no"] for record in await db.fetch(_SQL["due_hosts"], every)], done)
     if await db.fetchval(_SQL["owners_due"], every):
         await _scrub_owners(db, done)
     if done.rows or done.found:
@@ -62,15 +61,11 @@ async def scrub_due(db: Database, every: timedelta) -> Scrubbed:
 
 
 async def scrub_all(db: Database) -> Scrubbed:
-    """Scrub everything now, without rest: rows and ownership of all hosts first, then their rollups."""
+    """Scrub everything now, without rest."""
     done = Scrubbed()
-    await forget_lost_terms(db)
     hosts = [record["host_no"] for record in await db.fetch(_SQL["hosts_of_all"])]
-    ledgers = [ledger_no for host_no in hosts for ledger_no in await _scrub_ledgers(db, host_no, done)]
+    await _scrub(db, hosts, done)
     await _scrub_owners(db, done)
-    for host_no in hosts:
-        await _scrub_rollups(db, host_no, done)
-    await db.execute(_SQL["note_scrubbed"], ledgers)
     return done
 
 
@@ -91,32 +86,33 @@ async def forget_lost_terms(db: Database) -> None:
             known.pop(term, None)
 
 
-async def _scrub_host(db: Database, host_no: int, done: Scrubbed) -> None:
-    ledgers = await _scrub_ledgers(db, host_no, done)
-    await _scrub_rollups(db, host_no, done)
-    await db.execute(_SQL["note_scrubbed"], ledgers)
-
-
-async def _scrub_ledgers(db: Database, host_no: int, done: Scrubbed) -> list[int]:
-    ledgers = [record["ledger_no"] for record in await db.fetch(_SQL["ledgers_of"], host_no)]
-    for ledger_no in ledgers:
-        corrected = 0
-        low: bytes | None = FIRST
-        while low is not None:
-            started = time.monotonic()
-            try:
-                found = await correct_slice(db, host_no, ledger_no, low)
-            except NotFound:  # its host is being forgotten
-                break
-            done.rows += found.rows
-            corrected += found.corrected
-            done.decided += await mend_ownership(db, host_no, ledger_no, found.low, found.high)
-            low = following(found.high)
-            await done.step(started)
+async def _scrub(db: Database, hosts: Sequence[int], done: Scrubbed) -> None:
+    """Rows of all of them first, for ownership is decided by copies at other hosts; rollups last."""
+    if not hosts:
+        return
+    await forget_lost_terms(db)
+    ledgers = {host_no: [row[0] for row in await db.fetch(_SQL["ledgers_of"], host_no)] for host_no in hosts}
+    places = [(host_no, ledger_no) for host_no, numbers in ledgers.items() for ledger_no in numbers]
+    for place in places:
+        corrected = await _steps(_correct(db, *place, done), done)
         done.corrected += corrected
         if corrected:
-            log.warning("rows at the hub are not what their ledger sent", ledger_no=ledger_no, rows=corrected)
-    return ledgers
+            log.warning("rows at the hub are not what their ledger sent", ledger_no=place[1], rows=corrected)
+    for place in places:
+        done.decided += await _steps(mend_ownership(db, *place), done)
+    for host_no, numbers in ledgers.items():
+        await _scrub_rollups(db, host_no, done)
+        await db.execute(_SQL["note_scrubbed"], numbers)
+
+
+async def _correct(db: Database, host_no: int, ledger_no: int, done: Scrubbed) -> AsyncIterator[int]:
+    low: bytes | None = FIRST
+    with contextlib.suppress(NotFound):  # its host is being forgotten
+        while low is not None:
+            found = await correct_slice(db, host_no, ledger_no, low)
+            done.rows += found.rows
+            low = following(found.high)
+            yield found.corrected
 
 
 async def _scrub_rollups(db: Database, host_no: int, done: Scrubbed) -> None:

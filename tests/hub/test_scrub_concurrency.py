@@ -23,6 +23,7 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrub, "_SLICE_ROWS", 3)
     monkeypatch.setattr(rebuild, "_SLICE_ROWS", 4)
     monkeypatch.setattr(rebuild, "_CELLS_AT_ONCE", 2)
+    monkeypatch.setattr(mending, "_SLICE_ROWS", 3)
     monkeypatch.setattr(mending, "_OWNERS_AT_ONCE", 3)
 
 

@@ -14,6 +14,7 @@ from trueup_shared.metrics import BIT
 from trueup_shared.times import micros
 
 _SQL = load("verify")
+_POSSIBLE = {name: _SQL[name] for name in ("possible_event", "possible_message", "possible_session")}
 _CHUNK_ROWS = 500  # other requests get on after each
 
 FIRST, LAST = bytes(keys.KEY_BYTES), bytes([255] * keys.KEY_BYTES)  # of keys
@@ -25,7 +26,7 @@ def following(key: bytes) -> bytes | None:
 
 
 class Rebuilt(Struct, gc=False):
-    """A stored row that is not stale. `stored` is the digest that the sums count, `digest` that of its columns."""
+    """A stored row that is possible and not stale. `stored`: its digest in the sums, `digest`: of its columns."""
 
     table: int
     key: bytes
@@ -122,7 +123,7 @@ async def rebuilt_rows(
     terms = {number: term or None for number, term in await connection.fetch(_SQL["all_terms"])}
     for table, block, rebuild in _TABLES:
         prefix, encode = bytes((digest_set, table)), digest_sets.encoder(table, digest_set)
-        cursor = await connection.cursor(_SQL[block], host_no, ledger_no, low, high)
+        cursor = await connection.cursor(_SQL[block].format(**_POSSIBLE), host_no, ledger_no, low, high)
         while records := await cursor.fetch(_CHUNK_ROWS):
             rows = []
             for record in records:

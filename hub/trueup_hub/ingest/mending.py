@@ -5,9 +5,10 @@ are those of batches (settling.py, sessions.py), under their locks.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from trueup_hub.db import Database, retried
-from trueup_hub.ingest.digests import FIRST, following
+from trueup_hub.ingest.digests import FIRST, LAST, following
 from trueup_hub.ingest.jobs import decide_again, settling_transaction
 from trueup_hub.ingest.messages import plan_messages
 from trueup_hub.ingest.sessions import Activity, apply_sessions
@@ -15,15 +16,23 @@ from trueup_hub.ingest.terms import Terms
 from trueup_hub.sqlfiles import load
 
 _SQL = load("scrub")
+_SLICE_ROWS = 2_000
 _OWNERS_AT_ONCE = 4_000
 
 
-async def mend_ownership(db: Database, host_no: int, ledger_no: int, low: bytes, high: bytes) -> int:
-    """Decide again what is doubtful in sessions `low` … `high` of a ledger, both included; the number of doubts.
+async def mend_ownership(db: Database, host_no: int, ledger_no: int) -> AsyncIterator[int]:
+    """Decide again what is doubtful in a ledger's sessions; doubts by each slice.
 
     Copies of which there are several are decided again whether they look right or not.
     """
-    place = (host_no, ledger_no, low, high)
+    low: bytes | None = FIRST
+    while low is not None:
+        high = await db.fetchval(_SQL["end_of_slice"], host_no, ledger_no, low, _SLICE_ROWS) or LAST
+        yield await _mend_slice(db, host_no, ledger_no, low, high)
+        low = following(high)
+
+
+async def _mend_slice(db: Database, *place: Any) -> int:
     stale: int = await db.fetchval(_SQL["uncount_stale"], *place)
     found = await db.fetch(_SQL["doubtful_events"], *place)
     doubtful = [record["owner_key"] for record in found if record["doubtful"]]

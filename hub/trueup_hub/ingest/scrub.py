@@ -26,6 +26,11 @@ _TABLES = {
     keys.MESSAGES: ("messages", "message_key"),
     keys.EVENTS: ("events", "event_key"),
 }
+_POSSIBLE = load("verify")
+_DROP = [
+    _SQL[f"drop_impossible_{kind}s"].format(possible=_POSSIBLE[f"possible_{kind}"])
+    for kind in ("event", "message", "session")
+]
 _SLICE_ROWS = 2_000  # of a table; a session is never cut
 
 
@@ -74,6 +79,8 @@ async def _correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes)
         place = (host_no, ledger_no)
         high = await connection.fetchval(_SQL["end_of_slice"], *place, low, _SLICE_ROWS) or LAST
         done = Slice(low, high)
+        for sql in _DROP:
+            await connection.execute(sql, *place, low, high)
         found = await _look(connection, host_no, ledger_no, done)
         await _set_digests(connection, host_no, ledger_no, found)
         done.corrected = await _set_sums(connection, host_no, ledger_no, done, found)

@@ -58,6 +58,9 @@ async def _checks(connection: Connection, host_no: int | None) -> AsyncIterator[
         here = f"{OF_A_HOST} AND zone_no = {zone_no}"
         yield f"usage_days {zone}", cells_sql("usage_days", counted_events(OF_A_HOST), here, day), [host_no, zone]
     yield "activity_differences", cells_sql("activity_slots", _SQL["activity_parts"], OF_A_HOST), [host_no]
+    possible = {kind: _SQL[f"possible_{kind}"] for kind in ("event", "message", "session")}
+    impossible = _SQL["impossible_rows"].format(**possible)
+    yield "impossible_rows", _SQL["of_a_host"].format(differences=impossible), [host_no]
     for block in ("session_differences", "ledger_differences", "stray_owners", "chosen_differences"):
         yield block, _SQL["of_a_host"].format(differences=_SQL[block]), [host_no]
     caps = {
@@ -82,7 +85,11 @@ def counted_events(condition: str) -> str:
             for kind, bits in (("l", "lower_bounds"), ("d", "derived"))
         ]
     return _SQL["measures"].format(
-        spread=", ".join(spread), total_bits=TOTAL_BITS, priced_bits=_PRICED_BITS, condition=condition
+        spread=", ".join(spread),
+        total_bits=TOTAL_BITS,
+        priced_bits=_PRICED_BITS,
+        possible=_SQL["possible_event"],
+        condition=condition,
     )
 
 

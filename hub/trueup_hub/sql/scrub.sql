@@ -9,6 +9,17 @@ SELECT least(
   (SELECT session_key FROM sessions WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3
    ORDER BY session_key OFFSET $4 LIMIT 1));
 
+-- drop_impossible_events: rows that no agent can have sent, and no batch could replace
+DELETE FROM events WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND NOT ({possible});
+
+-- drop_impossible_messages: the same
+DELETE FROM messages WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4
+  AND NOT ({possible});
+
+-- drop_impossible_sessions: the same; the copy may have other rows
+UPDATE sessions SET row_digest = NULL, started_at = NULL, stale = false
+WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4 AND NOT ({possible});
+
 -- copies_in_slice: the sums that a ledger's sessions have
 SELECT session_key, rows, messages, digest, row_digest IS NULL AS without_row FROM sessions
 WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $4;
@@ -66,8 +77,8 @@ UPDATE ledgers SET scrubbed_at = now() WHERE ledger_no = ANY($1::int4[]);
 -- note_owners_scrubbed: all owners and claims were gone through
 UPDATE hub_state SET scrubbed_at = now();
 
--- due_host: a host with ledgers that were not scrubbed within $1, any of them: replicas take different ones
-SELECT host_no FROM ledgers WHERE coalesce(scrubbed_at < now() - $1::interval, true) ORDER BY random() LIMIT 1;
+-- due_hosts: hosts with ledgers that were not scrubbed within $1
+SELECT DISTINCT host_no FROM ledgers WHERE coalesce(scrubbed_at < now() - $1::interval, true) ORDER BY 1;
 
 -- ledgers_of: the ledgers of a host
 SELECT ledger_no FROM ledgers WHERE host_no = $1 ORDER BY ledger_no;
