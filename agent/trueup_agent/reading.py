@@ -222,9 +222,8 @@ class Reading:
     def _is_as_it_was(self) -> bool:
         """Of a source that is read again although that was done before: is all still there that was read then?"""
         known, path = self._job.known, self._source.path
-        if known is None or (
-            known.data_version == self._harness.data_version and known.state != GONE and not self._job.reread
-        ):
+        version = self._harness.data_version
+        if known is None or (known.data_version == version and known.state != GONE and not self._job.reread):
             return False
         if (known.kind, known.compressed) == (LINES, False) == (self._source.kind, self._source.compressed):
             with Tail(path, known) as tail:

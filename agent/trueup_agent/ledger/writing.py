@@ -205,9 +205,9 @@ class Writer:
         self.counts.inserted += len(fresh)
         changed: list[S] = [row for row in again if self._restate(row, stored[row.key])]
         if self._has_forgotten:
-            for row in (*fresh, *changed):
-                if not isinstance(row, StoredSession):
-                    self._sessions_written.add(row.session_key)
+            self._sessions_written.update(
+                written.session_key for written in (*fresh, *changed) if not isinstance(written, StoredSession)
+            )
         await self.execute(table.insert, [msgspec.structs.astuple(row) for row in fresh])
         await self.execute(table.upsert, [msgspec.structs.astuple(row) for row in changed])
         if self._has_tombstones and fresh:
