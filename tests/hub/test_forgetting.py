@@ -1,13 +1,16 @@
 """A forgotten host goes in chunks: its access at once, its rows with right totals after each, in the end it itself."""
 
+import asyncio
 import random
 from contextlib import aclosing
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from hub_client import HubClient
-from ledgers import Ledger, add_host, event, event_key, message, message_key, session
+from ledgers import Ledger, add_host, event, event_key, message, message_key, put_events, session
+from processes import TRUEUP, environment
 from trueup_hub.db import Database
 from trueup_hub.errors import Problem
 from trueup_hub.hub_key import read_credential
@@ -95,6 +98,31 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(db: Database) -> Non
     assert await db.fetchval("SELECT count(*) FROM hosts") == 1
     assert await verify(db) == {}
     assert await forgetting.forget_pending(db) == 0
+
+
+async def test_a_command_killed_in_the_middle_leaves_right_totals_and_the_hub_goes_on(
+    db: Database, database_url: str, tmp_path: Path
+) -> None:
+    host, other = await add_host(db, "first", 1), await add_host(db, "second", 2)
+    ledgers = [Ledger(db, host), Ledger(db, other)]
+    for ledger in ledgers:
+        put_events(ledger, range(5_000))
+        await ledger.push()
+    (tmp_path / "home").mkdir()
+    env = environment(tmp_path / "home", tmp_path / "data", TRUEUP_DATABASE_URL=database_url)
+    command = await asyncio.create_subprocess_exec(*TRUEUP, "hub", "host", "forget", "first", env=env)
+    while await db.fetchval("SELECT count(*) FROM events WHERE host_no = $1", host[0]) == 5_000:
+        pass
+    command.kill()
+    await command.wait()
+    left = await db.fetchval("SELECT count(*) FROM events WHERE host_no = $1", host[0])
+    assert 0 < left < 5_000
+    assert await db.fetchval("SELECT sum(n)::int FROM usage_slots") == 5_000
+    assert await verify(db) == {}
+    assert await forgetting.forget_pending(db) >= left - forgetting.CHUNK_ROWS  # one chunk may have been on its way
+    assert await db.fetchval("SELECT sum(n)::int FROM usage_slots") == 5_000
+    assert await db.fetchval("SELECT count(*) FROM hosts") == 1
+    assert await verify(db) == {}
 
 
 async def test_rows_that_a_batch_brought_at_the_last_moment_go_as_well(db: Database) -> None:
