@@ -29,6 +29,8 @@ _TOOLS = ("pg_dump", "pg_restore", "psql")
 
 async def back_up(db: Database, url: str, file: Path, environ: Mapping[str, str]) -> int:
     """Write the database at `url` to `file`, which must not be there; its size in bytes. HubError says why not."""
+    if not await db.fetchval("SELECT to_regclass('hosts') IS NOT NULL"):
+        raise HubError("there is no hub in this database yet: nothing to back up")
     major = await _server_major(db)
     return await asyncio.to_thread(lambda: _Tools(major, url, environ).dump(file))
 

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
-from ledgers import Ledger, add_host, event_key, message, message_key, put_events, session
+from hub_process import running_hub
+from ledger_rows import POLICY
+from ledgers import Ledger as Rows
+from ledgers import add_host, event_key, message, message_key, put_events, session
 from processes import Result, environment, trueup
+from pushing import Machine, machine, port_of
+from trueup_agent.ledger import Ledger
 from trueup_hub.backup import back_up, restore, without_password
 from trueup_hub.db import Database, create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
@@ -28,8 +33,8 @@ def env(tmp_path: Path, database_url: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def ledger(db: Database) -> Ledger:
-    ledger = Ledger(db, await add_host(db, "ana"))
+async def ledger(db: Database) -> Rows:
+    ledger = Rows(db, await add_host(db, "ana"))
     ledger.put(S1, session("s1"))
     put_events(ledger, range(3))
     ledger.put(message_key(1), message(1))
@@ -63,7 +68,7 @@ async def restored(url: str, file: Path, *, replace: bool = True) -> None:
 
 
 async def test_what_differs_is_named_by_check_and_host_and_mended_on_request(
-    env: dict[str, str], db: Database, ledger: Ledger
+    env: dict[str, str], db: Database, ledger: Rows
 ) -> None:
     told = hub(env, "verify")
     assert (told.status, told.out) == (0, "Everything agrees with the rows that are stored.\n")
@@ -81,7 +86,7 @@ async def test_what_differs_is_named_by_check_and_host_and_mended_on_request(
 
 
 async def test_rows_that_only_their_agent_can_bring_again_leave_the_hub_not_converged(
-    env: dict[str, str], db: Database, ledger: Ledger
+    env: dict[str, str], db: Database, ledger: Rows
 ) -> None:
     await db.execute("UPDATE events SET output_tokens = 7 WHERE event_key = $1", event_key(1))
     mended = hub(env, "verify", "--repair")
@@ -92,7 +97,7 @@ async def test_rows_that_only_their_agent_can_bring_again_leave_the_hub_not_conv
 
 
 async def test_a_backup_comes_back_as_it_was_by_the_commands(
-    env: dict[str, str], db: Database, ledger: Ledger, tmp_path: Path
+    env: dict[str, str], db: Database, ledger: Rows, tmp_path: Path
 ) -> None:
     before, file = await contents(db), tmp_path / "hub.backup"
     told = hub(env, "backup", file)
@@ -115,6 +120,34 @@ async def test_a_backup_comes_back_as_it_was_by_the_commands(
         assert await again.fetchval("SELECT to_regclass('notes') IS NOT NULL")  # not ours
     finally:
         await again.close()
+
+
+async def test_a_restored_hub_is_brought_up_to_date_by_its_agents(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "hub.backup"
+    async with running_hub(database_url, tmp_path / "hub") as hub, machine(hub, tmp_path / "ana") as ana:
+        await ana.write(0, 9)
+        assert (await ana.push()).verdict == "converged"
+        await back_up(hub.auth.db, database_url, file, os.environ)
+        await ana.write(5, 19, output_tokens=3)
+        assert (await ana.push()).verdict == "converged"
+        before, port = await hub.get("analytics/summary"), port_of(hub)
+        await hub.http.close()
+        with pytest.raises(HubError, match="a hub is running"):
+            await restored(database_url, file)
+        stopped = ana
+    await restored(database_url, file)
+    async with running_hub(database_url, tmp_path / "hub", port) as hub:
+        assert (await hub.get("analytics/summary"))["totals"] != before["totals"]
+        ledger = await Ledger.open(stopped.data_dir, POLICY)
+        try:
+            again = Machine(stopped.data_dir, ledger, stopped.host)
+            result = await again.push()
+        finally:
+            await ledger.close()
+        assert (result.verdict, result.identity) == ("converged", [])
+        after = await hub.get("analytics/summary")
+        assert (after["totals"], after["coverage"]) == (before["totals"], before["coverage"])
+        assert await verify(hub.auth.db) == {}
 
 
 async def test_a_backup_of_the_first_schema_is_brought_to_this_releases(
@@ -140,7 +173,7 @@ async def test_a_backup_of_the_first_schema_is_brought_to_this_releases(
 
 
 async def test_a_restore_refuses_what_would_do_harm_and_leaves_everything_as_it_is(
-    db: Database, database_url: str, empty_url: str, ledger: Ledger, tmp_path: Path
+    db: Database, database_url: str, empty_url: str, ledger: Rows, tmp_path: Path
 ) -> None:
     file = tmp_path / "hub.backup"
     await back_up(db, database_url, file, os.environ)
@@ -155,7 +188,9 @@ async def test_a_restore_refuses_what_would_do_harm_and_leaves_everything_as_it_
     (tmp_path / "text").write_text("hello")
     (tmp_path / "cut").write_bytes(file.read_bytes()[: file.stat().st_size * 3 // 4])
     other = await Database.open(empty_url)
-    await other.execute("CREATE TABLE hosts_of_others (n int4)")
+    with pytest.raises(HubError, match="no hub in this database yet"):
+        await back_up(other, empty_url, tmp_path / "other", os.environ)
+    await other.execute("CREATE TABLE hosts (n int4)")
     await back_up(other, empty_url, tmp_path / "other", os.environ)
     await other.close()
     with pytest.raises(HubError, match="a hub is running on this database: stop it"):
