@@ -1,8 +1,10 @@
 """A scrub beside ingest: it finds nothing where nothing was done, holds up one ledger for a slice, and rests often."""
 
 import asyncio
+import contextlib
 import random
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -96,6 +98,24 @@ async def test_damage_done_while_batches_come_is_gone_after_the_next_scrub_and_p
         assert await verify(db) == {}, sql
         for ledger in ledgers:
             assert (await ledger.push()).verdict == "converged"
+
+
+async def test_two_scrubs_at_once_mend_a_cell_once(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two replicas, or of one and `trueup hub verify --repair`."""
+    ledger = Ledger(db, await add_host(db, "ana"))
+    ledger.put(event_key(1), event(1))
+    await ledger.push()
+    both, mend = asyncio.Barrier(2), rebuild._mend
+
+    async def mend_together(*args: Any) -> None:
+        with contextlib.suppress(TimeoutError, asyncio.BrokenBarrierError):
+            await asyncio.wait_for(both.wait(), 0.2)
+        await mend(*args)
+
+    monkeypatch.setattr(rebuild, "_mend", mend_together)
+    await db.execute("UPDATE usage_slots SET s_output_tokens = s_output_tokens + 1000")
+    await asyncio.gather(scrub_all(db), scrub_all(db))
+    assert await verify(db) == {}
 
 
 async def test_a_slice_holds_up_the_batches_of_its_own_ledger_alone(
