@@ -18,8 +18,13 @@ from trueup_agent.credential import Host, save_host
 from trueup_agent.ledger import Ledger
 from trueup_agent.policy import Policy
 from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.directives import Directives
+from trueup_agent.push.forever import Pusher
 from trueup_agent.push.full import FullPush
+from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.hub_client import HubClient
+from trueup_agent.push.uplink import Uplink
+from trueup_agent.settings import AgentSettings
 from trueup_hub.db import Database, create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.ingest.digests import recompute_digest
@@ -84,6 +89,16 @@ async def opened(folder: Path, hub_url: str = "http://127.0.0.1:1") -> Machine:
     return Machine(folder, await Ledger.open(folder, Policy()), host)
 
 
+async def beat(machine: Machine) -> None:
+    """The upgraded agent tells the hub what it is."""
+    uplink = Uplink(machine.data_dir, AgentSettings(), machine.ledger)
+    beats = Heartbeats(
+        machine.ledger, Pusher(machine.ledger, uplink), Directives(machine.ledger, {}), Policy(), lambda: None
+    )
+    await beats._beat(await machine.ledger.sources())
+    await uplink.close()
+
+
 async def test_a_ledger_keeps_all_it_had_and_restates_old_data_once(ledger_dir: Path) -> None:
     before = content(ledger_dir)
     for _ in range(2):
@@ -113,6 +128,7 @@ async def test_both_sides_go_on_and_only_what_travels_in_another_form_is_sent(le
         async with HubClient(hub.url, machine.host.credential) as client:
             full = await FullPush(machine.ledger, client, BatchSize()).run(0.0)
         assert (full.verdict, full.inserted, full.updated, full.unchanged, full.removed) == ("converged", 0, 0, 74, 0)
+        await beat(machine)
     finally:
         await machine.ledger.close()
     summary = await hub.get("analytics/summary", host="ana")
