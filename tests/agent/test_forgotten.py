@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from family_rows import observations, parts_of_sessions
 from forgetting import DAY, HISTORY, consistent, names
 from ledger_rows import NOON, POLICY, event, session, update
-from trueup_agent.ledger import Ledger, forget
+from trueup_agent.ledger import Ledger, SourceUpdate, forget
 from trueup_agent.ledger.forget import Selection
-from trueup_agent.records import SERIES, EventRecord
+from trueup_agent.records import LEGS, SERIES, EventRecord
 from trueup_shared import keys
 
 
@@ -105,6 +106,35 @@ async def test_a_running_total_goes_on_from_where_it_stood(ledger: Ledger) -> No
     await forget.forget(ledger, Selection(session="t"))
     await ledger.write([update(start, seen(100, 0), seen(250, 1), seen(400, 2), seen(500, 3))])
     assert await ledger.query(totals) == [(100,)]
+    await consistent(ledger)
+
+
+async def test_a_session_goes_on_from_the_forgotten_total_that_its_parent_handed_over(ledger: Ledger) -> None:
+    parent, child = keys.series_key("fake", "parent"), keys.series_key("fake", "child")
+    handed = event("handed", "p", family=parent, rule=SERIES, output_tokens=100)
+    await ledger.write([update(session("p", started_at=NOON), handed)])
+    await forget.forget(ledger, Selection(session="p"))
+    took = event("took", "c", family=child, rule=SERIES, after=parent, at=NOON + 1, output_tokens=150)
+    await ledger.write([update(took)])
+    counted = "SELECT output_tokens FROM events WHERE identity = '[\"took\"]'"
+    assert await ledger.query(counted) == [(50,)]
+    # Read again by a newer parser, the forgotten total is another one; so is what came after it.
+    await ledger.write([update(handed, took, version=2), _but(handed, output_tokens=110)])
+    assert await ledger.query(counted) == [(40,)]
+    await consistent(ledger)
+
+
+def _but(record: EventRecord, **fields: int) -> SourceUpdate:
+    return update(structs.replace(record, **fields), version=3)
+
+
+async def test_a_sum_counts_without_the_forgotten_requests_that_are_in_it(ledger: Ledger) -> None:
+    family = keys.key("family", "fake", "legs")
+    await ledger.write([update(event("request", "s", family=family, rule=LEGS, model="m", output_tokens=70))])
+    await forget.forget(ledger, Selection(session="s"))
+    total = event("leg", "notes", family=family, rule=LEGS, rank=1, model="m", at=NOON + DAY, output_tokens=100)
+    await ledger.write([update(total)])
+    assert await ledger.query("SELECT output_tokens FROM events WHERE identity = '[\"leg\"]'") == [(30,)]
     await consistent(ledger)
 
 
