@@ -117,3 +117,17 @@ async def test_a_row_that_was_lost_counts_elsewhere_at_once_where_another_ledger
     await scrub_all(db)
     assert await verify(db) == {}
     assert await db.fetchval(f"SELECT counted FROM events WHERE {KEY}")
+
+
+async def test_a_session_of_which_only_a_stale_row_is_left_is_not_chosen_whoever_pushed_last(db: Database) -> None:
+    ledgers = [Ledger(db, await add_host(db, f"host {n}", n)) for n in range(2)]
+    for ledger in ledgers:
+        ledger.put(S1, session("s1"))
+        await ledger.push()
+    ledgers[0].put_raw(keys.SESSIONS, S1, {"1": 5})
+    assert len((await ledgers[0].push()).rejected) == 1
+    ledgers[1].put(S1, session("s1", git_branch="main"))
+    await ledgers[1].push()
+    assert await verify(db) == {}
+    assert await db.fetchval("SELECT host_no FROM sessions WHERE chosen") == ledgers[1].host_no
+    assert (await scrub_all(db)).found == 0

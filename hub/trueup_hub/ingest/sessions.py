@@ -158,7 +158,7 @@ async def _choose(
     owned: list[tuple[Any, ...]] = []
     marked: list[tuple[Any, ...]] = []
     for key, found in copies.items():
-        candidates = [(other["messages"], other["host_no"], other["ledger_no"]) for other in found.others]
+        candidates = [(o["messages"], o["host_no"], o["ledger_no"]) for o in found.others if o["rows"] > 0]
         own_messages = found.own["messages"] if found.own is not None else 0
         own_rows = found.own["rows"] if found.own is not None else 0
         own_rows += tx.sessions[key].rows if key in tx.sessions else 0
