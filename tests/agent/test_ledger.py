@@ -5,6 +5,8 @@ import os
 import sqlite3
 import stat
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import time_ns
@@ -235,3 +237,35 @@ async def test_a_data_directory_that_cannot_be_made_is_told_in_one_line(tmp_path
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerUnusable, match=r"Not a directory|File exists"):
         await Ledger.open(tmp_path / "file" / "data", POLICY)
+
+
+def test_ctrl_c_while_the_file_is_opened_leaves_no_thread_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, failed = sqlite3.connect, list[threading.ExceptHookArgs]()
+
+    def slow(*given: object, **options: object) -> object:
+        time.sleep(0.2)
+        return connect(*given, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(sqlite3, "connect", slow)
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    before = set(threading.enumerate())
+
+    async def stopped() -> None:
+        opening = asyncio.ensure_future(Ledger.open(tmp_path / "data", POLICY))
+        await asyncio.sleep(0.05)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+    asyncio.run(stopped())
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert not failed
+    monkeypatch.undo()
+
+    async def again() -> None:
+        await (await Ledger.open(tmp_path / "data", POLICY)).close()
+
+    asyncio.run(again())

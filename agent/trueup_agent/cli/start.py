@@ -47,23 +47,26 @@ def one_line() -> Iterator[None]:
 
 def run(work: Coroutine[Any, Any, T], logs: bool = True) -> T:
     """Run a command's work. The first signal stops it between two transactions, a second one at once."""
-    import asyncio
+    try:
+        import asyncio
 
-    from trueup_agent.signals import stopped_by_signals
+        from trueup_agent.signals import stopped_by_signals
 
-    if logs:
-        set_up_logs()
+        if logs:
+            set_up_logs()
 
-    async def main() -> T:
-        task = asyncio.ensure_future(work)
-        with stopped_by_signals(task.cancel):
-            return await task
+        async def main() -> T:
+            task = asyncio.ensure_future(work)
+            with stopped_by_signals(task.cancel):
+                return await task
 
-    with one_line():
-        try:
-            return asyncio.run(main())
-        except asyncio.CancelledError:
-            raise Failure("stopped before it was done; nothing is lost, the next run goes on from here") from None
+        with one_line():
+            try:
+                return asyncio.run(main())
+            except asyncio.CancelledError:
+                raise Failure("stopped before it was done; nothing is lost, the next run goes on from here") from None
+    finally:
+        work.close()  # of work that a signal came before, Python would say that it was never awaited
 
 
 async def with_ledger(loaded: Loaded, here: Callable[[Any], Awaitable[T]], there: Callable[[], Awaitable[T]]) -> T:

@@ -69,8 +69,7 @@ class Ledger:
         try:
             with schema.translated(path):
                 schema.make_file(path)
-                # The statements of lookups by many paths take up to a megabyte each: a few are enough (128 by default).
-                db = await aiosqlite.connect(path, isolation_level=None, cached_statements=16)
+                db = await _connect(path)
                 ledger = cls(path, db, lock, policy)
                 await schema.migrate(ledger._db, path)
                 await ledger._settle()
@@ -317,3 +316,14 @@ class Ledger:
                 )
         if await self.get_meta(forget.REWRITE_DUE) is not None:
             await self.rewrite_file()
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    """Cancelled, it waits for the thread that opens the file, which would otherwise outlive the loop it answers to."""
+    # The statements of lookups by many paths take up to a megabyte each: a few are enough (128 by default).
+    connecting = asyncio.ensure_future(aiosqlite.connect(path, isolation_level=None, cached_statements=16))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        await (await connecting).close()
+        raise
