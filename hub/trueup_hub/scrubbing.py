@@ -18,7 +18,7 @@ from trueup_hub.ingest.changes import hint
 from trueup_hub.ingest.digests import FIRST, following
 from trueup_hub.ingest.mending import mend_owners, mend_ownership
 from trueup_hub.ingest.rebuild import rebuild_rollups
-from trueup_hub.ingest.scrub import correct_slice
+from trueup_hub.ingest.scrub import correct_slice, drop_rows_of_nobody
 from trueup_hub.sqlfiles import load
 
 log = structlog.get_logger()
@@ -91,6 +91,9 @@ async def _scrub(db: Database, hosts: Sequence[int], done: Scrubbed) -> None:
     if not hosts:
         return
     await forget_lost_terms(db)
+    dropped = await drop_rows_of_nobody(db)
+    done.corrected += sum(dropped.values())
+    hosts = sorted({*hosts, *dropped})
     ledgers = {host_no: [row[0] for row in await db.fetch(_SQL["ledgers_of"], host_no)] for host_no in hosts}
     places = [(host_no, ledger_no) for host_no, numbers in ledgers.items() for ledger_no in numbers]
     for place in places:

@@ -14,7 +14,7 @@ _SQL = load("verify")
 _ROWS = "altered_rows"
 _WORDS = {
     _ROWS: "rows whose columns are not what their ledger sent",
-    "impossible_rows": "rows hold values that no agent can have sent",
+    "impossible_rows": "rows hold values that no agent can have sent, or are of no ledger",
     "usage_slots": "cells of usage by quarter of an hour are not what the counted requests say",
     "session_slots": "cells of usage by session are not what the counted requests say",
     "usage_days": "cells of usage by day are not what the counted requests say",

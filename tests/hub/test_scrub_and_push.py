@@ -46,6 +46,9 @@ DAMAGES = {
     "less than nothing": f"UPDATE events SET output_tokens = -7 WHERE {EVENT}",
     "a message before Christ": f"UPDATE messages SET at = '0044-03-15 BC' WHERE {MESSAGE}",
     "a session before Christ": f"UPDATE sessions SET started_at = '0044-03-15 BC' WHERE {SESSION}",
+    "rows of no ledger": "INSERT INTO sessions (host_no, ledger_no, session_key, chosen, rows)"
+    " SELECT host_no, ledger_no + 90, session_key, true, 5 FROM sessions",
+    "events of no ledger": f"UPDATE events SET (host_no, ledger_no) = (77, 99) WHERE {EVENT}",
     "an event lost": f"DELETE FROM events WHERE {EVENT}",
     "an event that became stale": f"UPDATE events SET stale = true WHERE {EVENT}",
     "an event with another seq": f"UPDATE events SET seq = seq + 1, data_version = 7 WHERE {EVENT}",

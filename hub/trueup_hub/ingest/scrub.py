@@ -53,6 +53,16 @@ class _Found(Struct):
     altered: int = 0
 
 
+async def drop_rows_of_nobody(db: Database) -> dict[int, int]:
+    """Drop rows of ledgers that are not there, which nobody could bring again or take away; how many, by host_no."""
+    dropped: dict[int, int] = {}
+    for name, _ in _TABLES.values():
+        for place in await db.fetch(_SQL["places_of_nobody"].format(table=name)):
+            rows = await db.fetchval(_SQL["drop_rows"].format(table=name), *place)
+            dropped[place["host_no"]] = dropped.get(place["host_no"], 0) + rows
+    return dropped
+
+
 async def correct_ledger(db: Database, host_no: int, ledger_no: int) -> int:
     """Correct all digests and sums of a ledger; how many rows had been altered or lost.
 

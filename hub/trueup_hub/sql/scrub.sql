@@ -1,5 +1,17 @@
 -- Statements of scrubbing: sums made to tell the truth about the columns.
 
+-- places_of_nobody: where the table has rows of no ledger: one probe for each ledger, not one for each row
+WITH RECURSIVE places AS (
+  (SELECT host_no, ledger_no FROM {table} ORDER BY 1, 2 LIMIT 1)
+  UNION ALL SELECT next.* FROM places p CROSS JOIN LATERAL (
+    SELECT host_no, ledger_no FROM {table} WHERE (host_no, ledger_no) > (p.host_no, p.ledger_no) ORDER BY 1, 2 LIMIT 1
+  ) next
+)
+SELECT host_no, ledger_no FROM places WHERE ledger_no NOT IN (SELECT ledger_no FROM ledgers WHERE host_no = places.host_no);
+
+-- drop_rows: all rows of a place; how many there were
+WITH gone AS (DELETE FROM {table} WHERE host_no = $1 AND ledger_no = $2 RETURNING 1) SELECT count(*) FROM gone;
+
 -- end_of_slice: the session in which the $4th row from session $3 on lies; null = the rest is less
 SELECT least(
   (SELECT session_key FROM events WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3

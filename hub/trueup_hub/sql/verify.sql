@@ -48,10 +48,13 @@ AND coalesce(size_chars, 0) BETWEEN 0 AND 9007199254740991;
 -- possible_session: the same
 coalesce(started_at >= '2015-01-01 00:00:00+00' AND started_at < '2100-01-01 00:00:00+00', true);
 
--- impossible_rows: rows that no agent can have sent
-SELECT host_no, ledger_no, event_key AS key FROM events WHERE NOT ({event})
-UNION ALL SELECT host_no, ledger_no, message_key FROM messages WHERE NOT ({message})
-UNION ALL SELECT host_no, ledger_no, session_key FROM sessions WHERE NOT ({session});
+-- impossible_rows: rows that no agent can have sent, and rows of no ledger
+SELECT host_no, ledger_no, event_key AS key FROM events LEFT JOIN ledgers l USING (host_no, ledger_no)
+WHERE l.ledger_id IS NULL OR NOT ({event})
+UNION ALL SELECT host_no, ledger_no, message_key FROM messages LEFT JOIN ledgers l USING (host_no, ledger_no)
+WHERE l.ledger_id IS NULL OR NOT ({message})
+UNION ALL SELECT host_no, ledger_no, session_key FROM sessions LEFT JOIN ledgers l USING (host_no, ledger_no)
+WHERE l.ledger_id IS NULL OR NOT ({session});
 
 -- measures: every counted event spread out to what it adds to a rollup cell (one column for each measure)
 SELECT e.*, floor(extract(epoch FROM at) / 900)::int4 AS slot, {spread},
