@@ -224,7 +224,9 @@ class _Collector:
             self.given.add(update)
         old = self.known.get(source.source_key)
         if update.rows or old != source or update.seen is not None:
-            self.known[source.source_key] = source
+            # Of everything the parsers' states would be a lot, and nobody looks at them again.
+            kept = source if self.given is None else msgspec.structs.replace(source, parser_state=None)
+            self.known[source.source_key] = kept
             self._group.append(update)
             self._rows += update.rows
         self._remaining[source.source_key] = max(0, self._remaining[source.source_key] - update.bytes_read)

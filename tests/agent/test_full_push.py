@@ -179,6 +179,32 @@ async def test_a_lost_answer_to_the_commit_is_asked_for_again(hub: Hub, ana: Mac
     assert (account(result), result.generation) == (expected, 1)
 
 
+async def test_a_commit_that_goes_on_behind_a_cut_connection_is_waited_for(hub: Hub, ana: Machine) -> None:
+    class Cut(HubClient):
+        asked = 0
+
+        async def open_generation(self, ledger_id: str, opening: wire.OpenGeneration) -> wire.Position:
+            if 0 < self.asked < 9:  # as a hub answers that is still at work on the commit
+                self.asked += 1
+                raise errors.Busy("still at work", 0.01)
+            return await super().open_generation(ledger_id, opening)
+
+        async def commit_generation(self, ledger_id: str, number: int, commit: wire.CommitGeneration) -> wire.Committed:
+            self.asked += 1
+            if self.asked == 1:
+                raise errors.HubUnreachable("a proxy waited long enough")
+            return await super().commit_generation(ledger_id, number, commit)
+
+    async with Cut(ana.host.hub_url, ana.host.credential) as client:
+        with pytest.raises(errors.Busy):
+            await push_full(ana, client)
+        client.asked = 0
+        result = await FullPush(ana.ledger, client, BatchSize()).run(1.0)
+    assert client.asked == 10
+    await is_whole(hub, ana, result)
+    assert (account(result), result.generation) == ((0, 0, 253, 0), 1)
+
+
 async def test_rows_written_between_two_runs_are_kept(hub: Hub, ana: Machine) -> None:
     async with Mortal(ana.host.hub_url, ana.host.credential) as mortal:
         mortal.dies_at = 4

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trueup_agent.harnesses.base import LINES
 from trueup_agent.ledger.reader import LedgerReader
@@ -48,7 +49,7 @@ class Given(Struct):
             for row in rows:
                 self.keys += row.key
         if update.whole and update.seen is not None:
-            self.whole[update.source.source_key] = (update.source, update.seen)
+            self.whole[update.source.source_key] = (replace(update.source, parser_state=None), update.seen)
             update.seen = None
 
 

@@ -16,6 +16,7 @@ from trueup_shared import wire
 
 GENERATIONS = "generations"  # the feature
 META = "full_push"
+COMMIT_TIMES = 10  # as long as for a batch
 _MOST_UNCOUNTED = 20
 
 
@@ -38,6 +39,10 @@ class FullPush(Push):
         self._sent_before: int | None = None  # number of the last batch of those who ran before us
         self._generation = 0  # ours, once it is open
         self._committed = False
+
+    async def run(self, patience: float) -> PushResult:
+        """See Push. A hub that removes and recomputes is busy for as long as that takes."""
+        return await super().run(patience * COMMIT_TIMES)
 
     async def _work(self) -> None:
         sender = self._sender

@@ -12,7 +12,7 @@ from trueup_agent.push.sender import Progress, PushResult, Sender, Tell
 
 __all__ = ["MAX_STALLS", "PATIENCE_SECONDS", "STALL_SECONDS", "Progress", "Push", "PushResult", "Tell"]
 
-# How often a push goes on after a 409, a lost reply or a busy hub without any batch getting through in between.
+# How often a push goes on after a 409 or a lost reply without any batch getting through in between.
 MAX_STALLS = 4
 STALL_SECONDS = 0.25
 # How long a command waits for a hub that says it is busy.
@@ -35,11 +35,11 @@ class Push:
         return self._sender.result
 
     async def run(self, patience: float) -> PushResult:
-        """Until the hub is at the head. A busy hub may ask us to wait `patience` seconds; more is an error.
+        """Until the hub is at the head. A busy hub may make us wait `patience` seconds in a row; more is an error.
 
         Raises the hub client's errors, and Forked before anything is sent.
         """
-        stalls = 0
+        stalls, waited = 0, 0.0
         while True:
             batches = self.result.batches
             try:
@@ -48,9 +48,13 @@ class Push:
                 await self._work()
                 return self.result
             except (PositionMismatch, HubUnreachable, HubFailed, TooLarge, Busy) as error:
-                stalls = 0 if self.result.batches > batches else stalls + 1
+                if self.result.batches > batches:
+                    stalls, waited = 0, 0.0
+                elif not isinstance(error, Busy):
+                    stalls += 1
                 if isinstance(error, Busy):
-                    if stalls > MAX_STALLS or error.retry_after > patience:
+                    waited += max(error.retry_after, STALL_SECONDS)
+                    if waited > patience:
                         raise
                     await asyncio.sleep(error.retry_after)
                 elif stalls >= MAX_STALLS:
