@@ -4,6 +4,7 @@ today, the ledger checks itself, and then all of it is sent, confirmed and compa
 
 from trueup_agent.collect import PassMemory, scan
 from trueup_agent.ledger import Ledger
+from trueup_agent.memory import give_back_memory
 from trueup_agent.push.forever import Pusher
 from trueup_agent.push.full import require_generations
 from trueup_agent.push.sender import LogsRead, Progress, PushResult, Tell
@@ -28,6 +29,7 @@ async def resync(
     read = await scan(ledger, loaded, progress=tell_read, memory=memory, reread=True)
     tell(Progress("Checking the ledger", 0, 0, ""))
     checked = await ledger.recheck()
+    await give_back_memory(ledger)
     result = await pusher.push_full(tell, patience)
     if result is not None:
         result.logs = LogsRead(

@@ -12,7 +12,7 @@ from damaged import alter, database_of, invent, lose, misremember, scrub, stored
 from hub_process import Hub
 from ledger_rows import event, update
 from pushing import Machine, events_at, machine
-from trueup_agent.push import push
+from trueup_agent.push import compare, push, repair
 from trueup_agent.push.batches import BatchSize
 from trueup_agent.push.forever import Pusher
 from trueup_agent.push.hub_client import HubClient
@@ -99,6 +99,22 @@ async def test_a_hub_that_lost_all_rows_of_a_ledger_gets_all_of_them(hub: Hub, a
     await is_mended(hub, result)
     assert (result.inserted, result.repaired_rows) == (253, 253)
     assert result.batches == 6
+
+
+async def test_what_is_too_much_for_one_round_comes_in_several(
+    hub: Hub, ana: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of how much differs, memory depends on neither side."""
+    monkeypatch.setattr(compare, "GROUP_SESSIONS", 1)
+    monkeypatch.setattr(repair, "ENOUGH_ROWS", 30)
+    db = database_of(hub)
+    for table in ("events", "messages", "sessions"):
+        await db.execute(f"DELETE FROM {table}")
+    await scrub(db)
+    result = await ana.push()
+    await is_mended(hub, result)
+    assert (result.inserted, result.repaired_rows) == (253, 253)
+    assert result.batches > 5
 
 
 class Watched(HubClient):

@@ -21,8 +21,9 @@ from trueup_shared import keys, wire
 K = TypeVar("K")
 Answer = TypeVar("Answer", wire.Buckets, wire.BucketSessions, wire.SessionRows)
 
-# Rows of the sessions that are compared at a time: what is in memory.
+# What is compared at a time: rows at the hub, and sessions.
 GROUP_ROWS = 20_000
+GROUP_SESSIONS = 200
 # A hub that asks to wait is waited for: to begin anew would cost more.
 PATIENCE_SECONDS = 60.0
 MOST_WAITS = 10
@@ -56,6 +57,7 @@ class Comparison(Struct, kw_only=True):
     buckets: list[int] = field(default_factory=list)  # whose sums differ
     differences: list[Difference] = field(default_factory=list)  # by table and key
     rejected: list[Place] = field(default_factory=list)  # agreed
+    partial: bool = False  # so much differs that the rest was left for another time
     without_key: int = 0  # rejected rows that the hub could not read a key of
     requests: int = 0
     bytes: int = 0
@@ -65,8 +67,16 @@ class Comparer:
     """One comparison, with the ledger as it is at one moment."""
 
     def __init__(
-        self, hub: HubClient, ledger_id: str, position: wire.Position, deep: bool = False, tell: Tell | None = None
+        self,
+        hub: HubClient,
+        ledger_id: str,
+        position: wire.Position,
+        deep: bool = False,
+        tell: Tell | None = None,
+        enough: int | None = None,
     ) -> None:
+        """`enough`: so many differences are as many as anybody wants to know of."""
+        self._enough = enough
         self._hub = hub
         self._ledger_id = ledger_id
         self._position = position
@@ -107,6 +117,9 @@ class Comparer:
             await asyncio.to_thread(self._compare_rows, reader, group)
             done += len(group)
             self._tell(done, len(rows))
+            if self._enough is not None and len(self._here) + len(self._there) >= self._enough and done < len(rows):
+                self.found.partial = True
+                return
 
     async def _sessions(self, own: dict[bytes, int]) -> dict[bytes, int]:
         """The sessions whose sums differ -> how many rows the hub has of them."""
@@ -222,13 +235,13 @@ def _snapshot(data_dir: Path) -> LedgerReader:
 
 
 def _groups(rows: dict[bytes, int]) -> Iterator[list[bytes]]:
-    """Sessions that together have about GROUP_ROWS rows at the hub."""
+    """Sessions that together have about GROUP_ROWS rows at the hub, or are many."""
     group: list[bytes] = []
     total = 0
     for session_key, count in rows.items():
         group.append(session_key)
         total += count
-        if total >= GROUP_ROWS:
+        if total >= GROUP_ROWS or len(group) >= GROUP_SESSIONS:
             yield group
             group, total = [], 0
     if group:

@@ -3,10 +3,11 @@
 from trueup_agent.ledger.compare import Place
 from trueup_agent.push.batches import Prepared
 from trueup_agent.push.compare import Comparer
-from trueup_agent.push.sender import Progress, Sender
+from trueup_agent.push.sender import Progress, PushResult, Sender
 from trueup_shared import wire
 
 MOST_ROUNDS = 2  # what still differs then is not for us to mend
+ENOUGH_ROWS = 50_000  # of a round; what differs beyond that comes in more rounds
 
 REPAIR = "repair"  # the feature
 
@@ -33,7 +34,9 @@ class Repair:
                 "`trueup pg push --full` sends everything again"
             )
             return False
-        comparer = Comparer(sender.hub, sender.ledger.ledger_id, sender.position, tell=self._tell_compared)
+        comparer = Comparer(
+            sender.hub, sender.ledger.ledger_id, sender.position, tell=self._tell_compared, enough=ENOUGH_ROWS
+        )
         try:
             found = await comparer.run(sender.ledger.path.parent)
         finally:
@@ -46,7 +49,10 @@ class Repair:
             )
             return False
         self._rounds += 1
+        mended = _changes(result)
         await self.send([difference.place for difference in found.differences])
+        if found.partial and _changes(result) > mended:
+            self._rounds -= 1
         return True
 
     async def send(self, places: list[Place]) -> None:
@@ -68,6 +74,10 @@ class Repair:
 
     def _tell_compared(self, done: int, of: int) -> None:
         self._sender.tell(Progress("Comparing", done, of, "sessions"))
+
+
+def _changes(result: PushResult) -> int:
+    return result.inserted + result.updated + result.removed
 
 
 def hub_version(position: wire.Position) -> str:
