@@ -9,6 +9,7 @@ from trueup_hub.auth import Caller, placeholder_label
 from trueup_hub.db import Connection, Database
 from trueup_hub.directives import open_directives, record_reports
 from trueup_hub.enrolment import clean_label
+from trueup_hub.ingest.identity import ledger_number
 from trueup_hub.states import EXPECTED_SILENCE
 from trueup_shared.times import moment
 from trueup_shared.wire import Directive, Heartbeat
@@ -24,9 +25,7 @@ class Recorded(Struct, frozen=True):
 async def record_heartbeat(db: Database, host: Caller, ledger_id: UUID, heartbeat: Heartbeat) -> Recorded:
     sql = sqlfiles.load("hosts")
     async with db.transaction() as connection:
-        await connection.execute(sql["first_contact"], host.host_no, ledger_id)
-        ledger_no: int = await connection.fetchval(sql["ledger_number"], host.host_no, ledger_id)
-        place = (host.host_no, ledger_no)
+        place = (host.host_no, await ledger_number(connection, host.host_no, str(ledger_id)))
         if host.name == placeholder_label(host.host_id):
             await _name_again(connection, host, heartbeat)
         if heartbeat.sources:

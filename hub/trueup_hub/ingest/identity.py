@@ -10,7 +10,8 @@ from uuid import UUID
 
 import structlog
 
-from trueup_hub.db import Database, retried
+from trueup_hub.db import Connection, Database, retried
+from trueup_hub.errors import Problem
 from trueup_hub.sqlfiles import load
 from trueup_shared import logs
 
@@ -18,6 +19,24 @@ log = structlog.get_logger()
 
 _SQL = load("identity")
 _MOST_REPLACED = 10
+MOST_LEDGERS = 500  # of a host, ever
+
+
+async def ledger_number(connection: Connection, host_no: int, ledger_id: str) -> int:
+    """Of a ledger, which is known from its first sign of life. Problem 401 of a host that is forgotten, 409 of one that
+    has MOST_LEDGERS: every page and every scrub looks at each of them."""
+    number: int | None = await connection.fetchval(_SQL["ledger_number"], host_no, ledger_id)
+    if number is None:
+        await connection.execute(_SQL["first_contact"], host_no, ledger_id, MOST_LEDGERS)
+        number = await connection.fetchval(_SQL["ledger_number"], host_no, ledger_id)
+    if number is not None:
+        return number
+    if not await connection.fetchval(_SQL["is_kept"], host_no):  # it was let in a moment before
+        raise Problem(401, "revoked", "The access of this host was revoked; enrol it again.")
+    detail = (
+        f"This host has had {MOST_LEDGERS} ledgers: run `trueup agent rekey --code CODE` to make this machine another."
+    )
+    raise Problem(409, "too_many_ledgers", detail)
 
 
 async def heard(db: Database, host_no: int, ledger_id: str) -> None:
@@ -35,7 +54,7 @@ async def contact(db: Database, host_no: int, ledger_id: str, replaces: Sequence
 
     async def attempt() -> None:
         async with db.transaction() as connection:
-            await connection.execute(_SQL["first_contact"], host_no, ledger_id)
+            await ledger_number(connection, host_no, ledger_id)
             await connection.execute(_SQL["replacing"], host_no, ledger_id, ids)
             await connection.execute(_SQL["replace"], host_no, ledger_id, ids)
 

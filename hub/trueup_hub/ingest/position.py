@@ -3,8 +3,8 @@
 from typing import Any
 
 from trueup_hub.db import Connection, Database, Record
-from trueup_hub.errors import NotFound, Problem
-from trueup_hub.ingest.identity import heard
+from trueup_hub.errors import NotFound
+from trueup_hub.ingest.identity import heard, ledger_number
 from trueup_hub.sqlfiles import load
 from trueup_shared import __version__, digest_sets, keys, wire
 
@@ -53,13 +53,13 @@ def _abilities() -> dict[str, Any]:
 
 
 async def lock_ledger(connection: Connection, host_no: int, ledger_id: str) -> Record:
-    """The row of a ledger, locked until the transaction ends; made at its first contact."""
+    """The row of a ledger, locked until the transaction ends; made at its first contact (ledger_number)."""
     ledger = await connection.fetchrow(_SQL["lock_ledger"], host_no, ledger_id)
     if ledger is None:
-        await connection.execute(_SQL["add_ledger"], host_no, ledger_id)
+        await ledger_number(connection, host_no, ledger_id)
         ledger = await connection.fetchrow(_SQL["lock_ledger"], host_no, ledger_id)
-    if ledger is None:  # it was let in a moment before
-        raise Problem(401, "revoked", "The access of this host was revoked; enrol it again.")
+    if ledger is None:
+        raise NotFound("There is no such ledger any more.")
     return ledger
 
 

@@ -52,13 +52,6 @@ RETURNING host_no
 -- expected_silence: how long it may say nothing
 SELECT expected_silence_seconds FROM hosts WHERE host_no = $1
 
--- first_contact: a ledger is known from its first sign of life
-INSERT INTO ledgers (host_no, ledger_id, first_contact_at) VALUES ($1, $2, now())
-ON CONFLICT (host_no, ledger_id) DO NOTHING
-
--- ledger_number: of a ledger that is known
-SELECT ledger_no FROM ledgers WHERE host_no = $1 AND ledger_id = $2
-
 -- heartbeat: at most every 30 s, or at once when what it says matters to the host's state or flags
 INSERT INTO host_status (host_no, ledger_no, seen_at, sent_at, head_seq, rows, pending, agent, parsers, skipped_lines,
                          unknown_records, old_data, source_gone, drift_suspected, withheld, last_error)

@@ -17,10 +17,17 @@ RETURNING ledger_no;
 -- drop_confirmations: of a generation that is open no more
 DELETE FROM confirmations WHERE host_no = $1 AND ledger_no = $2;
 
--- first_contact: a ledger is known from its first sign of life
+-- ledger_number: of a ledger that is known
+SELECT ledger_no FROM ledgers WHERE host_no = $1 AND ledger_id = $2;
+
+-- first_contact: a ledger is known from its first sign of life; of a host that is not being forgotten and has fewer than $3
 INSERT INTO ledgers (host_no, ledger_id, first_contact_at)
-SELECT host_no, $2, now() FROM hosts WHERE host_no = $1 AND forgotten_at IS NULL
+SELECT host_no, $2, now() FROM hosts
+WHERE host_no = $1 AND forgotten_at IS NULL AND (SELECT count(*) FROM ledgers l WHERE l.host_no = $1) < $3
 ON CONFLICT (host_no, ledger_id) DO NOTHING;
+
+-- is_kept: a host that is not being forgotten
+SELECT EXISTS (SELECT FROM hosts WHERE host_no = $1 AND forgotten_at IS NULL);
 
 -- replace: ledgers whose place this one took, and those whose place they took; what it says again changes nothing
 WITH old AS (SELECT ledger_no FROM ledgers WHERE host_no = $1 AND ledger_id = ANY($3::uuid[]) AND ledger_id <> $2),

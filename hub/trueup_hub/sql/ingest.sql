@@ -10,11 +10,6 @@ SELECT term_no, term FROM terms WHERE term = ANY($1::text[]);
 -- add_price_table: remembers a price table
 INSERT INTO prices (digest, dated, first_used_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING;
 
--- add_ledger: a ledger at its first contact; of a host that is not being forgotten
-INSERT INTO ledgers (host_no, ledger_id, first_contact_at)
-SELECT host_no, $2, now() FROM hosts WHERE host_no = $1 AND forgotten_at IS NULL
-ON CONFLICT (host_no, ledger_id) DO NOTHING;
-
 -- ledger_row: a ledger's position and sums, as the three statements below read them
 SELECT host_no, ledger_no, ledger_id, (SELECT host_id FROM hosts h WHERE h.host_no = l.host_no) AS host_id, acked_seq,
   last_batch_id, batch_no, generation, open_generation, opened_batch_no, full_seq, full_target, full_removed, committed,
