@@ -81,7 +81,8 @@ async def test_an_answer_that_is_none_becomes_an_error_of_ours(
 
 
 @pytest.mark.parametrize(
-    ("header", "low", "high"), [("17", 17, 17), ("0", 0, 0), ("Sun, 06 Nov 2095 08:49:37 GMT", 1e8, 1e10)]
+    ("header", "low", "high"),
+    [("17", 17, 17), ("0", 0, 0), ("Sun, 06 Nov 2095 08:49:37 GMT", 3600, 3600), ("inf", 3600, 3600), ("nan", 0, 5)],
 )
 async def test_a_busy_hub_says_when_to_come_back(header: str, low: float, high: float) -> None:
     for status in (429, 503):

@@ -36,6 +36,7 @@ ANSWER_SECONDS = 120.0
 # So many times as long where it goes through all rows.
 THOROUGH_TIMES = 5
 DEFAULT_BUSY_SECONDS = 5.0
+LONGEST_BUSY_SECONDS = 3600.0  # whoever says more may be mistaken, and could not take it back
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -208,7 +209,7 @@ class HubClient:
         if status == 413:
             return TooLarge(f"{where} finds the batch too large: {said}")
         if status in (429, 503):
-            return Busy(f"{where} is busy: {said}", _seconds(retry_after))
+            return Busy(f"{where} is busy: {said}", min(_seconds(retry_after), LONGEST_BUSY_SECONDS))
         if problem.code == "unsupported_protocol":
             return ProtocolMismatch(f"{where} speaks another protocol: upgrade the older of the two")
         if status in (502, 504):
