@@ -5,7 +5,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from trueup_hub.db import Database
-from trueup_hub.ingest.digests import count_altered
+from trueup_hub.ingest.digests import recompute_digest
 from trueup_hub.ingest.verify import count_differences
 from trueup_hub.sqlfiles import load
 
@@ -51,8 +51,8 @@ async def differences(db: Database) -> list[Difference]:
     counts = dict(await count_differences(db))
     altered: dict[int, int] = {}
     for host_no, ledger_no in await db.fetch(_SQL["all_ledgers"]):
-        if rows := await count_altered(db, host_no, ledger_no):
-            altered[host_no] = altered.get(host_no, 0) + rows
+        if rows := (await recompute_digest(db, host_no, ledger_no)).differing:
+            altered[host_no] = altered.get(host_no, 0) + len(rows)
     if altered:
         counts[_ROWS] = altered
     hosts = {record["host_no"]: record for record in await db.fetch(_SQL["labels"])}

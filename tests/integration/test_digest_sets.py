@@ -195,15 +195,15 @@ async def test_a_change_that_was_interrupted_is_made_whole_by_the_next_push(
 ) -> None:
     with hub_of(1, 1):
         await ana.push()
-    write = redigest._write
+    write = redigest.write_digests
     with hub_of(1, 2):
         with monkeypatch.context() as patch:
 
-            async def fail(connection: Any, place: Any, rows: Any) -> None:
-                await write(connection, place, rows)
+            async def fail(*rows: Any) -> None:
+                await write(*rows)
                 raise OSError("cut")
 
-            patch.setattr(redigest, "_write", fail)
+            patch.setattr(redigest, "write_digests", fail)
             with pytest.raises(PushError):
                 await ana.push()
         assert await hub.auth.db.fetchval("SELECT digest_set FROM ledgers") == 1

@@ -17,6 +17,13 @@ _SQL = load("verify")
 _POSSIBLE = {name: _SQL[name] for name in ("possible_event", "possible_message", "possible_session")}
 _CHUNK_ROWS = 500  # other requests get on after each
 
+# Tables of facts by number, and what their keys are called; in the order in which ingest locks their rows.
+FACTS = {
+    keys.EVENTS: ("events", "event_key"),
+    keys.MESSAGES: ("messages", "message_key"),
+    keys.SESSIONS: ("sessions", "session_key"),
+}
+
 FIRST, LAST = bytes(keys.KEY_BYTES), bytes([255] * keys.KEY_BYTES)  # of keys
 
 
@@ -71,13 +78,6 @@ async def recompute_digest(db: Database, host_no: int, ledger_no: int) -> Recomp
             total += sum(int.from_bytes(row.digest, "big") for row in rows)
             differing += [(row.table, row.key) for row in rows if row.digest != row.stored]
     return Recomputed(digest=total % keys.DIGEST_MODULUS, stored_digest=int(stored or 0), differing=differing)
-
-
-async def count_altered(db: Database, host_no: int, ledger_no: int) -> int:
-    """How many rows of a ledger have columns that do not come to their digest."""
-    async with db.snapshot() as connection:
-        chunks = rebuilt_rows(connection, host_no, ledger_no)
-        return sum([sum(row.digest != row.stored for row in rows) async for rows in chunks])
 
 
 async def recomputed_buckets(connection: Connection, host_no: int, ledger_no: int) -> list[int]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from trueup_hub.db import Database, Record, retried
 from trueup_hub.errors import PositionMismatch
 from trueup_hub.ingest.changes import ledger_transaction, remove_rows
+from trueup_hub.ingest.digests import FACTS
 from trueup_hub.ingest.identity import heard
 from trueup_hub.ingest.position import lock_ledger, position_of, read_ledger
 from trueup_hub.ingest.scrub import correct_ledger
@@ -18,11 +19,6 @@ from trueup_hub.sqlfiles import load
 from trueup_shared import keys, wire
 
 _SQL = load("generations")
-_TABLES = {
-    keys.EVENTS: ("events", "event_key"),
-    keys.MESSAGES: ("messages", "message_key"),
-    keys.SESSIONS: ("sessions", "session_key"),
-}
 _CHUNK_ROWS = 2000  # removed in one transaction, during which the ledger's batches wait
 _ROUND_ROWS = 50_000  # keys in memory
 
@@ -87,14 +83,14 @@ class _Commit(Struct, frozen=True):
 
     async def run(self, ledger: Record) -> wire.Committed:
         place = (ledger["host_no"], ledger["ledger_no"])
-        for table in _TABLES:
+        for table in FACTS:
             while found := await self._unconfirmed(ledger, table):
                 for i in range(0, len(found), _CHUNK_ROWS):
                     await self._remove(place, table, found[i : i + _CHUNK_ROWS])
         return await self._close(place, await correct_ledger(self.db, *place))
 
     async def _unconfirmed(self, ledger: Record, table: int) -> list[bytes]:
-        name, key = _TABLES[table]
+        name, key = FACTS[table]
         sql = _SQL["unconfirmed"].format(table=name, key=key)
         place = (ledger["host_no"], ledger["ledger_no"], ledger["full_target"], ledger["acked_seq"])
         async with self.db.ingest() as connection, connection.transaction(readonly=True):

@@ -1,13 +1,13 @@
 """A ledger goes on in another digest set (design section 5): all its sums are computed anew, once."""
 
-from trueup_hub.db import Connection, Database, retried
-from trueup_hub.ingest.digests import Rebuilt, rebuilt_rows
+from trueup_hub.db import Database, retried
+from trueup_hub.ingest.digests import rebuilt_rows
 from trueup_hub.ingest.position import lock_ledger
+from trueup_hub.ingest.scrub import write_digests
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys
 
 _SQL = load("redigest")
-_TABLES = {keys.SESSIONS: "session", keys.MESSAGES: "message", keys.EVENTS: "event"}
 
 
 async def change_digest_set(db: Database, host_no: int, ledger_id: str, digest_set: int) -> None:
@@ -25,7 +25,7 @@ async def change_digest_set(db: Database, host_no: int, ledger_id: str, digest_s
             await connection.execute(_SQL["set_digest_set"], *place, digest_set)
             sessions: dict[bytes, int] = {}
             async for rows in rebuilt_rows(connection, *place):
-                await _write(connection, place, rows)
+                await write_digests(connection, *place, rows)
                 for row in rows:
                     sessions[row.session_key] = sessions.get(row.session_key, 0) + int.from_bytes(row.digest, "big")
             sums = sorted((*place, key, total % keys.DIGEST_MODULUS) for key, total in sessions.items())
@@ -36,10 +36,3 @@ async def change_digest_set(db: Database, host_no: int, ledger_id: str, digest_s
             await connection.execute(_SQL["set_ledger_sum"], *place, total)
 
     await retried(attempt)
-
-
-async def _write(connection: Connection, place: tuple[int, int], rows: list[Rebuilt]) -> None:
-    """`rows` are of one table."""
-    if rows:
-        arguments = sorted((*place, row.key, row.digest) for row in rows)
-        await connection.executemany(_SQL[f"set_{_TABLES[rows[0].table]}_digest"], arguments)

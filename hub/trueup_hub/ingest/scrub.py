@@ -5,13 +5,13 @@ at most. Row digests become those of the columns, sums of sessions and ledger th
 Where that changes the ledger's digest its verdict is `diverged`, and the ordinary repair brings back what was lost.
 """
 
-import time
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec import Struct, field
 
 from trueup_hub.db import Connection, Database, retried
-from trueup_hub.ingest.digests import FIRST, LAST, Rebuilt, Sums, following, rebuilt_rows
+from trueup_hub.ingest.digests import FACTS, FIRST, LAST, Rebuilt, Sums, following, rebuilt_rows
 from trueup_hub.ingest.position import lock_ledger_no
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, prices
@@ -21,11 +21,6 @@ _CORRECT_LEDGER = _SQL["correct_ledger"].format(
     digest_number=_SQL["digest_number"].format(digest="digest"),
     head_number=_SQL["digest_number"].format(digest="l.head_digest"),
 )
-_TABLES = {
-    keys.SESSIONS: ("sessions", "session_key"),
-    keys.MESSAGES: ("messages", "message_key"),
-    keys.EVENTS: ("events", "event_key"),
-}
 _POSSIBLE = load("verify")
 _DROP = [
     _SQL[f"drop_impossible_{kind}s"].format(possible=_POSSIBLE[f"possible_{kind}"])
@@ -41,14 +36,13 @@ class Slice(Struct):
     high: bytes
     rows: int = 0
     corrected: int = 0
-    seconds: float = 0.0
 
 
 class _Found(Struct):
     """What is stored in a slice, and what is not as it should be."""
 
     sums: dict[bytes, Sums] = field(default_factory=dict)
-    wrong_digests: dict[int, list[Rebuilt]] = field(default_factory=lambda: {table: [] for table in _TABLES})
+    wrong_digests: dict[int, list[Rebuilt]] = field(default_factory=lambda: {table: [] for table in FACTS})
     wrong_costs: list[tuple[bytes, int | None]] = field(default_factory=list)
     altered: int = 0
 
@@ -56,7 +50,7 @@ class _Found(Struct):
 async def drop_rows_of_nobody(db: Database) -> dict[int, int]:
     """Drop rows of ledgers that are not there, which nobody could bring again or take away; how many, by host_no."""
     dropped: dict[int, int] = {}
-    for name, _ in _TABLES.values():
+    for name, _ in FACTS.values():
         for place in await db.fetch(_SQL["places_of_nobody"].format(table=name)):
             rows = await db.fetchval(_SQL["drop_rows"].format(table=name), *place)
             dropped[place["host_no"]] = dropped.get(place["host_no"], 0) + rows
@@ -85,7 +79,6 @@ async def correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes) 
 async def _correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes) -> Slice:
     async with db.transaction() as connection:
         await lock_ledger_no(connection, host_no, ledger_no)
-        started = time.monotonic()
         place = (host_no, ledger_no)
         high = await connection.fetchval(_SQL["end_of_slice"], *place, low, _SLICE_ROWS) or LAST
         done = Slice(low, high)
@@ -98,7 +91,6 @@ async def _correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes)
             done.corrected += await connection.fetchval(_CORRECT_LEDGER, *place) is not None and not done.corrected
         if done.corrected:
             await connection.execute(_SQL["note_corrected"], *place, done.corrected)
-    done.seconds = time.monotonic() - started
     return done
 
 
@@ -135,14 +127,19 @@ def _cost(row: Rebuilt) -> int | None:
 
 async def _set_digests(connection: Connection, host_no: int, ledger_no: int, found: _Found) -> None:
     """Rows in the order in which ingest writes them: other ledgers' batches may flip them meanwhile."""
-    for table, rows in sorted(found.wrong_digests.items(), reverse=True):
-        if rows:
-            name, key = _TABLES[table]
-            arguments = sorted((host_no, ledger_no, row.key, row.digest) for row in rows)
-            await connection.executemany(_SQL["set_digest"].format(table=name, key=key), arguments)
+    for table, rows in found.wrong_digests.items():
+        await write_digests(connection, host_no, ledger_no, rows)
         if table == keys.EVENTS and found.wrong_costs:
             costs = [(host_no, ledger_no, *pair) for pair in sorted(found.wrong_costs, key=lambda pair: pair[0])]
             await connection.executemany(_SQL["set_cost"], costs)
+
+
+async def write_digests(connection: Connection, host_no: int, ledger_no: int, rows: Sequence[Rebuilt]) -> None:
+    """Keep what the columns of these rows, all of one table, come to."""
+    if rows:
+        name, key = FACTS[rows[0].table]
+        arguments = sorted((host_no, ledger_no, row.key, row.digest) for row in rows)
+        await connection.executemany(_SQL["set_digest"].format(table=name, key=key), arguments)
 
 
 async def _set_sums(connection: Connection, host_no: int, ledger_no: int, done: Slice, found: _Found) -> int:

@@ -3,15 +3,6 @@
 -- set_digest_set: rows are rebuilt and summed in it from here on
 UPDATE ledgers SET digest_set = $3 WHERE host_no = $1 AND ledger_no = $2;
 
--- set_event_digest: of one event
-UPDATE events SET row_digest = $4 WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3;
-
--- set_message_digest: of one message
-UPDATE messages SET row_digest = $4 WHERE host_no = $1 AND ledger_no = $2 AND message_key = $3;
-
--- set_session_digest: of one session's own row
-UPDATE sessions SET row_digest = $4 WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3;
-
 -- set_session_sum: of all rows of a session's copy
 UPDATE sessions SET digest = $4 WHERE host_no = $1 AND ledger_no = $2 AND session_key = $3;
 
