@@ -10,7 +10,7 @@ from trueup_agent.cli import start
 from trueup_agent.credential import load_host
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.push.hub_client import HubClient
-from trueup_agent.push.identity import fork
+from trueup_agent.push.identity import fork_of
 from trueup_agent.push.rejections import RejectedRow, still_rejected
 from trueup_agent.settings import Loaded
 from trueup_shared import digest_sets, wire
@@ -65,9 +65,6 @@ async def gather(loaded: Loaded) -> Standing:
     with LedgerReader(loaded.data_dir) as reader:
         reader.snapshot()
         head_seq, digest, rows = reader.head()
-        known, oldest = reader.query(
-            "SELECT coalesce(max(batch_id = ?), 0), min(batch_no) FROM batches", (position.last_batch_id,)
-        )[0]
         [[digest_set]] = reader.query("SELECT digest_set FROM ledger")
         verdict: wire.Verdict = "behind"
         if position.acked_seq == head_seq:
@@ -92,7 +89,7 @@ async def gather(loaded: Loaded) -> Standing:
             rejected=position.rejected,
             rejections=still_rejected(reader, position.host_id),
             withheld=digest_sets.withheld(digest_set),
-            forked=fork(position, head_seq, bool(known), oldest),
+            forked=fork_of(reader, position),
         )
 
 

@@ -10,11 +10,10 @@ from trueup_agent.ledger import Ledger
 from trueup_agent.push.batches import AGENT, BatchSize, Prepared, asking_for_receipt
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import Push
-from trueup_agent.push.repair import hub_version
 from trueup_agent.push.sender import COUNTS, Progress, PushResult, Tell
+from trueup_agent.push.versions import GENERATIONS, hub_version
 from trueup_shared import wire
 
-GENERATIONS = "generations"  # the feature
 META = "full_push"
 COMMIT_TIMES = 10  # as long as for a batch
 _MOST_UNCOUNTED = 20

@@ -9,7 +9,7 @@ from time import time_ns
 import structlog
 
 from trueup_agent.errors import Forked
-from trueup_agent.ledger import Ledger
+from trueup_agent.ledger import Ledger, LedgerReader
 from trueup_agent.ledger.identity import Reason, Replaced
 from trueup_agent.push.hub_client import HubClient
 from trueup_shared import logs, wire
@@ -50,6 +50,14 @@ def fork(position: wire.Position, head_seq: int, known: bool, oldest_batch_no: i
             "itself, restored from a backup perhaps"
         )
     return None
+
+
+def fork_of(reader: LedgerReader, position: wire.Position) -> str | None:
+    """The same of a ledger that is read beside its writer."""
+    [[known, oldest]] = reader.query(
+        "SELECT coalesce(max(batch_id = ?), 0), min(batch_no) FROM batches", (position.last_batch_id,)
+    )
+    return fork(position, reader.head()[0], bool(known), oldest)
 
 
 async def begin_anew(ledger: Ledger, forked: Forked) -> None:

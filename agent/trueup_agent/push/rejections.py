@@ -5,16 +5,16 @@ one of the two sides is of another version than when they were rejected.
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.ledger import Ledger, LedgerReader
+from trueup_agent.ledger import Ledger, LedgerReader, tables
 from trueup_agent.ledger.compare import Place
 from trueup_agent.push.hub_client import HubClient
-from trueup_shared import __version__, keys, wire
+from trueup_agent.push.versions import REPAIR
+from trueup_shared import __version__, wire
 
 META = "rejected_rows"
 TRIED = "rejected_by"
-_REPAIR = "repair"  # the feature
 MOST = 1_000
-TABLES = {keys.SESSIONS: "sessions", keys.MESSAGES: "messages", keys.EVENTS: "events"}
+TABLES = {table.number: table.name for table in tables.TABLES}
 
 
 class RejectedRow(Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ async def rows_to_retry(ledger: Ledger, hub: HubClient, position: wire.Position)
 
     Before anything else is sent. The hub knows them all; what is remembered here is for people.
     """
-    if _REPAIR not in position.features:
+    if REPAIR not in position.features:
         return []
     if position.rejected:
         if await ledger.get_meta(TRIED) == _versions(position):

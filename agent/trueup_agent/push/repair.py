@@ -4,12 +4,10 @@ from trueup_agent.ledger.compare import Place
 from trueup_agent.push.batches import Prepared
 from trueup_agent.push.compare import Comparer
 from trueup_agent.push.sender import Progress, PushResult, Sender
-from trueup_shared import wire
+from trueup_agent.push.versions import REPAIR, hub_version
 
 MOST_ROUNDS = 2  # what still differs then is not for us to mend
 ENOUGH_ROWS = 50_000  # of a round; what differs beyond that comes in more rounds
-
-REPAIR = "repair"  # the feature
 
 
 class Repair:
@@ -78,7 +76,3 @@ class Repair:
 
 def _changes(result: PushResult) -> int:
     return result.inserted + result.updated + result.removed
-
-
-def hub_version(position: wire.Position) -> str:
-    return f"version {position.hub_version}" if position.hub_version else "of an earlier release"

@@ -9,9 +9,9 @@ from trueup_agent.errors import Forked, HubTooOld, PositionMismatch
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.push.compare import Comparer, Comparison, Difference, Tell
 from trueup_agent.push.hub_client import HubClient
-from trueup_agent.push.identity import fork
+from trueup_agent.push.identity import fork_of
 from trueup_agent.push.rejections import TABLES
-from trueup_agent.push.repair import REPAIR, hub_version
+from trueup_agent.push.versions import REPAIR, hub_version
 from trueup_shared import wire
 
 MOST_TRIES = 5  # where somebody pushes meanwhile
@@ -74,10 +74,7 @@ async def verify(data_dir: Path, hub: HubClient, deep: bool, tell: Tell | None =
 
 
 def _refuse_what_cannot_be_compared(reader: LedgerReader, position: wire.Position) -> None:
-    [[known, oldest]] = reader.query(
-        "SELECT coalesce(max(batch_id = ?), 0), min(batch_no) FROM batches", (position.last_batch_id,)
-    )
-    why = fork(position, reader.head()[0], bool(known), oldest)
+    why = fork_of(reader, position)
     if why is not None:
         raise Forked(f"{why}: `trueup pg push` gives this one a new id")
     [[digest_set]] = reader.query("SELECT digest_set FROM ledger")

@@ -4,6 +4,14 @@ from trueup_agent.errors import ProtocolMismatch
 from trueup_agent.ledger import Ledger
 from trueup_shared import digest_sets, wire
 
+# Features of a hub that older ones lack (wire.FEATURES).
+REPAIR, GENERATIONS = "repair", "generations"
+
+
+def hub_version(position: wire.Position) -> str:
+    """In words."""
+    return f"version {position.hub_version}" if position.hub_version else "of an earlier release"
+
 
 async def agree(ledger: Ledger, position: wire.Position) -> None:
     """Encode and sum rows by the highest digest set that both know. Raises ProtocolMismatch where there is none."""
