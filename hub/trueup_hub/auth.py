@@ -22,6 +22,7 @@ from trueup_shared import logs
 from trueup_shared.times import moment
 
 log = structlog.get_logger()
+_REVOKED = "The access of this host was revoked; enrol it again."
 
 Role = Literal["viewer", "admin"]
 LOGIN_CODE_LIFE = timedelta(minutes=10)
@@ -89,9 +90,9 @@ class Auth:
         """A host that the database does not know but whose credential the hub key vouches for is re-admitted."""
         host = await self.db.fetchrow(self._sql["host_by_id"], credential.host_id)
         if credential.host_id in self.revocations or (host is not None and host["revoked"]):
-            raise Problem(401, "revoked", "The access of this host was revoked; enrol it again.")
+            raise Problem(401, "revoked", _REVOKED)
         if host is None:
-            await self.db.execute(
+            admitted = await self.db.fetchval(
                 self._sql["readmit"],
                 credential.host_id,
                 placeholder_label(credential.host_id),
@@ -99,9 +100,12 @@ class Auth:
                 credential.hash,
                 credential.secret_hash,
             )
-            log.warning("re-admitted a host that the database did not know", **{logs.HOST: str(credential.host_id)})
+            if admitted is not None:
+                log.warning("re-admitted a host that the database did not know", **{logs.HOST: str(credential.host_id)})
             host = await self.db.fetchrow(self._sql["host_by_id"], credential.host_id)
-        if host is None or not hmac.compare_digest(host["credential_hash"], credential.hash):
+        if host is None:  # forgotten
+            raise Problem(401, "revoked", _REVOKED)
+        if not hmac.compare_digest(host["credential_hash"], credential.hash):
             return None
         name, number = host["label"], host["host_no"]
         return Caller(scope="host", by="credential", name=name, host_no=number, host_id=credential.host_id)

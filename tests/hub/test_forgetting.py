@@ -3,17 +3,19 @@
 import asyncio
 import random
 from contextlib import aclosing
+from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from hub_client import HubClient
 from ledgers import Ledger, add_host, event, event_key, message, message_key, put_events, session
 from processes import TRUEUP, environment
+from trueup_hub.auth import Auth
 from trueup_hub.db import Database
 from trueup_hub.errors import Problem
-from trueup_hub.hub_key import read_credential
+from trueup_hub.hub_key import Revocations, make_credential, read_credential
 from trueup_hub.ingest import forgetting
 from trueup_hub.ingest.verify import verify
 from trueup_shared import keys
@@ -152,6 +154,22 @@ async def test_a_batch_that_comes_when_the_host_is_gone_is_refused(db: Database)
         await ledger.push()
     assert (refused.value.status, refused.value.code) == (401, "revoked")
     assert await db.fetchval("SELECT count(*) FROM ledgers") == 0
+
+
+async def test_a_forgotten_host_is_not_let_in_again_by_another_replica(db: Database, tmp_path: Path) -> None:
+    """Its revocation lies beside the key of the replica that was asked; the database is the same."""
+    key, host_id = bytes(32), uuid4()
+    one, other = (Auth(db, key, Revocations(tmp_path / name), timedelta(1)) for name in ("one", "other"))
+    credential = make_credential(key, host_id, 1_790_000_000_000_000, bytes(32))
+    assert await one.caller_of_bearer(credential) is not None  # the hub key vouches for it
+    assert await forgetting.begin(one, host_id, "admin")
+    assert not await forgetting.begin(one, uuid4(), "admin")
+    await forgetting.forget_pending(db)
+    for replica in (one, other):
+        with pytest.raises(Problem, match="revoked"):
+            await replica.caller_of_bearer(credential)
+    assert await db.fetchval("SELECT count(*) FROM hosts") == 0
+    assert await db.fetchval("SELECT count(*) FROM audit WHERE action = 'host.forget' AND actor = 'admin'") == 1
 
 
 async def test_two_that_forget_one_host_at_once_do_not_hinder_each_other(db: Database) -> None:

@@ -37,8 +37,7 @@ async def begin(auth: Auth, host_id: UUID, actor: str) -> bool:
     if await auth.db.fetchval(_SQL["host_number"], host_id) is None:
         return False
     auth.revocations.add(host_id)  # first, so that it holds even if the database is lost before the next backup
-    if await auth.db.fetchval(_SQL["mark_forgotten"], host_id) is not None:
-        await auth.note(actor, "host.forget", str(host_id), {})
+    await auth.db.execute(_SQL["mark_forgotten"], host_id, actor)
     return True
 
 

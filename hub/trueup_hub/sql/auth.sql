@@ -53,10 +53,12 @@ RETURNING role
 -- host_by_id: for a credential whose mac was right
 SELECT host_no, label, credential_hash, revoked_at IS NOT NULL AS revoked FROM hosts WHERE host_id = $1
 
--- readmit: the database was lost but the hub key was kept; same id, same place in the order of hosts
+-- readmit: the database was lost but the hub key was kept; same id, same place in the order of hosts. Not one that this
+-- database forgot: a replica does not see the revocations of another
 INSERT INTO hosts (host_id, label, enrolled_at, credential_hash, secret_hash, readmitted_at)
-VALUES ($1, $2, $3, $4, $5, now())
-ON CONFLICT (host_id) DO NOTHING
+SELECT $1::uuid, $2, $3, $4, $5, now()
+WHERE NOT EXISTS (SELECT FROM audit WHERE action = 'host.forget' AND subject = $1::uuid::text)
+ON CONFLICT (host_id) DO NOTHING RETURNING host_no
 
 -- lock_secret: one enrolment at a time for one secret
 SELECT pg_advisory_xact_lock($1)

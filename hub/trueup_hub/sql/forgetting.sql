@@ -3,9 +3,12 @@
 -- host_number: of a host that is there
 SELECT host_no FROM hosts WHERE host_id = $1;
 
--- mark_forgotten: its access ends and its rows go; null when that was said before
-UPDATE hosts SET forgotten_at = now(), revoked_at = coalesce(revoked_at, now())
-WHERE host_id = $1 AND forgotten_at IS NULL RETURNING host_no;
+-- mark_forgotten: its access ends and its rows go, as the audit tells for ever; nothing when that was said before
+WITH marked AS (
+  UPDATE hosts SET forgotten_at = now(), revoked_at = coalesce(revoked_at, now())
+  WHERE host_id = $1 AND forgotten_at IS NULL RETURNING host_id
+)
+INSERT INTO audit (at, actor, action, subject) SELECT now(), $2, 'host.forget', host_id::text FROM marked;
 
 -- marked_host: of one that is being forgotten
 SELECT host_no FROM hosts WHERE host_id = $1 AND forgotten_at IS NOT NULL;
