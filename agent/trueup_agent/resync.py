@@ -6,7 +6,6 @@ from trueup_agent.collect import PassMemory, scan
 from trueup_agent.ledger import Ledger
 from trueup_agent.memory import give_back_memory
 from trueup_agent.push.forever import Pusher
-from trueup_agent.push.full import require_generations
 from trueup_agent.push.sender import LogsRead, Progress, PushResult, Tell
 from trueup_agent.settings import Loaded
 
@@ -18,10 +17,9 @@ async def resync(
 
     Interrupted anywhere it is begun again: logs are read once more, and the sending goes on where the hub is.
     """
-    hub = await pusher.uplink.hub()
-    if hub is None:
+    identity = await pusher.begin_full()
+    if identity is None:
         return None
-    require_generations(await hub.position(ledger.ledger_id))
 
     def tell_read(done: int, of: int) -> None:
         tell(Progress("Reading all logs again", done, of, "bytes"))
@@ -32,6 +30,7 @@ async def resync(
     await give_back_memory(ledger)
     result = await pusher.push_full(tell, patience)
     if result is not None:
+        result.identity = identity + result.identity
         result.logs = LogsRead(
             sources=read.sources_read,
             inserted=read.inserted,

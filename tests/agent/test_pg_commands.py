@@ -123,6 +123,9 @@ async def test_what_stands_in_the_way_is_told_in_one_line(hub: Hub, ana: Home) -
     host.write_text(text.replace(hub.url, f"http://127.0.0.1:{free_port()}"))
     for command in commands:
         assert is_one_line(await pg(ana, *command), 4, "cannot be reached")
+    host.write_text(text.replace('"ledger_id":"', '"ledger_id":"f'))
+    for command in (("status",), ("verify",)):  # named at the hub it would look like a second machine
+        assert is_one_line(await pg(ana, *command), 1, "run `trueup pg push` first")
     host.unlink()
     for command in commands:
         assert is_one_line(await pg(ana, *command), 1, "not enrolled at a hub")

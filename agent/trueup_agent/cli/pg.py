@@ -56,7 +56,7 @@ def status(given: Globals, as_json: bool) -> None:
     else:
         page.show(standing)
     if standing.forked:
-        raise Failure(f"{standing.forked}; the next push goes on under a new ledger id and sends everything again")
+        raise NotConverged(f"{standing.forked}; the next push goes on under a new ledger id and sends everything again")
     fail_unless_converged(standing.verdict)
 
 
@@ -136,13 +136,11 @@ def _say_what_would_be_sent(loaded: Loaded, full: bool, as_json: bool) -> None:
 
 
 async def _verify(loaded: Loaded, deep: bool) -> Any:
-    from trueup_agent.credential import load_host
+    from trueup_agent.cli.standing import enrolment
     from trueup_agent.push.hub_client import HubClient
     from trueup_agent.push.verify import verify as compare
 
-    host = load_host(loaded.data_dir)
-    if host is None:
-        raise Failure(start.NOT_ENROLLED)
+    host, _ = enrolment(loaded)
     with stages("Comparing") as show:
         async with HubClient(host.hub_url, host.credential, loaded.agent.hub_ca) as hub:
             return await compare(

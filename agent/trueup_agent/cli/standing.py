@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_agent.cli import start
-from trueup_agent.credential import load_host
+from trueup_agent.credential import Host, load_host
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.identity import fork_of
@@ -53,13 +53,28 @@ class Standing(Struct, frozen=True, kw_only=True):
     forked: str | None = None  # why
 
 
-async def gather(loaded: Loaded) -> Standing:
-    """Reads the ledger beside its writer, and asks the hub."""
+def enrolment(loaded: Loaded) -> tuple[Host, str]:
+    """The host that this machine is, and its ledger's id, which may be asked about at the hub.
+
+    Another ledger than the one last pushed with is not named there before a push has settled which replaces which: the
+    hub would take it for a second machine.
+    """
     host = load_host(loaded.data_dir)
     if host is None:
         raise Failure(start.NOT_ENROLLED)
     with LedgerReader(loaded.data_dir) as reader:
         ledger_id = reader.ledger_id()
+    if host.ledger_id and host.ledger_id != ledger_id:
+        raise Failure(
+            f"this machine last pushed with ledger {host.ledger_id} and not with {ledger_id}, which is here now: run "
+            "`trueup pg push` first, which tells the hub"
+        )
+    return host, ledger_id
+
+
+async def gather(loaded: Loaded) -> Standing:
+    """Reads the ledger beside its writer, and asks the hub."""
+    host, ledger_id = enrolment(loaded)
     async with HubClient(host.hub_url, host.credential, loaded.agent.hub_ca) as hub:
         position = await hub.position(ledger_id)
     with LedgerReader(loaded.data_dir) as reader:

@@ -14,8 +14,9 @@ from trueup_agent.ledger import Ledger
 from trueup_agent.memory import give_back_memory
 from trueup_agent.push import identity
 from trueup_agent.push.batches import BatchSize
-from trueup_agent.push.full import FullPush
+from trueup_agent.push.full import FullPush, require_generations
 from trueup_agent.push.hub_client import HubClient
+from trueup_agent.push.identity import ask_position
 from trueup_agent.push.push import Push, PushResult, Tell
 from trueup_agent.push.uplink import Uplink
 from trueup_agent.waiting import first_of
@@ -116,6 +117,17 @@ class Pusher:
         if repairs and result is not None:
             self._repair_after = monotonic() + REPAIRS_APART_SECONDS if result.verdict == "diverged" else 0.0
         return result
+
+    async def begin_full(self) -> list[str] | None:
+        """Raises HubTooOld and the like before anything is read for a full push; what is to be said of our identity."""
+
+        async def look(hub: HubClient) -> PushResult:
+            position = await ask_position(self.ledger, hub)
+            require_generations(position)
+            return PushResult(host_id=position.host_id, ledger_id=self.ledger.ledger_id)
+
+        result = await self._at_the_hub(look)
+        return result.identity if result is not None else None
 
     async def push_full(self, tell: Tell | None = None, patience: float = 0.0) -> PushResult | None:
         """The same in a generation of its own; the rest of one where it was interrupted."""
