@@ -25,6 +25,7 @@ from trueup_hub.sqlfiles import load
 
 _SQL = load("backup")
 _TOOLS = ("pg_dump", "pg_restore", "psql")
+_SILENT = "it said nothing"
 
 
 async def back_up(db: Database, url: str, file: Path, environ: Mapping[str, str]) -> int:
@@ -40,6 +41,8 @@ async def restore(db: Database, url: str, file: Path, environ: Mapping[str, str]
 
     HubError when a hub uses it, when it has hosts already and not `replace`, or when `file` is no backup of a hub.
     """
+    if not await asyncio.to_thread(file.is_file):
+        raise HubError(f"{file}: no such file")
     if await db.fetchval(_SQL["other_hubs"]):
         raise HubError("a hub is running on this database: stop it first")
     if not replace and await _has_hosts(db):
@@ -109,11 +112,12 @@ class _Tools:
             "--file=-",
             *("--command", _SQL["refuse_newer"].format(highest=migrations()[-1][0])),
         ]
-        self._run(write, source=read)
+        try:
+            self._run(write, source=read)
+        except HubError as error:
+            raise HubError(f"{file} was not restored, the database is as it was: {error}") from error
 
     def _check(self, file: Path) -> None:
-        if not file.is_file():
-            raise HubError(f"{file}: no such file")
         try:
             listed = self._run([self._bin / "pg_restore", "--list", file])
         except HubError as error:
@@ -127,17 +131,22 @@ class _Tools:
             runs = [_start(stack, source, self._environ, None)] if source is not None else []
             runs.append(_start(stack, command, self._environ, runs[0].process if runs else None))
             output: bytes = runs[-1].process.communicate()[0]
-            # A reader that fails ends the other by a closed pipe: what it said counts.
-            for run in reversed(runs):
-                run.process.wait()
-                run.said.seek(0)
-                lines = run.said.read().decode("utf-8", "replace").strip().splitlines()
-                if run.process.returncode:
-                    why = next(
-                        (line for line in lines if "error" in line.lower()), lines[-1] if lines else "it said nothing"
-                    )
-                    raise HubError(f"{run.name} failed: {why}")
+            failed = [f"{run.name} failed: {why}" for run in runs if (why := _why_failed(run)) is not None]
+            if failed:
+                # A reader that fails ends the other by a closed pipe: what the reader said counts. A file that is torn
+                # makes both fail: what the writer of the pipe said counts.
+                closed = len(failed) > 1 and ("Broken pipe" in failed[0] or failed[0].endswith(_SILENT))
+                raise HubError(failed[-1] if closed else failed[0])
         return output.decode("utf-8", "replace")
+
+
+def _why_failed(run: "_Running") -> str | None:
+    run.process.wait()
+    run.said.seek(0)
+    lines = run.said.read().decode("utf-8", "replace").strip().splitlines()
+    if not run.process.returncode:
+        return None
+    return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else _SILENT)
 
 
 class _Running(Struct):

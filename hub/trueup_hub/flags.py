@@ -73,7 +73,8 @@ def _asked(directives: Sequence[DirectiveStatus]) -> Iterable[tuple[str, str]]:
         kind, at = asked.kind.replace("_", " "), f"{asked.asked_at:%Y-%m-%d %H:%M} UTC"
         if asked.state in ("open", "running"):
             far = [asked.note] * bool(asked.note) + [f"{asked.done} of {asked.of}"] * bool(asked.of)
-            yield f"A {kind} was asked for at {at} and is not done yet{': ' * bool(far)}{', '.join(far)}.", ""
+            reason = f"A {kind} was asked for at {at} and is not done yet{': ' * bool(far)}{', '.join(far)}."
+            yield reason, "Nothing, if its agent runs; else start it: `trueup agent run` on this host."
         elif asked.state in ("failed", "given_up"):
             why = f": {asked.note.rstrip('.')}" if asked.note else ""
             yield f"A {kind} was asked for at {at} and came to nothing{why}.", "Ask for it again."

@@ -215,7 +215,7 @@ async def test_the_daemon_does_what_the_hub_asks_and_says_so(hub: Hub, tmp_path:
             await hub_directives.ask(hub.auth.db, UUID(host.host_id), kind, "a test")
         await until(lambda: _all_done(hub, ana), "all of it is done")
         status = await trueup("agent", "status", env=ana.env())
-        assert "asked    rescan: done converged: 0 inserted, 0 updated, 0 removed" in status.out
+        assert "asked    rescan: done, converged: 0 inserted, 0 updated, 0 removed" in status.out
     assert set(await asked(hub, ana)) == set(hub_directives.KINDS)
 
 

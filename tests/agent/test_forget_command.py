@@ -89,7 +89,7 @@ NONSENSE: list[tuple[tuple[str, ...], int, str]] = [
     (("--before", "2026-02-30"), 2, "no such date"),
     (("--session", "nope"), 1, "there is no session nope in the ledger"),
     (("--project", "nope"), 1, "there is no project nope in the ledger"),
-    (("--project", "shop", "--harness", "codex"), 1, "there is no project shop in the ledger"),
+    (("--project", "shop", "--harness", "codex"), 1, "there is no project shop of codex in the ledger"),
     (("--project", "shop", "--harness", "nope"), 2, "--harness nope: no such harness"),
     (("--project", "shop"), 2, "give --yes where nobody can be asked"),
 ]

@@ -131,7 +131,7 @@ async def test_it_tells_of_new_ids_of_what_the_hub_asked_for_and_of_the_last_rep
     out = capsys.readouterr().out
     assert f"new id   {ledger.ledger_id} for {old} at " in out
     assert "UTC: a copy of it has pushed\n" in out
-    assert "asked    full push: running 30 of 400 Sending everything\n" in out
-    assert "asked    dance: failed this agent does not know 'dance'\n" in out
+    assert "asked    full push: running 30 of 400, Sending everything\n" in out
+    assert "asked    dance: failed, this agent does not know 'dance'\n" in out
     assert "repaired 1,204 rows at 2026-09-21 14:13:20 UTC, then converged\n" in out
     assert (found.repaired, found.directives) == (repaired, tasks)

@@ -149,7 +149,7 @@ def test_a_quiet_host_has_no_flags() -> None:
         ({"versions": HALF}, {}, ["Rows of codex are still being read again"]),
         ({"unstated": True}, {}, ["are shown as unknown", "run `trueup pg push --full`"]),
         ({"rejected": 1}, {}, ["1 row was rejected", "Update the hub or the agent"]),
-        ({}, asked(state="open"), ["A full push was asked for at 2026-11-22 12:00 UTC and is not done yet."]),
+        ({}, asked(state="open"), ["A full push was asked for at 2026-11-22 12:00 UTC and is not done yet. Nothing"]),
         ({}, asked(state="running", done=3, of=9, note="sending"), ["not done yet: sending, 3 of 9."]),
         ({}, asked(state="failed", note="disk full"), ["came to nothing: disk full. Ask for it again."]),
         ({}, asked(state="given_up", note="The host slept."), ["came to nothing: The host slept. Ask"]),

@@ -195,7 +195,8 @@ def show(found: AgentStatus) -> None:
         click.echo(printable(f"new id   {one.replaced_by} for {one.ledger_id} at {_utc(one.at / 1e6)}: {one.why}"))
     for task in found.directives[-MOST_SHOWN:]:
         far = f" {task.done:,} of {task.of:,}" if task.state == "running" and task.of else ""
-        click.echo(printable(f"asked    {task.kind.replace('_', ' ')}: {task.state}{far} {task.note}".rstrip()))
+        note = f", {task.note}" if task.note else ""
+        click.echo(printable(f"asked    {task.kind.replace('_', ' ')}: {task.state}{far}{note}"))
     click.echo("sends    " + ", ".join(f"{name}: {value}" for name, value in found.policy.items()))
     if found.daemon:
         since = _utc(found.daemon.started_at)

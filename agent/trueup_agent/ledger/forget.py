@@ -103,6 +103,10 @@ def _json(values: list[str]) -> str:
     return msgspec.json.encode(values).decode()
 
 
+def _of(harness: str | None) -> str:
+    return "" if harness is None else f" of {harness}"
+
+
 def _of_harness(condition: str) -> str:
     return f"harness = coalesce(?1, harness) AND {condition}"
 
@@ -122,7 +126,7 @@ def _sessions(reader: LedgerReader, name: str, harness: str | None) -> list[str]
     found = reader.query(f"SELECT key, harness FROM ({known}) WHERE {named}", (harness, name))
     if not found:
         raise NothingToForget(
-            f"there is no session {name} in the ledger: `trueup usage totals --by session` lists them"
+            f"there is no session {name}{_of(harness)} in the ledger: `trueup usage totals --by session` lists them"
         )
     if len(found) > 1:
         names = ", ".join(sorted(row[1] for row in found))
@@ -142,7 +146,7 @@ def _paths(reader: LedgerReader, project: str, harness: str | None) -> list[str]
     found = [path for path in paths if project in (path, project_folder(path), project_name(project_folder(path)))]
     if not found:
         raise NothingToForget(
-            f"there is no project {project} in the ledger: `trueup usage totals --by project` lists them"
+            f"there is no project {project}{_of(harness)} in the ledger: `trueup usage totals --by project` lists them"
         )
     return found
 
