@@ -24,6 +24,7 @@ from trueup_hub.errors import HubError
 from trueup_hub.housekeeping import jobs, keep_house, life
 from trueup_hub.hub_key import Revocations, load_or_make_key
 from trueup_hub.ingest import add_zone
+from trueup_hub.ingest.forgetting import begin_again
 from trueup_hub.keys import ADMISSION, AUTH, DATABASE, LIVE, SETTINGS, STOPPING
 from trueup_hub.live import Live
 from trueup_hub.middleware import MIDDLEWARES, set_headers
@@ -101,6 +102,7 @@ async def serving(settings: HubSettings, stopping: asyncio.Event) -> AsyncIterat
         await add_zone(db, settings.timezone)  # days in the hub's own zone are asked for most
         await stack.enter_async_context(life(db))
         app = build_app(settings, db, key, stopping)
+        await begin_again(app[AUTH])
         vital["telling the replicas"] = partial(app[LIVE].notify_forever, db)
         vital["hearing the replicas"] = partial(app[LIVE].listen_forever, db)
         vital["housekeeping"] = partial(keep_house, jobs(db, settings))

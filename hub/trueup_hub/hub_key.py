@@ -105,10 +105,14 @@ def read_credential(key: bytes, text: str) -> Credential | None:
 
 
 class Revocations:
-    """Hosts whose credentials no longer count, one id a line in `revoked` beside the key: it outlives the database."""
+    """Hosts whose credentials no longer count, one id a line in `revoked` beside the key: it outlives the database.
+
+    Of those in `forgotten` no row may come back either, as it would with a backup from before.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "revoked"
+        self._forgotten = folder / "forgotten"
         self._seen: tuple[int, int] | None = None
         self._hosts: frozenset[str] = frozenset()
 
@@ -124,10 +128,24 @@ class Revocations:
         return str(host_id) in self._hosts
 
     def add(self, host_id: UUID) -> None:
-        if host_id in self:
-            return
-        make_folder(self._path.parent)
-        with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
-            file.write(f"{host_id}\n")
-            file.flush()
-            os.fsync(file.fileno())
+        if host_id not in self:
+            _append(self._path, host_id)
+
+    def forget(self, host_id: UUID) -> None:
+        self.add(host_id)
+        if host_id not in self.forgotten():
+            _append(self._forgotten, host_id)
+
+    def forgotten(self) -> list[UUID]:
+        try:
+            return [UUID(line) for line in self._forgotten.read_text(encoding="ascii").split()]
+        except FileNotFoundError:
+            return []
+
+
+def _append(path: Path, host_id: UUID) -> None:
+    make_folder(path.parent)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
+        file.write(f"{host_id}\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -36,9 +36,15 @@ async def begin(auth: Auth, host_id: UUID, actor: str) -> bool:
     """End the access of a host and mark it. False when there is no such host."""
     if await auth.db.fetchval(_SQL["host_number"], host_id) is None:
         return False
-    auth.revocations.add(host_id)  # first, so that it holds even if the database is lost before the next backup
+    auth.revocations.forget(host_id)  # first, so that it holds even if the database is lost before the next backup
     await auth.db.execute(_SQL["mark_forgotten"], host_id, actor)
     return True
+
+
+async def begin_again(auth: Auth) -> None:
+    """Mark those that were forgotten once and are there: the database was restored from a backup of before."""
+    for host_id in auth.revocations.forgotten():
+        await auth.db.execute(_SQL["mark_forgotten"], host_id, "the hub, as it did before")
 
 
 async def forget_host(db: Database, host_id: UUID, chunk: int = CHUNK_ROWS) -> AsyncGenerator[Forgotten, None]:
