@@ -5,11 +5,13 @@ outline of each message, and proves that both sides are equal. The second figure
 """
 
 import asyncio
+import contextlib
 import itertools
 import shutil
 import subprocess
 import tempfile
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import peers
@@ -30,11 +32,16 @@ async def new_database(server: EmbeddedPg) -> str:
     return server.url(name)
 
 
-def ours(server: EmbeddedPg, state: Path, home: Path) -> Run:
-    """One push of the scanned ledger into a new database behind a new hub."""
+@contextlib.contextmanager
+def enrolled_at_a_new_hub(
+    server: EmbeddedPg, state: Path, home: Path
+) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """A hub on a new database, and the scanned ledger of `state` enrolled there: environments of agent and hub."""
     url = asyncio.run(new_database(server))
     env = environment(home, state / "agent")
     hub_env = environment(home, state / "hub") | {"TRUEUP_DATABASE_URL": url}
+    (state / "agent" / "host.json").unlink(missing_ok=True)
+    shutil.rmtree(state / "hub", ignore_errors=True)
     port = free_port()
     command = [TRUEUP, "hub", "serve", "--port", str(port)]
     hub = subprocess.Popen(command, env=hub_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -45,10 +52,16 @@ def ours(server: EmbeddedPg, state: Path, home: Path) -> Run:
         enrolled = trueup("agent", "enroll", address, "--code", code, env=env)
         if enrolled.status:
             raise SystemExit(enrolled.err)
-        return run([TRUEUP, "pg", "push", "--json"], env)
+        yield env, hub_env
     finally:
         hub.terminate()
         hub.wait()
+
+
+def ours(server: EmbeddedPg, state: Path, home: Path) -> Run:
+    """One push of the scanned ledger into a new database behind a new hub."""
+    with enrolled_at_a_new_hub(server, state, home) as (env, _):
+        return run([TRUEUP, "pg", "push", "--json"], env)
 
 
 def ready(address: str) -> bool:
@@ -68,7 +81,12 @@ async def drop_trigrams(url: str) -> None:
 
 
 def theirs(server: EmbeddedPg, state: Path, home: Path, command: list[str], trigrams: bool) -> Run:
-    """One push of the synced store into a new database; its schema is made by a push of an empty home first."""
+    """One push of the synced store into a new database."""
+    return run([*command, "pg", "push"], peer_environment(server, state, home, command, trigrams))
+
+
+def peer_environment(server: EmbeddedPg, state: Path, home: Path, command: list[str], trigrams: bool) -> dict[str, str]:
+    """Of a new database; without trigrams its schema is made by a push of an empty home first."""
     url = asyncio.run(new_database(server))
     env = peers.environment(home, state) | {"AGENTSVIEW_PG_URL": url, "AGENTSVIEW_PG_MACHINE": "bench"}
     if not trigrams:
@@ -78,7 +96,20 @@ def theirs(server: EmbeddedPg, state: Path, home: Path, command: list[str], trig
         first = peers.environment(empty, empty) | {"AGENTSVIEW_PG_URL": url, "AGENTSVIEW_PG_MACHINE": "empty"}
         run([*command, "pg", "push"], first)
         asyncio.run(drop_trigrams(url))
-    return run([*command, "pg", "push"], env)
+    return env
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[EmbeddedPg]:
+    place = Path(tempfile.mkdtemp(prefix="trueup-bench-"))
+    place.chmod(0o711)  # the server runs as another user under root
+    server = EmbeddedPg(place / "pg")
+    asyncio.run(server.start())
+    try:
+        yield server
+    finally:
+        asyncio.run(server.stop())
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def measure(folder: Path, home: Path, n: int, commands: dict[str, list[str]]) -> list[Line]:
@@ -87,17 +118,8 @@ def measure(folder: Path, home: Path, n: int, commands: dict[str, list[str]]) ->
     scan = run([TRUEUP, "agent", "scan", "--json"], environment(home, state / "agent"))
     if scan.status:
         raise SystemExit("scan failed")
-    place = Path(tempfile.mkdtemp(prefix="trueup-bench-"))
-    place.chmod(0o711)  # the server runs as another user under root
-    server = EmbeddedPg(place / "pg")
-    asyncio.run(server.start())
-    try:
-        pushes = []
-        for _ in range(n):
-            (state / "agent" / "host.json").unlink(missing_ok=True)
-            shutil.rmtree(state / "hub", ignore_errors=True)
-            pushes.append(ours(server, state, home))
-        mine = Series(pushes)
+    with postgresql() as server:
+        mine = Series([ours(server, state, home) for _ in range(n)])
         agentsview = find(commands, "agentsview")
         with_index = without = None
         if agentsview:
@@ -106,9 +128,6 @@ def measure(folder: Path, home: Path, n: int, commands: dict[str, list[str]]) ->
             run([*agentsview, "sync"], peers.environment(home, peer))
             without = Series([theirs(server, peer, home, agentsview, trigrams=False) for _ in range(n)])
             with_index = Series([theirs(server, peer, home, agentsview, trigrams=True)])
-    finally:
-        asyncio.run(server.stop())
-        shutil.rmtree(place, ignore_errors=True)
     return [
         compare(
             "push of the home, wall / agentsview pg push with trigram indexes (n=1: minutes)",
