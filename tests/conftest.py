@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from hub_process import Hub, running_hub
+from pushing import Machine, machine
+from trueup_agent.push import push
 from trueup_hub.db import Database, create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.migrate import migrate
@@ -76,3 +79,23 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = await Database.open(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    """A real hub, for agents beside it."""
+    async with running_hub(database_url, tmp_path / "hub") as running:
+        yield running
+
+
+@pytest.fixture
+async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
+    """A ledger without rows, enrolled there."""
+    async with machine(hub, tmp_path / "ana") as made:
+        yield made
+
+
+@pytest.fixture
+def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push that fails is tried again at once."""
+    monkeypatch.setattr(push, "STALL_SECONDS", 0.01)

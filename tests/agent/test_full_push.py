@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,21 @@ from hub_process import Hub
 from ledger_rows import event, update
 from pushing import Machine, events_at, machine
 from trueup_agent import errors
-from trueup_agent.push import push
 from trueup_agent.push.batches import BatchSize
 from trueup_agent.push.full import FullPush
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.sender import Progress, PushResult
 from trueup_shared import keys, wire
 
-
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "STALL_SECONDS", 0.01)
+pytestmark = pytest.mark.usefixtures("no_long_waits")
 
 
 @pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
+async def ana(ana: Machine) -> Machine:
     """120 events and 120 messages in 13 sessions, at the hub."""
-    async with machine(hub, tmp_path / "ana") as made:
-        await made.write(1, 120)
-        await made.push()
-        yield made
+    await ana.write(1, 120)
+    await ana.push()
+    return ana
 
 
 async def push_full(ana: Machine, client: HubClient | None = None, rows: int = 50, tell: Any = None) -> PushResult:

@@ -1,30 +1,19 @@
 """A push against a real hub: what arrives is what the ledger has, however often and however badly it goes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from faults.proxy import fault_proxy
 from hub_process import Hub
-from pushing import Machine, events_at, machine, port_of
+from pushing import Machine, events_at, port_of
 from trueup_agent import errors
 from trueup_agent.ledger import Ledger
-from trueup_agent.push import push
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import PushResult
 
-
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "STALL_SECONDS", 0.01)
-
-
-@pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
-    async with machine(hub, tmp_path / "ana") as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("no_long_waits")
 
 
 async def converged(ana: Machine, result: PushResult) -> None:

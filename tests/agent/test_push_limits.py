@@ -2,18 +2,16 @@
 
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from hub_process import Hub
 from ledger_rows import event, update
-from pushing import Machine, events_at, machine
+from pushing import Machine, events_at
 from trueup_agent import errors
 from trueup_agent.cli.status import gather
 from trueup_agent.ledger import LedgerReader
-from trueup_agent.push import push
 from trueup_agent.push.batches import BatchSize, prepare
 from trueup_agent.push.forever import LONGEST_DELAY_SECONDS, Backoff
 from trueup_agent.push.hub_client import HubClient
@@ -22,16 +20,7 @@ from trueup_agent.push.rejections import still_rejected
 from trueup_agent.settings import load
 from trueup_shared import wire
 
-
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "STALL_SECONDS", 0.01)
-
-
-@pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
-    async with machine(hub, tmp_path / "ana") as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("no_long_waits")
 
 
 class Demanding(HubClient):

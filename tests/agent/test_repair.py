@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,8 +10,8 @@ from backports import zstd
 from damaged import alter, database_of, invent, lose, misremember, scrub, stored, unsound
 from hub_process import Hub
 from ledger_rows import event, update
-from pushing import Machine, events_at, machine
-from trueup_agent.push import compare, push, repair
+from pushing import Machine, events_at
+from trueup_agent.push import compare, repair
 from trueup_agent.push.batches import BatchSize
 from trueup_agent.push.forever import Pusher
 from trueup_agent.push.hub_client import HubClient
@@ -21,19 +20,15 @@ from trueup_agent.push.uplink import Uplink
 from trueup_agent.settings import AgentSettings
 from trueup_shared import keys, wire
 
-
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "STALL_SECONDS", 0.01)
+pytestmark = pytest.mark.usefixtures("no_long_waits")
 
 
 @pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
+async def ana(ana: Machine) -> Machine:
     """120 events and 120 messages in 13 sessions, at the hub."""
-    async with machine(hub, tmp_path / "ana") as made:
-        await made.write(1, 120)
-        await made.push()
-        yield made
+    await ana.write(1, 120)
+    await ana.push()
+    return ana
 
 
 async def is_mended(hub: Hub, result: PushResult) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from damaged import Place, alter, database_of, invent, lose, scrub, stored
 from hub_process import Hub
 from ledger_rows import event, message, update
-from pushing import Machine, machine
+from pushing import Machine
 from trueup_agent import errors
 from trueup_agent.push import verify as verifying
 from trueup_agent.push.hub_client import HubClient
@@ -21,12 +19,11 @@ from trueup_shared import keys, wire
 
 
 @pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
+async def ana(ana: Machine) -> Machine:
     """40 events and 40 messages in 5 sessions, at the hub."""
-    async with machine(hub, tmp_path / "ana") as made:
-        await made.write(1, 40)
-        await made.push()
-        yield made
+    await ana.write(1, 40)
+    await ana.push()
+    return ana
 
 
 async def verified(ana: Machine, deep: bool = False) -> Verified:

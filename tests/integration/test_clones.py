@@ -2,39 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from identities import booted, copy_data, host_of, push, remove_ledger, tells
-from pushing import Machine, machine
+from pushing import Machine
 from trueup_agent.credential import HOST_FILE
 from trueup_agent.errors import Forked
-from trueup_agent.push import push as pushing_module
 from trueup_agent.push.forever import Pusher
 from trueup_agent.push.uplink import Uplink, enroll
 from trueup_agent.settings import AgentSettings
 from trueup_hub.enrolment import make_enroll_code
 from trueup_hub.ingest.superseding import supersede_pending
 
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pushing_module, "STALL_SECONDS", 0.01)
-
-
-@pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
-    async with machine(hub, tmp_path / "ana") as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("no_long_waits")
 
 
 async def test_a_clone_that_comes_second_goes_on_under_an_id_of_its_own(hub: Hub, ana: Machine, tmp_path: Path) -> None:

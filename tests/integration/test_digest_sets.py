@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from ledger_rows import recomputed
 from pushing import Machine, machine
 from trueup_agent.errors import ProtocolMismatch, PushError
@@ -49,12 +49,6 @@ def hub_of(lowest: int, highest: int) -> Iterator[None]:
             sys.modules["trueup_hub.ingest.position"], "digest_sets", SimpleNamespace(known=lambda: (lowest, highest))
         )
         yield
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
 
 
 @pytest.fixture

@@ -29,18 +29,6 @@ from trueup_hub.ingest.superseding import supersede_pending
 _numbers = itertools.count()
 
 
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
-
-
-@pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
-    async with machine(hub, tmp_path / "ana") as made:
-        yield made
-
-
 async def forget_session(ana: Machine, number: int) -> set[int]:
     """Events of a session of `Machine.write`."""
     found = await forget.forget(ana.ledger, Selection(session=f"s{number}"))

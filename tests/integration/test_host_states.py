@@ -1,15 +1,12 @@
 """The states and flags of a host, with a real ledger at a real hub: each from what really happened."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from agent_process import Home, daemon, until
-from hub_process import Hub, running_hub
-from pushing import Machine, machine
+from hub_process import Hub
+from pushing import Machine
 from trueup_agent.push.directives import Directives
 from trueup_agent.push.forever import Pusher
 from trueup_agent.push.heartbeat import Heartbeats
@@ -17,18 +14,6 @@ from trueup_agent.push.uplink import Uplink
 from trueup_agent.settings import AgentSettings
 from trueup_hub.enrolment import make_enroll_code
 from trueup_hub.ingest.scrub import correct_ledger
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
-
-
-@pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
-    async with machine(hub, tmp_path / "ana") as made:
-        yield made
 
 
 async def host(hub: Hub) -> dict[str, Any]:

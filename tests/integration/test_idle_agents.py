@@ -4,16 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from agent_process import until
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from identities import host_of, push, tells
 from ledger_rows import NOON, event, message, update
-from pushing import Machine, machine, port_of
+from pushing import Machine, port_of
 from trueup_agent.push import heartbeat
 from trueup_agent.push.directives import Directives
 from trueup_agent.push.forever import LAST_REPAIR, Pusher, Repaired
@@ -23,18 +22,6 @@ from trueup_agent.settings import AgentSettings
 from trueup_hub.scrubbing import scrub_all
 
 HOURS = 2
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
-
-
-@pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
-    async with machine(hub, tmp_path / "ana") as made:
-        yield made
 
 
 class Meter:

@@ -1,30 +1,16 @@
 """Ledgers that were lost, put back or cut off, and hubs likewise: the same totals afterwards, without anyone's help."""
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from identities import LEDGER, booted, copy_data, host_of, push, remove_ledger, tells
-from pushing import Machine, machine
+from pushing import Machine
 from trueup_agent.credential import HOST_FILE, load_host, save_host
 from trueup_hub.ingest.superseding import supersede_pending
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
-
-
-@pytest.fixture
-async def ana(hub: Hub, tmp_path: Path) -> AsyncIterator[Machine]:
-    async with machine(hub, tmp_path / "ana") as made:
-        yield made
 
 
 async def ledgers(hub: Hub, machine: Machine) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,6 @@ Other releases are stood in for by what they send: release 0.1.0 as it was recor
 
 import time
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import msgspec
 import pytest
 
 from agent_process import trueup
-from hub_process import Hub, running_hub
+from hub_process import Hub
 from ledgers import event, event_key
 from machine import Machine as Sender
 from other_hubs import hub_before, hub_to_come, recorded, unpacked
@@ -32,12 +31,6 @@ from trueup_hub.scrubbing import scrub_all
 from trueup_shared import wire
 
 BEFORE, LATER = recorded("release-0.1.0"), recorded("later")
-
-
-@pytest.fixture
-async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    async with running_hub(database_url, tmp_path / "hub") as running:
-        yield running
 
 
 class Other:
