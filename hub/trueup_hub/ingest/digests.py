@@ -15,7 +15,7 @@ from trueup_shared.times import micros
 
 _SQL = load("verify")
 _POSSIBLE = {name: _SQL[name] for name in ("possible_event", "possible_message", "possible_session")}
-_CHUNK_ROWS = 500  # other requests get on after each
+_CHUNK_ROWS = 200  # other requests get on after each
 
 # Tables of facts by number, and what their keys are called; in the order in which ingest locks their rows.
 FACTS = {

@@ -26,7 +26,7 @@ _DROP = [
     _SQL[f"drop_impossible_{kind}s"].format(possible=_POSSIBLE[f"possible_{kind}"])
     for kind in ("event", "message", "session")
 ]
-_SLICE_ROWS = 2_000  # of a table; a session is never cut
+_SLICE_ROWS = 1_000  # of a table; a session is never cut
 
 
 class Slice(Struct):
