@@ -16,6 +16,9 @@ from pushing import Machine, events_at, machine, port_of
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.ledger.tables import EVENTS
 from trueup_agent.push import push, rejections
+from trueup_agent.push.batches import BatchSize
+from trueup_agent.push.full import FullPush
+from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import PushResult
 from trueup_agent.push.rejections import RejectedRow, still_rejected
 from trueup_hub.ingest.verify import verify
@@ -162,3 +165,20 @@ async def test_a_hub_that_cannot_be_repaired_is_sent_nothing_twice(
     assert (result.batches, result.verdict) == (0, "converged")
     assert {row.code for row in remembered(ana)} == {"failed"}
     assert {row.table for row in remembered(ana)} == set(NO)
+
+
+async def test_a_full_push_tries_them_again_whatever_the_versions(hub: Hub, ana: Machine) -> None:
+    first = await push_full(ana)
+    assert (first.verdict, len({row.key for row in first.rejections})) == ("converged", 3)
+    assert await events_at(hub) == 90
+    again = await push_full(ana)
+    assert (again.verdict, again.removed) == ("converged", 0)
+    await mend(hub)
+    result = await push_full(ana)
+    assert (result.verdict, result.inserted) == ("converged", 3)
+    await is_complete(hub, ana, await ana.push())
+
+
+async def push_full(ana: Machine) -> PushResult:
+    async with HubClient(ana.host.hub_url, ana.host.credential) as client:
+        return await FullPush(ana.ledger, client, BatchSize(50)).run(0.0)

@@ -3,6 +3,7 @@
 What makes rows fail are constraints that this database has and the hub does not know of, and mistakes in its own code.
 """
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -192,4 +193,18 @@ async def test_no_row_is_blamed_where_it_fails_without_any(db: Database, ledger:
     await db.execute("DROP TRIGGER no ON events")
     receipt = await ledger.send(batch)
     assert (receipt.verdict, receipt.removed) == ("converged", 1)
+    assert await verify(db) == {}
+
+
+async def test_while_others_push_the_same_requests_the_search_does_no_harm(db: Database, ledger: Ledger) -> None:
+    """It takes locks in another order than batches do."""
+    await db.execute(CONSTRAINTS[keys.EVENTS])
+    others = [ledger, *[Ledger(db, await add_host(db, f"host {n}", n + 1)) for n in range(3)]]
+    for number, each in enumerate(others):
+        put_good(each, range(60 * number, 60 * number + 200))
+        each.put(event_key(f"bad {number}"), event(1, output_tokens=666_666))
+        put_good(each, range(500, 560))
+    receipts = await asyncio.gather(*(each.push() for each in others))
+    assert [(receipt.verdict, len(receipt.rejected)) for receipt in receipts] == [("converged", 1)] * 4
+    assert await db.fetchval("SELECT sum(n) FROM usage_slots") == 60 * 3 + 200 + 60
     assert await verify(db) == {}

@@ -5,6 +5,7 @@ What is tried is rolled back in the end, so nothing that is found out here is ha
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -14,7 +15,10 @@ from trueup_hub.db import Connection, Database, Record, is_fault_of_a_row
 from trueup_hub.ingest.changes import add_terms, apply_changes, new_transaction, price_table
 from trueup_hub.ingest.decode import Decoded
 from trueup_hub.ingest.position import lock_ledger
+from trueup_hub.sqlfiles import load
 from trueup_shared import keys, wire
+
+_SQL, _OWNERSHIP = load("ingest"), load("ownership")
 
 Failed = dict[tuple[int, bytes], str]  # (table, key) -> why
 
@@ -42,6 +46,7 @@ def suspected() -> Iterator[None]:
 
 
 class _Row(NamedTuple):
+    session_key: bytes
     table: int
     row: Any
     dimensions: tuple[str | None, ...]  # of an event
@@ -49,9 +54,13 @@ class _Row(NamedTuple):
 
 async def find_failing(db: Database, host_no: int, ledger_id: str, batch: wire.Batch, decoded: Decoded) -> Failed:
     """The rows that cannot be applied, each with the reason; empty when it is no row's fault."""
-    rows = [_Row(keys.SESSIONS, row, ()) for row in decoded.sessions]
-    rows += [_Row(keys.MESSAGES, row, ()) for row in decoded.messages]
-    rows += [_Row(keys.EVENTS, row, names) for row, names in zip(decoded.events, decoded.event_dimensions, strict=True)]
+    rows = [_Row(row.key, keys.SESSIONS, row, ()) for row in decoded.sessions]
+    rows += [_Row(row.body.session_key or b"", keys.MESSAGES, row, ()) for row in decoded.messages]
+    rows += [
+        _Row(row.body.session_key or b"", keys.EVENTS, row, names)
+        for row, names in zip(decoded.events, decoded.event_dimensions, strict=True)
+    ]
+    rows.sort(key=attrgetter("session_key"))
     async with db.ingest() as connection:
         price_no = await price_table(db, connection)
         transaction = connection.transaction()
@@ -59,6 +68,7 @@ async def find_failing(db: Database, host_no: int, ledger_id: str, batch: wire.B
         try:
             ledger = await lock_ledger(connection, host_no, ledger_id)
             search = _Search(db, connection, ledger, batch, decoded, price_no, monotonic() + SEARCH_SECONDS)
+            await search.lock()
             if await search.fails(()) is None:
                 await search.sift(rows)
         finally:
@@ -79,6 +89,13 @@ class _Search(Struct):
     until: float
     failed: Failed = field(default_factory=dict)
 
+    async def lock(self) -> None:
+        """All owners at once, as a batch would, and then sessions in their order: groups alone would lock crosswise."""
+        owners = sorted({event.body.owner_key or event.key for event in self.decoded.events})
+        place = (self.ledger["host_no"], self.ledger["ledger_no"])
+        await self.connection.execute(_SQL["claim_owners"], b"".join(owners), *place)
+        await self.connection.execute(_OWNERSHIP["lock_owners"], owners)
+
     async def sift(self, rows: Sequence[_Row]) -> None:
         cause = await self.fails(rows)
         if cause is None:
@@ -94,7 +111,7 @@ class _Search(Struct):
     async def fails(self, rows: Sequence[_Row]) -> Exception | None:
         """Why these cannot be applied after what was applied before; without rows, the deletions of the batch."""
         part = Decoded([], [], [], [], [], [])
-        for table, row, dimensions in rows:
+        for _, table, row, dimensions in rows:
             (part.sessions, part.messages, part.events)[table - 1].append(row)
             if table == keys.EVENTS:
                 part.event_dimensions.append(dimensions)
