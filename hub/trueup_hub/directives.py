@@ -17,7 +17,6 @@ from trueup_hub.errors import NotFound, Problem
 from trueup_shared import wire
 
 KINDS = ("full_push", "push", "repair", "rescan")
-FEATURE = "directives"  # of agents that can be asked
 PATIENCE = timedelta(days=1)  # or as long as the host may be silent, where that is more
 MOST_SHOWN = 20  # of each ledger
 _MOST_REPORTS = 100  # of one heartbeat: more than an agent can have been asked
@@ -84,7 +83,7 @@ async def open_directives(
     connection: Connection | Database, host_no: int, ledger_no: int, features: Sequence[str]
 ) -> list[wire.Directive]:
     """What a ledger's agent is still to do, for its receipts and heartbeat replies. `features`: of that agent."""
-    if FEATURE not in features:
+    if wire.DIRECTIVES not in features:
         return []
     now = datetime.now(UTC)
     rows = await connection.fetch(sqlfiles.load("directives")["unfinished"], host_no, ledger_no)
@@ -168,7 +167,7 @@ def given_up(row: Any, now: datetime) -> str | None:
 
 def too_old(agent: dict[str, Any] | None) -> bool:
     """True when an agent said what it can, and this is not in it. One that said nothing yet may be able to."""
-    return bool(agent) and FEATURE not in (agent or {}).get("features", [])
+    return bool(agent) and wire.DIRECTIVES not in (agent or {}).get("features", [])
 
 
 def _uuid(text: str) -> UUID | None:

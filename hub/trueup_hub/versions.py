@@ -10,9 +10,9 @@ from trueup_shared.harnesses import DATA_VERSIONS
 
 # What people miss where an agent lacks a feature.
 _WITHOUT = {
-    "directives": "a resync cannot be asked for from here",
-    "generations": "`trueup pg push --full` does not remove what is not in its ledger",
-    "repair": "differences are not mended by themselves",
+    wire.DIRECTIVES: "a resync cannot be asked for from here",
+    wire.GENERATIONS: "`trueup pg push --full` does not remove what is not in its ledger",
+    wire.REPAIR: "differences are not mended by themselves",
 }
 
 Parsers = dict[str, dict[str, int]]  # harness -> {version, floor}

@@ -99,7 +99,7 @@ async def read_repair(db: aiosqlite.Connection, policy: Policy, places: Sequence
         query = f"{_KEYS} SELECT key, seq FROM tombstones WHERE key IN keys AND table_no = ?2"
         found = await db.execute_fetchall(query, (wanted, table.number))
         removed: dict[bytes, int] = dict(found)  # type: ignore[arg-type]
-        for key in _split(wanted):
+        for key in split(wanted):
             if key not in present and removed.get(key, 0) <= acked_seq:
                 tombstones.append(wire.Tombstone(table.number, key, removed.get(key, 0)))
 
@@ -127,6 +127,7 @@ def _by_table(places: Iterable[Place]) -> Iterator[tuple[Table[Any], bytes]]:
             yield table, b"".join(sorted(wanted[table.number]))
 
 
-def _split(joined: bytes) -> Iterator[bytes]:
+def split(joined: bytes | bytearray) -> Iterator[bytes]:
+    """Keys that stand in a row."""
     for start in range(0, len(joined), keys.KEY_BYTES):
-        yield joined[start : start + keys.KEY_BYTES]
+        yield bytes(joined[start : start + keys.KEY_BYTES])

@@ -8,6 +8,8 @@ import aiosqlite
 import msgspec
 from msgspec import Struct
 
+from trueup_agent.ledger import schema
+
 META = "replaced"
 KEPT = 100
 MOST_ON_THE_WIRE = 10
@@ -57,21 +59,13 @@ async def take_new(db: aiosqlite.Connection, reason: Reason, why: str, also: str
     Durable when it returns: an id that was used at the hub and then lost could never be told to be replaced.
     """
     new = str(uuid.uuid4())
-    await db.execute("PRAGMA synchronous = FULL")
-    try:
-        await db.execute("BEGIN IMMEDIATE")
+    async with schema.durable(db):
         [(old,)] = await db.execute_fetchall("SELECT ledger_id FROM ledger")
         ids = [old] if also in (None, old) else [also, old]
         await _remember(db, ids, new, reason, why)
         await db.execute("UPDATE ledger SET ledger_id = ?", (new,))
         await db.execute("DELETE FROM batches")
         await db.executemany("DELETE FROM meta WHERE name = ?", [(name,) for name in _OF_THE_OLD_ID])
-        await db.commit()
-    except BaseException:
-        await db.rollback()
-        raise
-    finally:
-        await db.execute("PRAGMA synchronous = NORMAL")
     return new
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import aiosqlite
 from msgspec import Struct
 
+from trueup_agent.ledger import schema
 from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, TABLES, S, Table
 from trueup_agent.policy import Policy
 from trueup_shared import wire
@@ -87,17 +88,9 @@ async def record_batch(
     db: aiosqlite.Connection, batch_no: int, batch_id: bytes, from_seq: int, to_seq: int, kind: str
 ) -> None:
     """Durable when it returns, and everything committed before it: the hub must never know more than the disk does."""
-    await db.execute("PRAGMA synchronous = FULL")
-    try:
-        await db.execute("BEGIN IMMEDIATE")
+    async with schema.durable(db):
         await db.execute(
             "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, ?, ?)",
             (batch_no, batch_id, from_seq, to_seq, kind, time_ns() // 1000),
         )
         await db.execute("DELETE FROM batches WHERE batch_no <= ?", (batch_no - KEPT_BATCHES,))
-        await db.commit()
-    except BaseException:
-        await db.rollback()
-        raise
-    finally:
-        await db.execute("PRAGMA synchronous = NORMAL")

@@ -18,19 +18,13 @@ from trueup_agent.ledger.families import Rows, settle
 from trueup_agent.ledger.rows import StoredEvent
 from trueup_agent.ledger.rules import as_read
 from trueup_agent.ledger.sources import GONE, PRESENT, SourceInfo
-from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, S, Table
+from trueup_agent.ledger.tables import EVENTS, SET_ASIDE, S, Table
 from trueup_agent.records import SERIES
 
 if TYPE_CHECKING:
     from trueup_agent.ledger.writing import Writer
 
 CHUNK_ROWS = 5_000
-TABLES: tuple[tuple[Table, str], ...] = (  # type: ignore[type-arg]
-    (SESSIONS, SESSIONS.name),
-    (MESSAGES, MESSAGES.name),
-    (EVENTS, EVENTS.name),
-    (EVENTS, SET_ASIDE),
-)
 
 _USAGE = Usage.__struct_fields__
 

@@ -5,7 +5,7 @@ after a change of the data version (rederive.py) it is withdrawn, but only at th
 a row is good as long as any log gives it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trueup_agent.harnesses.base import LINES
+from trueup_agent.ledger.compare import split
 from trueup_agent.ledger.reader import LedgerReader
 from trueup_agent.ledger.rederive import CHUNK_ROWS
 from trueup_agent.ledger.sources import PRESENT, SourceInfo, SourceUpdate
 from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE
 from trueup_agent.records import SERIES
-from trueup_shared.keys import KEY_BYTES
 
 # Messages and sessions are not marked when their log loses them: only of a log that never did can they be missed.
 _MISSING = " UNION ALL ".join(
@@ -58,7 +58,7 @@ def missing(data_dir: Path, given: Given, harnesses: set[str]) -> Iterator[tuple
     sources = [source for source, _ in given.whole.values() if source.harness in harnesses]
     with LedgerReader(data_dir) as reader:
         reader.query("CREATE TEMP TABLE given (key BLOB PRIMARY KEY) WITHOUT ROWID")
-        reader.insert("INSERT OR IGNORE INTO temp.given VALUES (?)", ((key,) for key in _split(given.keys)))
+        reader.insert("INSERT OR IGNORE INTO temp.given VALUES (?)", ((key,) for key in split(given.keys)))
         lossy = {key for (key,) in reader.query("SELECT DISTINCT source_key FROM events WHERE gone = 1")}
         reader.query("CREATE TEMP TABLE reread (source_key BLOB PRIMARY KEY, intact INTEGER) WITHOUT ROWID")
         reader.insert("INSERT INTO temp.reread VALUES (?, ?)", ((s.source_key, _is_intact(s, lossy)) for s in sources))
@@ -73,8 +73,3 @@ def _is_intact(source: SourceInfo, lossy: set[bytes]) -> bool:
     """A log of which no line was ever lost, with nothing beside it that may have been."""
     alone = source.kind == LINES and not source.companions
     return alone and source.state == PRESENT and source.source_key not in lossy
-
-
-def _split(keys: bytearray) -> Iterable[bytes]:
-    for start in range(0, len(keys), KEY_BYTES):
-        yield bytes(keys[start : start + KEY_BYTES])

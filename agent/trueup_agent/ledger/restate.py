@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trueup_agent.ledger.tables import EVENTS, SET_ASIDE, TABLES, Table
+from trueup_agent.ledger.tables import SET_ASIDE, STORES, Table
 from trueup_agent.policy import Policy
 from trueup_shared import prices
 
@@ -23,21 +23,16 @@ def basis(policy: Policy) -> str:
     ).decode()
 
 
-async def restate_all(writer: "Writer") -> None:
-    """Finish every row again. A new seq goes only to those whose wire form changed."""
-    for table in TABLES:
-        await _restate(writer, table, table.name)
-    await _restate(writer, EVENTS, SET_ASIDE)
+async def restate_all(writer: "Writer", before: Policy | None = None) -> None:
+    """Finish every row again. A new seq goes only to those whose wire form changed.
+
+    With `before`, nothing but the digest set is another than in that policy: every digest changes, few wire forms do.
+    """
+    for table, name in STORES:
+        await _restate(writer, table, name, before)
 
 
-async def change_set(writer: "Writer", before: Policy) -> None:
-    """The same where nothing but the digest set is another than `before`: every digest changes, few wire forms do."""
-    for table in TABLES:
-        await _restate(writer, table, table.name, before)
-    await _restate(writer, EVENTS, SET_ASIDE)
-
-
-async def _restate(writer: "Writer", table: Table[Any], name: str, before: Policy | None = None) -> None:
+async def _restate(writer: "Writer", table: Table[Any], name: str, before: Policy | None) -> None:
     after, last = 0, await writer.greatest_seq(name)  # restated rows move behind `last`
     while after < last:
         stored = await writer.range(table, name, after, last, _CHUNK)

@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -32,6 +32,21 @@ _PRAGMAS = (
 # none: longer than the binding takes. These two hand the value back at once.
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(NoneType, lambda none: none)
+
+
+@asynccontextmanager
+async def durable(db: "aiosqlite.Connection") -> AsyncIterator[None]:
+    """A transaction that is on the disk at its end, with everything committed before it."""
+    await db.execute("PRAGMA synchronous = FULL")
+    try:
+        await db.execute("BEGIN IMMEDIATE")
+        yield
+        await db.commit()
+    except BaseException:
+        await db.rollback()
+        raise
+    finally:
+        await db.execute("PRAGMA synchronous = NORMAL")
 
 
 def ledger_path(data_dir: Path) -> Path:

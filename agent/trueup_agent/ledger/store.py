@@ -18,7 +18,7 @@ from trueup_agent.ledger.identity import Reason, Replaced
 from trueup_agent.ledger.lock import WriterLock
 from trueup_agent.ledger.outbox import BatchRows
 from trueup_agent.ledger.sources import SourceInfo, SourceUpdate
-from trueup_agent.ledger.tables import TABLES
+from trueup_agent.ledger.tables import STORES, TABLES
 from trueup_agent.ledger.writing import WriteCounts, Writer
 from trueup_agent.policy import Policy
 from trueup_shared import digest_sets, keys, wire
@@ -219,7 +219,7 @@ class Ledger:
             try:
                 async with self.writer() as writer:
                     self.policy = writer.policy = msgspec.structs.replace(before, digest_set=number)
-                    await restate.change_set(writer, before)
+                    await restate.restate_all(writer, before)
                     await writer.execute("UPDATE ledger SET digest_set = ?", [(number,)])
             except BaseException:
                 self.policy = before
@@ -253,7 +253,7 @@ class Ledger:
         counts = WriteCounts()
         known = [source for source in await self.sources() if source.harness == harness.id]
         plan = rederive.Plan.of(harness.data_version, known)
-        for table, name in rederive.TABLES:
+        for table, name in STORES:
             after: int | None = 0
             [(last,)] = await self._read(f"SELECT max(seq) FROM {name}")  # what is written again moves behind it
             while after is not None and last is not None:

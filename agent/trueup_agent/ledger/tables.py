@@ -59,6 +59,9 @@ TABLES: tuple[Table[Any], ...] = (SESSIONS, MESSAGES, EVENTS)
 # The twin of events, whose `seq` is a local number.
 SET_ASIDE = "set_aside_events"
 
+# All that holds rows which parsers gave: (table, its name or its twin's).
+STORES: tuple[tuple[Table[Any], str], ...] = (*((table, table.name) for table in TABLES), (EVENTS, SET_ASIDE))
+
 
 def insert_into(twin: str, fields: tuple[str, ...]) -> str:
     """Replaces the row of that key."""

@@ -11,7 +11,7 @@ from trueup_agent.push.batches import AGENT, BatchSize, Prepared, asking_for_rec
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import Push
 from trueup_agent.push.sender import COUNTS, Progress, PushResult, Tell
-from trueup_agent.push.versions import GENERATIONS, hub_version
+from trueup_agent.push.versions import hub_version
 from trueup_shared import wire
 
 META = "full_push"
@@ -140,7 +140,7 @@ class FullPush(Push):
 
 def require_generations(position: wire.Position) -> None:
     """Raises HubTooOld."""
-    if GENERATIONS not in position.features:
+    if wire.GENERATIONS not in position.features:
         version = hub_version(position)
         raise HubTooOld(
             f"the hub ({version}) is too old for a full push: upgrade it; `trueup pg push` works with it as before"

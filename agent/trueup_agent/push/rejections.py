@@ -8,7 +8,6 @@ from msgspec import Struct
 from trueup_agent.ledger import Ledger, LedgerReader, tables
 from trueup_agent.ledger.compare import Place
 from trueup_agent.push.hub_client import HubClient
-from trueup_agent.push.versions import REPAIR
 from trueup_shared import __version__, wire
 
 META = "rejected_rows"
@@ -56,7 +55,7 @@ async def rows_to_retry(ledger: Ledger, hub: HubClient, position: wire.Position)
 
     Before anything else is sent. The hub knows them all; what is remembered here is for people.
     """
-    if REPAIR not in position.features:
+    if wire.REPAIR not in position.features:
         return []
     if position.rejected:
         if await ledger.get_meta(TRIED) == _versions(position):

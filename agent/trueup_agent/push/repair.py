@@ -4,7 +4,8 @@ from trueup_agent.ledger.compare import Place
 from trueup_agent.push.batches import Prepared
 from trueup_agent.push.compare import Comparer
 from trueup_agent.push.sender import Progress, PushResult, Sender
-from trueup_agent.push.versions import REPAIR, hub_version
+from trueup_agent.push.versions import hub_version
+from trueup_shared import wire
 
 MOST_ROUNDS = 2  # what still differs then is not for us to mend
 ENOUGH_ROWS = 50_000  # of a round; what differs beyond that comes in more rounds
@@ -23,7 +24,7 @@ class Repair:
         Raises PositionMismatch when the hub moves on meanwhile: such a round does not count.
         """
         sender, result = self._sender, self._sender.result
-        if REPAIR not in sender.position.features:
+        if wire.REPAIR not in sender.position.features:
             result.note = f"the hub ({hub_version(sender.position)}) is too old to be repaired: upgrade it"
             return False
         if self._rounds == MOST_ROUNDS:

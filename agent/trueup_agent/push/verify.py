@@ -11,7 +11,7 @@ from trueup_agent.push.compare import Comparer, Comparison, Difference, Tell
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.identity import fork_of
 from trueup_agent.push.rejections import TABLES
-from trueup_agent.push.versions import REPAIR, hub_version
+from trueup_agent.push.versions import hub_version
 from trueup_shared import wire
 
 MOST_TRIES = 5  # where somebody pushes meanwhile
@@ -60,7 +60,7 @@ async def verify(data_dir: Path, hub: HubClient, deep: bool, tell: Tell | None =
         ledger_id = reader.ledger_id()
     for tries in range(MOST_TRIES):
         position = await hub.position(ledger_id)
-        if REPAIR not in position.features:
+        if wire.REPAIR not in position.features:
             raise HubTooOld(f"the hub ({hub_version(position)}) is too old to be compared row by row: upgrade it")
         with LedgerReader(data_dir) as reader:
             _refuse_what_cannot_be_compared(reader, position)

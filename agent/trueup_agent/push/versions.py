@@ -4,9 +4,6 @@ from trueup_agent.errors import ProtocolMismatch
 from trueup_agent.ledger import Ledger
 from trueup_shared import digest_sets, wire
 
-# Features of a hub that older ones lack (wire.FEATURES).
-REPAIR, GENERATIONS = "repair", "generations"
-
 
 def hub_version(position: wire.Position) -> str:
     """In words."""
