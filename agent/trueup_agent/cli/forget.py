@@ -11,6 +11,7 @@ import msgspec
 
 from trueup_agent.cli import start
 from trueup_agent.cli.progress import bar
+from trueup_agent.credential import load_host
 from trueup_agent.settings import Loaded
 from trueup_shared import machine
 from trueup_shared.cli import Failure, Globals, WrongUsage
@@ -59,6 +60,8 @@ def forget(
         click.echo(
             "the ledger's file could not be rewritten: parts of it may linger there until the agent starts again"
         )
+    if not dry_run and found.rows and load_host(loaded.data_dir) is not None:
+        click.echo("the hub forgets it with the next push: a running agent's at once, else `trueup pg push`")
 
 
 def _selection(session: str | None, project: str | None, before: str | None, harness: str | None) -> Any:
