@@ -24,6 +24,7 @@ from trueup_hub.settings import HubSettings, check
 from trueup_shared import settings as shared_settings
 from trueup_shared.cli import Failure, Globals, WrongUsage, set_up_logs
 from trueup_shared.settings import SettingError
+from trueup_shared.terminal import printable
 
 T = TypeVar("T")
 
@@ -146,8 +147,8 @@ def show(document: Any, as_json: bool, text: str) -> None:
 
 
 def table(rows: list[tuple[object, ...]], header: tuple[str, ...]) -> str:
-    """Columns for people; what is unknown is a dash."""
-    cells = [header, *(tuple("—" if cell is None else str(cell) for cell in row) for row in rows)]
+    """Columns for people; what is unknown is a dash. Agents said some of it: no terminal gets it as it is."""
+    cells = [header, *(tuple("—" if cell is None else printable(str(cell)) for cell in row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
     return "\n".join(line.rstrip() for line in lines)
