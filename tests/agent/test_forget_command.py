@@ -157,3 +157,7 @@ async def test_in_a_daemon_it_is_the_same_and_the_hub_forgets_at_once(hub: Hub, 
         await until(lambda: counts(6), "what is new")
         status = await trueup("pg", "status", "--json", env=ana.env())
         assert status.json["verdict"] == "converged"
+    alone = await forget(ana, "--session", MAIN, "--yes")
+    assert alone.out.endswith(
+        "the hub forgets it with the next push: a running agent's at once, else `trueup pg push`\n"
+    )

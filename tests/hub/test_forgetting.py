@@ -112,7 +112,7 @@ async def test_a_command_killed_in_the_middle_leaves_right_totals_and_the_hub_go
         await ledger.push()
     (tmp_path / "home").mkdir()
     env = environment(tmp_path / "home", tmp_path / "data", TRUEUP_DATABASE_URL=database_url)
-    command = await asyncio.create_subprocess_exec(*TRUEUP, "hub", "host", "forget", "first", env=env)
+    command = await asyncio.create_subprocess_exec(*TRUEUP, "hub", "host", "forget", "first", "--yes", env=env)
     while await db.fetchval("SELECT count(*) FROM events WHERE host_no = $1", host[0]) == 5_000:
         pass
     command.kill()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import urllib.error
@@ -109,9 +110,23 @@ def test_a_host_is_enrolled_listed_renamed_retired_and_forgotten(env: dict[str, 
     refused.value.close()
     assert refused.value.code == 401
     assert host["host_id"] in (Path(env["TRUEUP_DATA_DIR"]) / "hub" / "revoked").read_text()
-    assert done("host", "forget", "bea", env=env)["host_id"] == host["host_id"]
+    asked, said = _answered("n\n", "hub", "host", "forget", "bea", env=env)
+    assert (asked, "remove all it sent" in said, "nothing was forgotten" in said) == (1, True, True)
+    assert done("host", "forget", "bea", "--yes", env=env)["host_id"] == host["host_id"]
     assert done("host", "list", env=env)["hosts"] == []
     assert hub.stop(signal.SIGINT) == 0
+
+
+def _answered(word: str, *args: str, env: dict[str, str]) -> tuple[int, str]:
+    """Asked on a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, word.encode())
+        told = subprocess.run([*TRUEUP, *args], env=env, stdin=theirs, capture_output=True, text=True, timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return told.returncode, told.stdout + told.stderr
 
 
 def test_migrate_says_which_schema_it_is(env: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 import time
 from datetime import timedelta
 from uuid import UUID
@@ -30,7 +31,7 @@ from trueup_hub.ingest import forgetting
 from trueup_hub.reports import HostReport
 from trueup_hub.running import Running, claimed, running_hub
 from trueup_hub.settings import HubSettings
-from trueup_shared.cli import Globals, WrongUsage
+from trueup_shared.cli import Failure, Globals, WrongUsage
 
 _ACTOR = "command line"
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -228,13 +229,18 @@ def host_retire(given: Globals, host: str, as_json: bool) -> None:
 
 @host_group.command("forget")
 @click.argument("host")
+@click.option("--yes", is_flag=True, help="Do not ask, on a terminal either.")
 @as_json
 @click.pass_obj
-def host_forget(given: Globals, host: str, as_json: bool) -> None:
+def host_forget(given: Globals, host: str, yes: bool, as_json: bool) -> None:
     """Remove HOST (its id or label) and all it sent. Its access ends at once; its rows go in chunks.
 
     What its copies set aside counts again. Interrupted, the hub goes on by itself.
     """
+    if not yes and sys.stdin.isatty():
+        host = str(run_with_auth(given, lambda auth, _: _find(auth, host)))
+        if not click.confirm(f"end the access of {host} and remove all it sent, for good?", err=True):
+            raise Failure("nothing was forgotten")
 
     async def work(auth: Auth, settings: HubSettings) -> tuple[UUID, int]:
         host_id, removed, told = await _find(auth, host), 0, time.monotonic()
