@@ -58,7 +58,8 @@ def forget(
     click.echo(f"{'would forget' if dry_run else 'forgot'} {_in_words(found)}")
     if not dry_run and found.rows and not found.file_rewritten:
         click.echo(
-            "the ledger's file could not be rewritten: parts of it may linger there until the agent starts again"
+            "the ledger's file could not be rewritten (something reads it, or there is no room for a second copy): "
+            "parts of it may linger there until the agent starts again"
         )
     if not dry_run and found.rows and load_host(loaded.data_dir) is not None:
         click.echo("the hub forgets it with the next push: a running agent's at once, else `trueup pg push`")
