@@ -1,5 +1,6 @@
 """Whatever is done to the hub's tables by hand: after a scrub and an ordinary push of each machine all is as before."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub_process import Hub, running_hub
 from pushing import Machine, machine
-from trueup_hub.db import Database
+from trueup_hub.db import Database, UniqueViolation
 from trueup_hub.ingest.verify import verify
 from trueup_hub.scrubbing import scrub_all
 
@@ -47,7 +48,7 @@ DAMAGES = {
     "a message before Christ": f"UPDATE messages SET at = '0044-03-15 BC' WHERE {MESSAGE}",
     "a session before Christ": f"UPDATE sessions SET started_at = '0044-03-15 BC' WHERE {SESSION}",
     "rows of no ledger": "INSERT INTO sessions (host_no, ledger_no, session_key, chosen, rows)"
-    " SELECT host_no, ledger_no + 90, session_key, true, 5 FROM sessions",
+    " SELECT host_no, ledger_no + 90, session_key, true, 5 FROM sessions ON CONFLICT DO NOTHING",
     "events of no ledger": f"UPDATE events SET (host_no, ledger_no) = (77, 99) WHERE {EVENT}",
     "an event lost": f"DELETE FROM events WHERE {EVENT}",
     "an event that became stale": f"UPDATE events SET stale = true WHERE {EVENT}",
@@ -93,7 +94,8 @@ async def invent(db: Database, table: str, n: int) -> None:
 
 async def damage(db: Database, what: str, n: int) -> None:
     if what in DAMAGES:
-        await db.execute(DAMAGES[what].replace("{n}", str(n)))
+        with contextlib.suppress(UniqueViolation):  # done already
+            await db.execute(DAMAGES[what].replace("{n}", str(n)))
     else:
         await invent(db, what, n)
 
@@ -126,10 +128,11 @@ async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
+EXAMPLES = 500 if settings().max_examples > 1_000 else 12  # `make soak`: many more
 KINDS = st.sampled_from([*DAMAGES, "events", "messages", "sessions"])
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(KINDS, st.integers(0, 20)), min_size=2, max_size=5))
 async def test_several_damages_at_once_are_mended(world: World, damages: list[tuple[str, int]]) -> None:
     db = world.hub.auth.db
