@@ -151,8 +151,7 @@ Parsers = Annotated[dict[Word, ParserVersion], Meta(max_length=100)]
 
 
 # What agent and hub can do beyond rows in order. Each names its own in its handshake, and uses what both name.
-DIRECTIVES, GENERATIONS, REPAIR = "directives", "generations", "repair"
-FEATURES = (DIRECTIVES, GENERATIONS, REPAIR)
+FEATURES = DIRECTIVES, GENERATIONS, REPAIR = "directives", "generations", "repair"
 
 
 class AgentInfo(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from trueup_agent.ledger.outbox import BatchRows, versions
 from trueup_agent.ledger.reader import LedgerReader
-from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, TABLES, Table
+from trueup_agent.ledger.tables import EVENTS, KEYS, MESSAGES, SESSIONS, TABLES, Table
 from trueup_agent.policy import Policy
 from trueup_shared import keys, wire
 
@@ -20,12 +20,6 @@ Place = tuple[int, bytes]  # table number, key
 
 BUCKETS = 256  # by the first byte of the session key
 
-# The keys that stand in a row in ?1.
-_KEYS = (
-    "WITH RECURSIVE starts (start) AS (SELECT 1 WHERE length(?1) > 0"
-    f" UNION ALL SELECT start + {keys.KEY_BYTES} FROM starts WHERE start + {keys.KEY_BYTES} <= length(?1)),"
-    f" keys (key) AS (SELECT substr(?1, start, {keys.KEY_BYTES}) FROM starts) "
-)
 _BY_SESSION = " UNION ALL ".join(
     f"SELECT {session_key}, digest FROM {table.name}"
     for table, session_key in ((SESSIONS, "key"), (MESSAGES, "session_key"), (EVENTS, "session_key"))
@@ -57,7 +51,7 @@ def session_sums(reader: LedgerReader) -> dict[bytes, int]:
 def rows_of(reader: LedgerReader, sessions: Collection[bytes]) -> Iterator[OwnRow]:
     """The rows of these sessions."""
     for table, column in ((SESSIONS, "key"), (MESSAGES, "session_key"), (EVENTS, "session_key")):
-        query = f"{_KEYS} SELECT key, {column}, harness, seq, digest FROM {table.name} WHERE {column} IN keys"
+        query = f"{KEYS} SELECT key, {column}, harness, seq, digest FROM {table.name} WHERE {column} IN keys"
         for row in reader.each(query, (b"".join(sessions),)):
             yield OwnRow(table.number, *row)
 
@@ -67,7 +61,7 @@ def rows_at(reader: LedgerReader, places: Iterable[Place]) -> dict[Place, OwnRow
     found: dict[Place, OwnRow] = {}
     for table, wanted in _by_table(places):
         session_key = "key" if table is SESSIONS else "session_key"
-        query = f"{_KEYS} SELECT key, {session_key}, harness, seq, digest FROM {table.name} WHERE key IN keys"
+        query = f"{KEYS} SELECT key, {session_key}, harness, seq, digest FROM {table.name} WHERE key IN keys"
         for row in reader.each(query, (wanted,)):
             found[table.number, row[0]] = OwnRow(table.number, *row)
     return found
@@ -77,7 +71,7 @@ def removed_after(reader: LedgerReader, places: Iterable[Place], seq: int) -> se
     """Those of these rows that were removed from the ledger after `seq`."""
     removed: set[Place] = set()
     for table, wanted in _by_table(places):
-        query = f"{_KEYS} SELECT key FROM tombstones WHERE key IN keys AND table_no = ?2 AND seq > ?3"
+        query = f"{KEYS} SELECT key FROM tombstones WHERE key IN keys AND table_no = ?2 AND seq > ?3"
         removed.update((table.number, key) for (key,) in reader.each(query, (wanted, table.number, seq)))
     return removed
 
@@ -92,11 +86,11 @@ async def read_repair(db: aiosqlite.Connection, policy: Policy, places: Sequence
     rows: dict[int, list[Any]] = {table.number: [] for table in TABLES}
     tombstones: list[wire.Tombstone] = []
     for table, wanted in _by_table(places):
-        query = f"{_KEYS} SELECT {table.columns} FROM {table.name} WHERE key IN keys"
+        query = f"{KEYS} SELECT {table.columns} FROM {table.name} WHERE key IN keys"
         stored = [table.kind(*columns) for columns in await db.execute_fetchall(query, (wanted,))]
         rows[table.number] = [row for row in stored if row.seq <= acked_seq]
         present = {row.key for row in stored}
-        query = f"{_KEYS} SELECT key, seq FROM tombstones WHERE key IN keys AND table_no = ?2"
+        query = f"{KEYS} SELECT key, seq FROM tombstones WHERE key IN keys AND table_no = ?2"
         found = await db.execute_fetchall(query, (wanted, table.number))
         removed: dict[bytes, int] = dict(found)  # type: ignore[arg-type]
         for key in split(wanted):

@@ -56,6 +56,14 @@ EVENTS: Table[StoredEvent] = Table(
 )
 TABLES: tuple[Table[Any], ...] = (SESSIONS, MESSAGES, EVENTS)
 
+# Any number of keys as one parameter, ?1, all of them in a row: in less time than a parameter for each. `starts` says
+# where each begins, `keys` what it is.
+KEYS = (
+    "WITH RECURSIVE starts (start) AS (SELECT 1 WHERE length(?1) > 0"
+    f" UNION ALL SELECT start + {keys.KEY_BYTES} FROM starts WHERE start + {keys.KEY_BYTES} <= length(?1)),"
+    f" keys (key) AS (SELECT substr(?1, start, {keys.KEY_BYTES}) FROM starts) "
+)
+
 # The twin of events, whose `seq` is a local number.
 SET_ASIDE = "set_aside_events"
 

@@ -12,15 +12,9 @@ from trueup_agent.ledger import families, forgotten, gone, rederive
 from trueup_agent.ledger.rows import StoredEvent, StoredSession
 from trueup_agent.ledger.rules import as_read
 from trueup_agent.ledger.sources import SourceUpdate
-from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE, SET_ASIDE_INSERT, S, Table
+from trueup_agent.ledger.tables import EVENTS, KEYS, MESSAGES, SESSIONS, SET_ASIDE, SET_ASIDE_INSERT, S, Table
 from trueup_agent.policy import Policy
 from trueup_shared import keys
-
-# Where the keys start in ?1, which is all of them in a row: in less time than a parameter for each, and without limit.
-_KEYS = (
-    "WITH RECURSIVE keys (start) AS (SELECT 1 WHERE length(?1) > 0"
-    f" UNION ALL SELECT start + {keys.KEY_BYTES} FROM keys WHERE start + {keys.KEY_BYTES} <= length(?1)) "
-)
 
 _COUNTED_AT_ONCE = 10_000
 
@@ -152,10 +146,8 @@ class Writer:
         """Stored rows of a table (or of its set-aside twin) by key, whose column `by` is one of `wanted`."""
         if (name == SET_ASIDE and not self._has_set_aside) or (name in forgotten.TWINS and not self._has_forgotten):
             return {}
-        found = await self._db.execute_fetchall(
-            _KEYS + f"SELECT {table.columns} FROM keys CROSS JOIN {name} ON {by} = substr(?1, start, {keys.KEY_BYTES})",
-            (b"".join(wanted),),
-        )
+        query = f"SELECT {table.columns} FROM starts CROSS JOIN {name} ON {by} = substr(?1, start, {keys.KEY_BYTES})"
+        found = await self._db.execute_fetchall(KEYS + query, (b"".join(wanted),))
         rows = [table.kind(*columns) for columns in found]
         return {row.key: row for row in rows}
 
@@ -163,7 +155,7 @@ class Writer:
         """Those of these keys whose row was forgotten."""
         if not self._has_forgotten:
             return set()
-        query = f"{_KEYS} SELECT key FROM keys CROSS JOIN tombstones ON key = substr(?1, start, {keys.KEY_BYTES})"
+        query = f"{KEYS} SELECT key FROM starts CROSS JOIN tombstones ON key = substr(?1, start, {keys.KEY_BYTES})"
         found = await self.select(f"{query} WHERE table_no = ?2 AND forgotten = 1", (b"".join(wanted), table.number))
         return {key for (key,) in found}
 

@@ -69,7 +69,8 @@ async def _checks(connection: Connection, host_no: int | None) -> AsyncIterator[
     }
     caps.pop(None, None)
     for block in ("series_differences", "owner_differences"):
-        differences = _SQL[block].format(ranked=_SQL["ranked_events"])
+        parts = {"version_and_total": _SQL["version_and_total"]}
+        differences = _SQL[block].format(ranked=_SQL["ranked_events"].format(**parts), **parts)
         yield block, _SQL["of_a_host_3"].format(differences=differences), [list(caps), list(caps.values()), host_no]
 
 

@@ -93,7 +93,8 @@ SELECT m.host_no, floor(extract(epoch FROM m.at) / 900)::int4 AS slot, m.harness
   0 AS sessions
 FROM messages m JOIN sessions s USING (host_no, ledger_no, session_key)
 JOIN terms r ON r.term_no = m.role JOIN terms k ON k.term_no = m.kind
-WHERE ($1::int4 IS NULL OR m.host_no = $1) AND s.chosen AND NOT m.stale AND m.at >= '2015-01-01 00:00:00+00' AND m.at < '2100-01-01 00:00:00+00'
+WHERE ($1::int4 IS NULL OR m.host_no = $1) AND s.chosen AND NOT m.stale
+  AND m.at >= '2015-01-01 00:00:00+00' AND m.at < '2100-01-01 00:00:00+00'
 UNION ALL
 SELECT host_no, floor(extract(epoch FROM started_at) / 900)::int4, harness, project, 0, 0, 0, 0, 1
 FROM sessions WHERE ($1::int4 IS NULL OR host_no = $1) AND chosen AND NOT stale
@@ -128,6 +129,12 @@ SELECT l.host_no, l.ledger_no FROM ledgers l LEFT JOIN sums s USING (host_no, le
 WHERE (l.digest, l.sessions + l.messages + l.events, l.messages)
   IS DISTINCT FROM (coalesce(s.digest, 0), coalesce(s.rows, 0), coalesce(s.messages, 0));
 
+-- version_and_total: the effective data version of a copy, and what it bills (cap, l, n: as in ranked_events)
+CROSS JOIN LATERAL (SELECT least(coalesce(cap.version, 0), CASE WHEN coalesce(e.flags, 0) & 2 <> 0 THEN e.data_version
+  ELSE greatest(e.data_version, (l.parsers -> n.term ->> 'floor')::int4) END) AS version) v
+CROSS JOIN LATERAL (SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
+  + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total) t;
+
 -- ranked_events: for every copy of a request the rule's order: 1 counts
 SELECT e.host_no, e.ledger_no, e.event_key, e.counted, row_number() OVER (
   PARTITION BY e.event_key ORDER BY q.quality DESC, v.version DESC, CASE WHEN q.quality < 3 THEN t.total END DESC,
@@ -139,10 +146,7 @@ JOIN terms n ON n.term_no = e.harness
 CROSS JOIN LATERAL (SELECT CASE
   WHEN output_tokens IS NULL THEN 0 WHEN coalesce(lower_bounds, 0) & 16 <> 0 THEN 1
   WHEN coalesce(derived, 0) & 16 <> 0 THEN 2 ELSE 3 END AS quality) q
-CROSS JOIN LATERAL (SELECT least(coalesce(cap.version, 0), CASE WHEN coalesce(e.flags, 0) & 2 <> 0 THEN e.data_version
-  ELSE greatest(e.data_version, (l.parsers -> n.term ->> 'floor')::int4) END) AS version) v
-CROSS JOIN LATERAL (SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
-  + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total) t
+{version_and_total}
 WHERE NOT stale AND owner_key IS NULL;
 
 -- owner_differences: copies that count against the rule, or that owners and claims do not know as such
@@ -160,10 +164,7 @@ WITH totals AS (
   FROM events e JOIN hosts h USING (host_no) JOIN ledgers l USING (host_no, ledger_no)
   LEFT JOIN unnest($1::int4[], $2::int4[]) cap (harness, version) ON cap.harness = e.harness
   JOIN terms n ON n.term_no = e.harness
-  CROSS JOIN LATERAL (SELECT least(coalesce(cap.version, 0), CASE WHEN coalesce(e.flags, 0) & 2 <> 0 THEN e.data_version
-    ELSE greatest(e.data_version, (l.parsers -> n.term ->> 'floor')::int4) END) AS version) v
-  CROSS JOIN LATERAL (SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
-    + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total) t
+  {version_and_total}
   WHERE owner_key IS NOT NULL AND NOT stale GROUP BY e.owner_key, e.host_no, e.ledger_no, h.host_id, l.ledger_id
 )
 SELECT t.* FROM totals t LEFT JOIN event_owners o USING (owner_key)
