@@ -1,7 +1,8 @@
-"""Data directories as they are cloned, put back and lost, and the check that the hub then tells the truth."""
+"""Data directories that are cloned, put back and lost, hubs that are replaced: the hub must tell the truth then."""
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
@@ -11,7 +12,7 @@ from typing import Any
 from hub_process import Hub
 from ledger_rows import POLICY
 from pushing import Machine
-from trueup_agent.credential import HOST_FILE, load_host
+from trueup_agent.credential import HOST_FILE, Host, load_host, save_host
 from trueup_agent.errors import Busy
 from trueup_agent.ledger import Ledger
 from trueup_agent.push.forever import Pusher
@@ -19,9 +20,12 @@ from trueup_agent.push.identity import in_words
 from trueup_agent.push.push import PushResult
 from trueup_agent.push.uplink import Uplink
 from trueup_agent.settings import AgentSettings
+from trueup_hub.db import create_database, drop_database
+from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.ingest.verify import verify
 
 LEDGER = "ledger.db"
+_numbers = itertools.count()
 
 
 def copy_data(source: Path, target: Path) -> Path:
@@ -90,3 +94,26 @@ async def host_of(hub: Hub, machine: Machine) -> dict[str, Any]:
     assert host is not None
     report: dict[str, Any] = await hub.get(f"hosts/{host.host_id}")
     return report
+
+
+@contextlib.asynccontextmanager
+async def database(pg: EmbeddedPg, template: str = "template_trueup") -> AsyncIterator[str]:
+    """A copy of a database that nobody is connected to."""
+    name = f"hub_{next(_numbers)}"
+    await create_database(pg.url("postgres"), name, template)
+    yield name
+    await drop_database(pg.url("postgres"), name)
+
+
+def moved_to(machine: Machine, hub: Hub) -> None:
+    """The hub is at another address now; the enrolment is as it was."""
+    known = load_host(machine.data_dir)
+    assert known is not None
+    machine.host = Host(
+        hub_url=hub.url,
+        host_id=known.host_id,
+        credential=known.credential,
+        label=known.label,
+        ledger_id=known.ledger_id,
+    )
+    save_host(machine.data_dir, machine.host)

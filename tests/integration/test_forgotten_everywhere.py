@@ -3,30 +3,24 @@ older hub, not a ledger from before, not another reading.
 """
 
 import contextlib
-import itertools
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub_process import Hub, running_hub
-from identities import booted, copy_data, push, tells
+from identities import booted, copy_data, database, moved_to, push, tells
 from ledger_rows import NOON
 from pushing import Machine, machine
-from trueup_agent.credential import Host, load_host, save_host
 from trueup_agent.errors import AgentError
 from trueup_agent.ledger import forget
 from trueup_agent.ledger.forget import Selection
 from trueup_agent.push.batches import BatchSize
 from trueup_agent.push.full import FullPush
 from trueup_agent.push.hub_client import HubClient
-from trueup_hub.db import create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.ingest.superseding import supersede_pending
-
-_numbers = itertools.count()
 
 
 async def forget_session(ana: Machine, number: int) -> set[int]:
@@ -105,40 +99,23 @@ async def _push_full(ana: Machine) -> None:
 
 
 async def test_a_hub_restored_from_before_it_was_forgotten_forgets_again(pg: EmbeddedPg, tmp_path: Path) -> None:
-    async with _database(pg) as name, contextlib.AsyncExitStack() as stack:
+    async with database(pg) as name, contextlib.AsyncExitStack() as stack:
         async with running_hub(pg.url(name), tmp_path / "hub") as hub:
             ana = await stack.enter_async_context(machine(hub, tmp_path / "ana"))
             await ana.write(1, 40)
             await push(ana)
-        async with _database(pg, template=name) as backup:
+        async with database(pg, template=name) as backup:
             async with running_hub(pg.url(name), tmp_path / "hub") as hub:
-                _moved_to(ana, hub)
+                moved_to(ana, hub)
                 gone = await forget_session(ana, 1)
                 await ana.write(1, 45)
                 await push(ana)
                 await tells(hub, set(range(1, 46)) - gone)
             async with running_hub(pg.url(backup), tmp_path / "hub") as hub:
-                _moved_to(ana, hub)
+                moved_to(ana, hub)
                 await tells(hub, range(1, 41))
                 await push(ana)
                 await tells(hub, set(range(1, 46)) - gone)
-
-
-@contextlib.asynccontextmanager
-async def _database(pg: EmbeddedPg, template: str = "template_trueup") -> AsyncIterator[str]:
-    name = f"forgotten_{next(_numbers)}"
-    await create_database(pg.url("postgres"), name, template)
-    yield name
-    await drop_database(pg.url("postgres"), name)
-
-
-def _moved_to(ana: Machine, hub: Hub) -> None:
-    known = load_host(ana.data_dir)
-    assert known is not None
-    ana.host = Host(
-        hub_url=hub.url, host_id=known.host_id, credential=known.credential, label="ana", ledger_id=known.ledger_id
-    )
-    save_host(ana.data_dir, ana.host)
 
 
 @pytest.mark.parametrize("forgotten", ["before its first push", "after it", "when the old one is superseded"])

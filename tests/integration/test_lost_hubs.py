@@ -1,46 +1,18 @@
 """A hub that lost some or all of what it had, or is another one now: its machines fill it again without being told."""
 
 import contextlib
-import itertools
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from hub_process import Hub, running_hub
-from identities import host_of, push, tells
-from pushing import Machine, machine
-from trueup_agent.credential import Host, load_host, save_host
+from hub_process import running_hub
+from identities import database, host_of, moved_to, push, tells
+from pushing import machine
+from trueup_agent.credential import save_host
 from trueup_agent.errors import Unauthorized
 from trueup_agent.push.uplink import enroll
-from trueup_hub.db import create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.enrolment import make_enroll_code
-
-_numbers = itertools.count()
-
-
-@contextlib.asynccontextmanager
-async def database(pg: EmbeddedPg, template: str = "template_trueup") -> AsyncIterator[str]:
-    """A copy of a database that nobody is connected to."""
-    name = f"lost_hub_{next(_numbers)}"
-    await create_database(pg.url("postgres"), name, template)
-    yield name
-    await drop_database(pg.url("postgres"), name)
-
-
-def moved_to(machine: Machine, hub: Hub) -> None:
-    """The hub is at another address now; the enrolment is as it was."""
-    known = load_host(machine.data_dir)
-    assert known is not None
-    machine.host = Host(
-        hub_url=hub.url,
-        host_id=known.host_id,
-        credential=known.credential,
-        label=known.label,
-        ledger_id=known.ledger_id,
-    )
-    save_host(machine.data_dir, machine.host)
 
 
 async def test_a_hub_restored_from_a_backup_is_caught_up_and_nobody_takes_it_for_a_fork(
