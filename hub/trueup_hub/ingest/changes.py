@@ -1,7 +1,8 @@
 """Changes to one ledger's rows: by its batches, or by the hub itself where it removes rows.
 
 Nothing else writes or deletes facts, for with them go the sums of sessions and ledger, which copy counts, and the
-rollups, all in one transaction. Order of locks: ledger, new event owners, existing event owners, session owners, rollup
+rollups, all in one transaction; but for a scrub, which drops what no agent can have sent and mends all of that after
+it (scrub.py). Order of locks: ledger, new event owners, existing event owners, session owners, rollup
 cells; each kind in the order of its keys. Facts are read and written under their owner's lock.
 """
 

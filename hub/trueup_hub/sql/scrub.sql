@@ -187,8 +187,8 @@ SELECT least(
   (SELECT session_key FROM events WHERE host_no = $1 AND session_key >= $2 ORDER BY session_key OFFSET $3 LIMIT 1),
   (SELECT session_key FROM session_slots WHERE host_no = $1 AND session_key >= $2 ORDER BY session_key OFFSET $3 LIMIT 1));
 
--- one_mends_rollups: until the transaction ends, of all replicas and commands; the number is ours alone
-SELECT pg_advisory_xact_lock(8420533700841);
+-- one_mends_rollups: until the transaction ends, of all replicas and commands; who writes the row does not wait for it
+LOCK TABLE hub_state IN SHARE UPDATE EXCLUSIVE MODE;
 
 -- of_session_slots: what usage_slots are made of
 SELECT * FROM session_slots WHERE host_no = $1;
