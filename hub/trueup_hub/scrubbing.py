@@ -69,6 +69,11 @@ async def scrub_all(db: Database) -> Scrubbed:
     return done
 
 
+async def scrub_host(db: Database, host_no: int) -> None:
+    """What is made of a host's rows is not what it should be: scrub it now."""
+    await _scrub(db, [host_no], Scrubbed())
+
+
 async def scrub_again(db: Database) -> None:
     """Everything is due: it may not be what it was."""
     async with db.transaction() as connection:

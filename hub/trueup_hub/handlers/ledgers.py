@@ -12,6 +12,7 @@ from trueup_hub.ingest import compare, generations
 from trueup_hub.keys import ADMISSION, CALLER, DATABASE, LIVE
 from trueup_hub.params import Query
 from trueup_hub.responses import agent_reply
+from trueup_hub.scrubbing import scrub_host
 from trueup_shared.wire import CommitGeneration, OpenGeneration
 
 
@@ -28,7 +29,11 @@ async def post_generation(request: web.Request) -> web.Response:
 
 
 async def post_commit(request: web.Request) -> web.Response:
-    """End a full push: what it did not confirm is removed. May take minutes: whoever cannot wait asks again (429)."""
+    """End a full push: what it did not confirm is removed. May take minutes: whoever cannot wait asks again (429).
+
+    Rows that were altered or lost behind our back are counted in rollups as they were sent, and those that came again
+    a second time: what is made of the host's rows is mended before we answer.
+    """
     host, ledger_id = request[CALLER], str(bodies.path_ledger_id(request))
     number = _number(request, "generation", (1 << 31) - 1)
     asked = await bodies.read(request, CommitGeneration)
@@ -37,6 +42,8 @@ async def post_commit(request: web.Request) -> web.Response:
         committed = await generations.commit_generation(
             request.app[DATABASE], host.host_no, str(host.host_id), ledger_id, number, asked
         )
+        if committed.corrected:
+            await scrub_host(request.app[DATABASE], host.host_no)
     request.app[LIVE].usage_changed(str(host.host_id))
     return agent_reply(request, committed)
 
