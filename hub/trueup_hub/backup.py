@@ -90,7 +90,8 @@ class _Tools:
             raise HubError(f"{file} exists: choose another name, or remove it first")
         new = file.with_name(f"{file.name}.part")
         try:
-            new.touch(mode=0o600)  # it holds hashes of credentials
+            new.unlink(missing_ok=True)  # one that is there keeps its mode, and may be a link
+            new.touch(mode=0o600, exist_ok=False)  # it holds hashes of credentials
             options = ("--format=custom", "--no-owner", "--no-privileges")
             self._run([self._bin / "pg_dump", *options, f"--file={new}", f"--dbname={self._place}"])
             new.rename(file)

@@ -100,6 +100,7 @@ async def test_a_backup_comes_back_as_it_was_by_the_commands(
     env: dict[str, str], db: Database, ledger: Rows, tmp_path: Path
 ) -> None:
     before, file = await contents(db), tmp_path / "hub.backup"
+    (tmp_path / "hub.backup.part").write_text("what a backup that was cut off left, for all to read")
     told = hub(env, "backup", file)
     assert told.status == 0, told.err
     assert str(tmp_path / "data" / "hub" / "hub.key") in told.out
