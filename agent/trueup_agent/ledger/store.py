@@ -197,18 +197,6 @@ class Ledger:
             with schema.translated(self.path):
                 return await sources.load_at(self._db, paths)
 
-    async def save_sources(self, changed: Sequence[SourceInfo]) -> None:
-        """Marks and states that changed without new rows."""
-        async with self._one_at_a_time:
-            with schema.translated(self.path):
-                await self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    await sources.save(self._db, changed)
-                    await self._db.commit()
-                except BaseException:
-                    await self._db.rollback()
-                    raise
-
     async def use_digest_set(self, number: int) -> None:
         """Encode and sum by another digest set from now on: one pass over all rows.
 
