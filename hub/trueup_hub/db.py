@@ -97,6 +97,9 @@ def _translated() -> Iterator[None]:
     except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
         raise Busy(f"The database has no room left: {error}.", 120) from error
     except _UNREACHABLE as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # the clean-up failed; that the task is to end stands
+            raise asyncio.CancelledError from error
         raise DatabaseUnavailable(f"the database cannot be reached: {str(error) or 'no answer'}") from error
 
 

@@ -124,3 +124,22 @@ async def test_a_hub_that_was_killed_is_scrubbed_when_it_starts_again_and_one_th
     assert await db.fetchval("SELECT verdict FROM ledgers") == "diverged"
     assert await verify(db) == {}
     assert await end(hub) == 0
+
+
+async def test_a_job_that_is_cancelled_ends_although_its_database_goes_at_that_moment(db: Database) -> None:
+    """The error of its clean-up comes in the place of the cancellation: a hub whose PostgreSQL died never ended."""
+    began = asyncio.Event()
+
+    async def work() -> None:
+        async with db.transaction() as connection:
+            began.set()
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                connection.terminate()
+
+    house = asyncio.create_task(keep_house([Job("cut", 3600, work)]))
+    await began.wait()
+    house.cancel()
+    _, pending = await asyncio.wait([house], timeout=5)
+    assert not pending
