@@ -14,7 +14,7 @@ from ledger_rows import NOON, POLICY, event, message, session, update
 from trueup_agent.ledger import Ledger, forget
 from trueup_agent.ledger.forget import Selection
 
-KILLS = 25
+KILLS = 12
 HISTORY = [
     record
     for n in range(1, 1801)

@@ -14,7 +14,7 @@ from trueup_hub.ingest.verify import verify
 from trueup_hub.scrubbing import scrub_all
 from trueup_shared import keys, wire
 
-EXAMPLES = 1_000 if settings().max_examples > 1_000 else 25  # `make soak`: many more
+EXAMPLES = 1_000 if settings().max_examples > 1_000 else 12  # `make soak`: many more
 
 SESSIONS = [keys.session_key("claude", name) for name in ("s0", "s1")]
 SERIES = keys.series_key("claude", "series")

@@ -19,7 +19,7 @@ from trueup_shared import keys, wire
 
 SESSION = keys.session_key("claude", "s1")
 SERIES = keys.series_key("claude", "series")
-EXAMPLES = (settings.default or settings()).max_examples // 5
+EXAMPLES = (settings.default or settings()).max_examples // 10
 
 
 @pytest.mark.parametrize("bulk_keys", [1, 1000], ids=["claims by COPY", "claims one by one"])

@@ -128,7 +128,7 @@ async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-EXAMPLES = 500 if settings().max_examples > 1_000 else 12  # `make soak`: many more
+EXAMPLES = 500 if settings().max_examples > 1_000 else 6  # `make soak`: many more
 KINDS = st.sampled_from([*DAMAGES, "events", "messages", "sessions"])
 
 

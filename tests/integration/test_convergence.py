@@ -12,7 +12,7 @@ from trueup_hub.embedded_pg import EmbeddedPg
 
 names = st.sampled_from(["ana", "ben"])
 sessions = st.integers(1, 3)
-EXAMPLES = 500 if settings().max_examples > 1_000 else 15  # `make soak`: many more
+EXAMPLES = 500 if settings().max_examples > 1_000 else 10  # `make soak`: many more
 faults = st.lists(st.sampled_from(FAULTS), max_size=3)
 
 

@@ -15,7 +15,7 @@ from hypothesis import settings
 from agent_process import trueup, until
 from fleet import Fleet
 
-KILLS = 60 if settings().max_examples > 1_000 else 15  # `make soak`: many more
+KILLS = 60 if settings().max_examples > 1_000 else 9  # `make soak`: many more
 VICTIMS = ("agent", "hub", "postgres")
 
 
