@@ -72,7 +72,7 @@ async def run(loaded: Loaded, notifier: Notifier) -> bool:
     Raises LedgerBusy and the like at the start, later an ExceptionGroup of what killed a task.
     """
     stop = asyncio.Event()
-    with stopped_by_signals(stop.set):
+    with stopped_by_signals(stop.set) as heard:
         ledger = await _open_ledger(loaded, stop)
         uplink = Uplink(loaded.data_dir, loaded.agent, ledger)
         try:
@@ -84,8 +84,9 @@ async def run(loaded: Loaded, notifier: Notifier) -> bool:
         finally:
             await uplink.close()
             await ledger.close()
-        log.info("renewing" if daemon.renewing else "stopped")
-        return daemon.renewing
+        renewing = daemon.renewing and not heard  # told to stop while it ended to be started anew: it stops
+        log.info("renewing" if renewing else "stopped")
+        return renewing
 
 
 async def _open_ledger(loaded: Loaded, stop: asyncio.Event) -> Ledger:
