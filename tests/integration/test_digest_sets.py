@@ -26,6 +26,7 @@ from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.uplink import Uplink
 from trueup_agent.settings import AgentSettings
+from trueup_hub import versions
 from trueup_hub.ingest import decode, redigest
 from trueup_hub.ingest.digests import recompute_digest
 from trueup_hub.ingest.verify import verify
@@ -37,8 +38,11 @@ FAR_AHEAD = 3_900_000_000_000_000  # flagged as ahead of the clock
 
 
 @pytest.fixture(autouse=True)
-def later_release(monkeypatch: pytest.MonkeyPatch) -> None:
+def later_release(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(digest_sets, "FIELD_SETS", BOTH)
+    versions.stated.cache_clear()  # it remembers what agents lack by the sets of its release
+    yield
+    versions.stated.cache_clear()
 
 
 @contextmanager
