@@ -58,6 +58,7 @@ METRICS = (
     Metric("total_tokens", "tokens", True),
     Metric("peak_context_tokens", "tokens", False),
     Metric("cost", "money", True),
+    Metric("cache_savings", "money", True),  # may be negative: what the cache cost more than it saved
 )
 METRIC = {m.name: m for m in METRICS}
 

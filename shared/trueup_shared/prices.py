@@ -29,6 +29,10 @@ DIGEST = blake2b(_TABLE_BYTES, digest_size=16).hexdigest()
 DATE = re.search(rb'"date": "([\d-]+)"', _TABLE_BYTES).group(1).decode()  # type: ignore[union-attr]
 
 _PICO_PER_NANO = 1000
+_HALF = _PICO_PER_NANO // 2
+
+Price = tuple[int | None, int | None]  # cost and cache savings in nanodollars: both, or neither
+_NO_PRICE: Price = (None, None)
 
 
 class _Plan(Struct, frozen=True):
@@ -38,6 +42,17 @@ class _Plan(Struct, frozen=True):
 
 
 def cost_nanousd(
+    provider: str | None,
+    model: str | None,
+    at: int,
+    *counters: int | str | None,
+    **named: int | str | None,
+) -> int | None:
+    """The first of `price`."""
+    return price(provider, model, at, *counters, **named)[0]  # type: ignore[arg-type]
+
+
+def price(
     provider: str | None,
     model: str | None,
     at: int,
@@ -52,20 +67,22 @@ def cost_nanousd(
     web_searches: int | None = None,
     input_undivided_tokens: int | None = None,
     undivided_tokens: int | None = None,
-) -> int | None:
-    """List price of one request in nanodollars at `at` (µs UTC); what was not reported is not charged.
+) -> Price:
+    """(cost, cache savings) of one request at list price, in nanodollars, at `at` (µs UTC).
 
-    None when the model has no price, when counters are not divided into what has one or nothing was reported, and
-    beyond what can be stored (9 million dollars for one request: a broken log). A cache write of unknown lifetime is
-    charged as five minutes (formats/claude.md).
+    What was not reported is not charged. The savings are what its cached prompt tokens would have cost as fresh input,
+    less what they did cost: reads save, writes may cost, so that they may be negative. Both are None when the model
+    has no price, when counters are not divided into what has one or nothing was reported, and beyond what can be
+    stored (9 million dollars for one request: a broken log). A cache write of unknown lifetime is charged as five
+    minutes (formats/claude.md).
     """
     if input_undivided_tokens is not None or undivided_tokens is not None:
-        return None
+        return _NO_PRICE
     if input_tokens is None and output_tokens is None and cache_read_tokens is None and cache_write_tokens is None:
-        return None
+        return _NO_PRICE
     plan = _plan(provider, model, service_tier, speed) if model else None
     if plan is None:
-        return None
+        return _NO_PRICE
     steps = plan.periods[0][1]
     for start, later in plan.periods[1:]:
         if at < start:
@@ -79,16 +96,11 @@ def cost_nanousd(
         if prompt > above:
             rates = banded
     input_, cache_read, cache_write, cache_write_1h, output, web_search = rates
-    pico = (
-        fresh * input_
-        + read * cache_read
-        + (write - long_lived) * cache_write
-        + long_lived * cache_write_1h
-        + (output_tokens or 0) * output
-        + (web_searches or 0) * web_search
-    )
-    nano = (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
-    return nano if nano <= MAX_COUNTER else None
+    cached = read * cache_read + (write - long_lived) * cache_write + long_lived * cache_write_1h
+    cost = fresh * input_ + cached + (output_tokens or 0) * output + (web_searches or 0) * web_search
+    nano = (cost + _HALF) // _PICO_PER_NANO
+    saved = ((read + write) * input_ - cached + _HALF) // _PICO_PER_NANO
+    return (nano, saved) if nano <= MAX_COUNTER and saved <= MAX_COUNTER else _NO_PRICE
 
 
 def _steps(rates: Rates) -> Steps:

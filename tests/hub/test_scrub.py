@@ -80,6 +80,7 @@ DAMAGES = {
         1,
     ),
     "an altered cost": (f"UPDATE events SET cost_nanousd = 5 WHERE {EVENT}", 1),
+    "altered savings": (f"UPDATE events SET cache_savings_nanousd = 5 WHERE {EVENT}", 1),
 }
 
 

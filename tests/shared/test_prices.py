@@ -10,12 +10,12 @@ import pytest
 from trueup_shared import prices
 
 NOW = 1_790_000_000_000_000
+COUNTED = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens")
 GOLDEN = Path(__file__).parents[1] / "golden" / "prices.json"
 
 
 def cost(model: str | None, **counters: int | str | None) -> int | None:
-    names = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens")
-    given = {name: counters.pop(name, None) for name in names}
+    given = {name: counters.pop(name, None) for name in COUNTED}
     return prices.cost_nanousd(None, model, NOW, **given, **counters)  # type: ignore[arg-type]
 
 
@@ -75,6 +75,39 @@ def test_a_search_is_charged_beside_the_tokens() -> None:
 
 def test_a_cost_that_cannot_be_stored_is_unknown() -> None:
     assert cost("claude-sonnet-4-5", input_tokens=2**53 - 1, output_tokens=0) is None
+
+
+# Sonnet 4.5: 3 $ fresh, 0.30 $ read, 3.75 $ and 6 $ written for a million tokens; 6, 0.60, 7.50 and 12 $ in prompts
+# of more than 200,000 tokens. In nanodollars.
+@pytest.mark.parametrize(
+    ("counters", "saved"),
+    [
+        ({"input_tokens": 500, "output_tokens": 70}, 0),
+        ({"cache_read_tokens": 1000}, 2_700_000),
+        ({"cache_write_tokens": 1000}, -750_000),
+        ({"cache_write_tokens": 1000, "cache_write_1h_tokens": 1000}, -3_000_000),
+        ({"cache_read_tokens": 10_000, "cache_write_tokens": 1000, "cache_write_1h_tokens": 400}, 25_350_000),
+        ({"cache_read_tokens": 200_000}, 540_000_000),
+        ({"cache_read_tokens": 200_000, "cache_write_tokens": 1}, 1_079_998_500),
+        ({"cache_read_tokens": 1000, "context_tokens": 200_001}, 5_400_000),
+    ],
+)
+def test_the_cache_saves_what_its_tokens_would_have_cost_as_fresh_input(counters: dict[str, int], saved: int) -> None:
+    model, at = "claude-sonnet-4-5-20250929", 1_762_000_000_000_000  # 2025-11-01: long prompts cost more then
+    given = {name: counters.get(name) for name in COUNTED}
+    cost, found = prices.price(None, model, at, *given.values(), context_tokens=counters.get("context_tokens"))
+    fresh = (given["input_tokens"] or 0) + (given["cache_read_tokens"] or 0) + (given["cache_write_tokens"] or 0)
+    prompt = counters.get("context_tokens", fresh)
+    uncached, nothing = prices.price(
+        None, model, at, fresh, None, None, None, given["output_tokens"], None, None, prompt
+    )
+    assert (found, nothing) == (saved, 0)
+    assert (uncached or 0) - (cost or 0) == saved
+
+
+def test_savings_that_cannot_be_stored_are_unknown_and_so_is_their_cost() -> None:
+    assert prices.price(None, "claude-sonnet-4-5", NOW, None, 2**53 // 1000, None, None, None) == (None, None)
+    assert None not in prices.price(None, "claude-sonnet-4-5", NOW, None, 2**53 // 5_401, None, None, None)
 
 
 def test_the_table_says_its_date_and_digest() -> None:

@@ -44,6 +44,7 @@ class Totals(Struct, frozen=True, kw_only=True, gc=False):
     undivided_tokens: int | None
     total_tokens: int | None
     cost_microusd: int | None
+    cache_savings_microusd: int | None  # may be negative
     reported_cost_microusd: int | None
     reported_credits: float | None
     unpriced_tokens: int
@@ -54,6 +55,7 @@ _COLUMNS = tuple((name, f"s_{name}", f"r_{name}") for name in ADDITIVE_COUNTERS)
 _PARTS = tuple(f"r_{name}" for name in TOTAL_PARTS)
 TOTAL_REPORTED = f"({' + '.join(_PARTS)})"  # in SQL: above 0 where a total is not null
 _COVERED = tuple((name, f"r_{name}", f"l_{name}", f"d_{name}") for name in (*COUNTERS, "total_tokens"))
+_PRICED = ("cost", "cache_savings")  # at list price
 _NO_COUNTS: dict[str, Any] = dict.fromkeys(COUNTS, 0)
 _UNKNOWN: dict[str, Any] = dict.fromkeys(Totals.__struct_fields__) | _NO_COUNTS | {"unpriced_tokens": 0}
 _NO_TOTALS = Totals(**_UNKNOWN)
@@ -74,7 +76,8 @@ def _sum_sql(column: str) -> str:
         return f"max({column})"
     if not column.startswith("s_") and column != "unpriced_tokens":
         return f"sum({column})"  # of int4: never more than int8 holds
-    return f"CASE WHEN sum({column}) > {_GREATEST_SUM} THEN {_GREATEST_SUM} ELSE sum({column}) END::int8"
+    least = f" WHEN sum({column}) < {-_GREATEST_SUM} THEN {-_GREATEST_SUM}" if column == "s_cache_savings" else ""
+    return f"CASE WHEN sum({column}) > {_GREATEST_SUM} THEN {_GREATEST_SUM}{least} ELSE sum({column}) END::int8"
 
 
 def added(rows: Iterable[Row]) -> Row | None:
@@ -82,8 +85,11 @@ def added(rows: Iterable[Row]) -> Row | None:
     rows = list(rows)
     if not rows:
         return None
-    peaks = [row[_PEAK] for row in rows if row[_PEAK] is not None]
-    return {name: sum(row[name] for row in rows) for name in _ADDED} | {_PEAK: max(peaks, default=None)}
+    columns = set(rows[0].keys())
+    total = {name: sum(row[name] for row in rows) for name in _ADDED if name in columns}
+    if _PEAK in columns:
+        total[_PEAK] = max((row[_PEAK] for row in rows if row[_PEAK] is not None), default=None)
+    return total
 
 
 def added_counts(rows: Iterable[Row]) -> Row | None:
@@ -113,7 +119,8 @@ def totals_of(usage: Row | None, counts: Row | None) -> Totals:
     return Totals(
         **shown,
         total_tokens=_total(usage),
-        cost_microusd=_cost(usage),
+        cost_microusd=_money(usage, "cost"),
+        cache_savings_microusd=_money(usage, "cache_savings"),
         reported_cost_microusd=micro(usage["s_reported_usd"]) if usage["r_reported_usd"] else None,
         reported_credits=usage["s_reported_credits"] / NANO if usage["r_reported_credits"] else None,
         unpriced_tokens=usage["unpriced_tokens"],
@@ -121,18 +128,20 @@ def totals_of(usage: Row | None, counts: Row | None) -> Totals:
 
 
 def coverage_of(usage: Row | None) -> dict[str, Coverage]:
-    """An entry for every counter, `total_tokens`, and both kinds of cost (reported = had a price)."""
+    """An entry for every counter, `total_tokens`, and money (reported = had a price, or came with one)."""
     if usage is None:
         return _NOTHING
     n = usage["n"]
     covered = {name: Coverage(n, usage[r], usage[low], usage[d]) for name, r, low, d in _COVERED}
-    covered["cost_microusd"] = Coverage(n, usage["r_cost"], usage["l_cost"], 0)
+    for name in _PRICED:
+        covered[f"{name}_microusd"] = Coverage(n, usage[f"r_{name}"], usage[f"l_{name}"], 0)
     covered["reported_cost_microusd"] = Coverage(n, usage["r_reported_usd"], 0, 0)
     return covered
 
 
 NO_COVERAGE = Coverage(0, 0, 0, 0)
-_NOTHING = dict.fromkeys((*COUNTERS, "total_tokens", "cost_microusd", "reported_cost_microusd"), NO_COVERAGE)
+_MONEY = (*(f"{name}_microusd" for name in _PRICED), "reported_cost_microusd")
+_NOTHING = dict.fromkeys((*COUNTERS, "total_tokens", *_MONEY), NO_COVERAGE)
 
 
 def _total(usage: Row) -> int | None:
@@ -141,15 +150,15 @@ def _total(usage: Row) -> int | None:
     return total if any(usage[part] for part in _PARTS) else None
 
 
-def _cost(usage: Row) -> int | None:
-    return micro(usage["s_cost"]) if usage["r_cost"] else None
+def _money(usage: Row, name: str) -> int | None:
+    return micro(usage[f"s_{name}"]) if usage[f"r_{name}"] else None
 
 
 def columns_of(metric: Metric) -> tuple[str, ...]:
     """What `value_of` and `coverage_of_metric` need of a usage rollup: a few columns are summed faster than all."""
     name = metric.name
-    if name == "cost":
-        return ("n", "s_cost", "r_cost", "l_cost")
+    if name in _PRICED:
+        return ("n", f"s_{name}", f"r_{name}", f"l_{name}")
     if not metric.additive:
         return ("n", _PEAK, "r_context_tokens", "l_context_tokens", "d_context_tokens")
     parts = _PARTS if name == "total_tokens" else ()
@@ -160,8 +169,8 @@ def value_of(metric: Metric, usage: Row | None) -> int | None:
     """A metric of tokens or money; null where nothing was reported."""
     if usage is None:
         return None
-    if metric.name == "cost":
-        return _cost(usage)
+    if metric.name in _PRICED:
+        return _money(usage, metric.name)
     if not metric.additive:
         return peak_of(usage)
     if metric.name == "total_tokens":
@@ -174,5 +183,5 @@ def coverage_of_metric(metric: Metric, usage: Row | None) -> Coverage:
     if usage is None:
         return NO_COVERAGE
     name = "context_tokens" if metric.name == "peak_context_tokens" else metric.name
-    derived = 0 if name == "cost" else usage[f"d_{name}"]
+    derived = 0 if name in _PRICED else usage[f"d_{name}"]
     return Coverage(usage["n"], usage[f"r_{name}"], usage[f"l_{name}"], derived)

@@ -38,6 +38,7 @@ class EventCopy(Struct, gc=False):
     session_key: bytes
     row_digest: bytes
     cost_nanousd: int | None
+    cache_savings_nanousd: int | None
     input_tokens: int | None
     cache_read_tokens: int | None
     cache_write_tokens: int | None
@@ -124,6 +125,7 @@ def pack_event(e: EventCopy) -> bytes:
         (
             head,
             _NULL if (v := e.cost_nanousd) is None else _int8(8, v),
+            _NULL if (v := e.cache_savings_nanousd) is None else _int8(8, v),
             _NULL if (v := e.input_tokens) is None else _int8(8, v),
             _NULL if (v := e.cache_read_tokens) is None else _int8(8, v),
             _NULL if (v := e.cache_write_tokens) is None else _int8(8, v),

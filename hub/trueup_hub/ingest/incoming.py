@@ -26,7 +26,7 @@ async def event_copies(tx: Transaction, decoded: Decoded, price_no: int) -> list
     }
     host_no, ledger_no, batch_no = tx.host_no, tx.ledger_no, tx.batch_no
     prefix, encode = bytes((tx.digest_set, keys.EVENTS)), digest_sets.encoder(keys.EVENTS, tx.digest_set)
-    cost = prices.cost_nanousd
+    price = prices.price
     copies: list[EventCopy] = []
     for row, names in zip(decoded.events, decoded.event_dimensions, strict=True):
         key, b = row.key, row.body
@@ -44,12 +44,12 @@ async def event_copies(tx: Transaction, decoded: Decoded, price_no: int) -> list
         )
         context, searches = b.context_tokens, b.web_searches
         # fmt: off
-        nanousd = cost(b.provider, b.model, at, fresh, read, write, write_1h, output, b.service_tier, b.speed,
-                       context, searches, b.input_undivided_tokens, b.undivided_tokens)
+        nanousd, savings = price(b.provider, b.model, at, fresh, read, write, write_1h, output, b.service_tier, b.speed,
+                                 context, searches, b.input_undivided_tokens, b.undivided_tokens)
         copies.append(EventCopy(
             at, row.seq, host_no, ledger_no, batch_no, version, price_no,
             harness, provider, model, project, tier, speed, unit, status, True, False,
-            key, session_key, digest, nanousd,
+            key, session_key, digest, nanousd, savings,
             fresh, read, write, write_1h, output, b.reasoning_tokens, b.input_undivided_tokens, b.undivided_tokens,
             context, searches, b.flags, b.time_quality, b.lower_bounds, b.derived, unstated,
             row.source_key, b.owner_key, b.reported_cost,

@@ -11,6 +11,7 @@ MEASURES = (
     *(f"{kind}_{name}" for name in SUMMED for kind in "srld"),
     *("max_context_tokens", "r_context_tokens", "l_context_tokens", "d_context_tokens"),
     *("s_cost", "r_cost", "l_cost", "unpriced_tokens", "s_web_searches", "r_web_searches"),
+    *("s_cache_savings", "r_cache_savings", "l_cache_savings"),
     *("s_reported_usd", "r_reported_usd", "s_reported_credits", "r_reported_credits"),
 )
 

@@ -23,11 +23,12 @@ _INPUT, _READ, _WRITE, _WRITE_1H, _OUTPUT, _REASONING, _INPUT_UNDIVIDED, _UNDIVI
     _AT[f"s_{name}"] for name in SUMMED
 )
 _MAX, _COST, _UNPRICED, _WEB = _AT["max_context_tokens"], _AT["s_cost"], _AT["unpriced_tokens"], _AT["s_web_searches"]
-_USD, _CREDITS = _AT["s_reported_usd"], _AT["s_reported_credits"]
+_SAVED, _USD, _CREDITS = _AT["s_cache_savings"], _AT["s_reported_usd"], _AT["s_reported_credits"]
 _NO_MAX = -1
 _EMPTY = [0] * len(MEASURES)
 _EMPTY[_MAX] = _NO_MAX
 _PRICED_BITS = BIT["input_tokens"] | BIT["cache_read_tokens"] | BIT["cache_write_tokens"] | BIT["output_tokens"]
+_CACHED_BITS = BIT["cache_read_tokens"] | BIT["cache_write_tokens"]
 _BITS = tuple((BIT[name], _AT[f"s_{name}"]) for name in ADDITIVE_COUNTERS)
 
 # (host_no, session_key, slot, harness, provider, model, project)
@@ -112,6 +113,11 @@ class Rollup:
             cell[_COST + 1] += 1
             if e.lower_bounds and e.lower_bounds & _PRICED_BITS:
                 cell[_COST + 2] += 1
+        if (v := e.cache_savings_nanousd) is not None:  # null beside a cost: it was priced before savings were kept
+            cell[_SAVED] += v
+            cell[_SAVED + 1] += 1
+            if e.lower_bounds and e.lower_bounds & _CACHED_BITS:
+                cell[_SAVED + 2] += 1
         if e.web_searches is not None or e.reported_cost is not None:
             self._sum_rare(cell, e)
 

@@ -43,7 +43,7 @@ class _Found(Struct):
 
     sums: dict[bytes, Sums] = field(default_factory=dict)
     wrong_digests: dict[int, list[Rebuilt]] = field(default_factory=lambda: {table: [] for table in FACTS})
-    wrong_costs: list[tuple[bytes, int | None]] = field(default_factory=list)
+    wrong_costs: list[tuple[bytes, int | None, int | None]] = field(default_factory=list)
     altered: int = 0
 
 
@@ -108,17 +108,17 @@ async def _look(connection: Connection, host_no: int, ledger_no: int, done: Slic
             if altered:
                 found.wrong_digests[row.table].append(row)
             if row.table == keys.EVENTS and row.record["price_no"] == price_no:
-                cost = _cost(row)
-                if cost != row.record["cost_nanousd"]:
-                    found.wrong_costs.append((row.key, cost))
+                price = _price(row)
+                if price != (row.record["cost_nanousd"], row.record["cache_savings_nanousd"]):
+                    found.wrong_costs.append((row.key, *price))
                     altered = True
             found.altered += altered
     return found
 
 
-def _cost(row: Rebuilt) -> int | None:
+def _price(row: Rebuilt) -> prices.Price:
     b, r = row.body, row.record
-    return prices.cost_nanousd(
+    return prices.price(
         *(b.provider, b.model, b.at, r["input_tokens"], r["cache_read_tokens"], r["cache_write_tokens"]),
         *(r["cache_write_1h_tokens"], r["output_tokens"], b.service_tier, b.speed, r["context_tokens"]),
         *(b.web_searches, r["input_undivided_tokens"], r["undivided_tokens"]),
@@ -130,7 +130,7 @@ async def _set_digests(connection: Connection, host_no: int, ledger_no: int, fou
     for table, rows in found.wrong_digests.items():
         await write_digests(connection, host_no, ledger_no, rows)
         if table == keys.EVENTS and found.wrong_costs:
-            costs = [(host_no, ledger_no, *pair) for pair in sorted(found.wrong_costs, key=lambda pair: pair[0])]
+            costs = [(host_no, ledger_no, *wrong) for wrong in sorted(found.wrong_costs, key=lambda wrong: wrong[0])]
             await connection.executemany(_SQL["set_cost"], costs)
 
 

@@ -11,6 +11,7 @@ from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, GAUGE, TOTAL_BITS
 
 _SQL = load("verify")
 _PRICED_BITS = BIT["input_tokens"] | BIT["cache_read_tokens"] | BIT["cache_write_tokens"] | BIT["output_tokens"]
+_CACHED_BITS = BIT["cache_read_tokens"] | BIT["cache_write_tokens"]
 _DIMENSIONS = ("harness", "provider", "model")
 
 # Keys in the order of the tables' own.
@@ -75,7 +76,12 @@ async def _checks(connection: Connection, host_no: int | None) -> AsyncIterator[
 
 
 def counted_events(condition: str) -> str:
-    """SELECT of every counted event, spread out to what it adds to a rollup cell: one column for each measure."""
+    """SELECT of every counted event that meets the condition, spread out."""
+    return spread_events(f"counted AND ({condition})")
+
+
+def spread_events(condition: str) -> str:
+    """SELECT of events, each spread out to what it adds to a rollup cell: one column for each measure."""
     spread = ["1 AS n"]
     for name in (*ADDITIVE_COUNTERS, GAUGE):
         bit = BIT[name]
@@ -89,6 +95,7 @@ def counted_events(condition: str) -> str:
         spread=", ".join(spread),
         total_bits=TOTAL_BITS,
         priced_bits=_PRICED_BITS,
+        cached_bits=_CACHED_BITS,
         possible=_SQL["possible_event"],
         condition=condition,
     )

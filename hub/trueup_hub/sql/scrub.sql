@@ -40,7 +40,7 @@ WHERE host_no = $1 AND ledger_no = $2 AND session_key >= $3 AND session_key <= $
 UPDATE {table} SET row_digest = $4 WHERE host_no = $1 AND ledger_no = $2 AND {key} = $3;
 
 -- set_cost: what an event costs by the price table that it names
-UPDATE events SET cost_nanousd = $4 WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3;
+UPDATE events SET cost_nanousd = $4, cache_savings_nanousd = $5 WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3;
 
 -- set_session_sums: the sums of a session's copy, which is made where it was lost
 INSERT INTO sessions (host_no, ledger_no, session_key, chosen, rows, messages, digest) VALUES ($1, $2, $3, false, $4, $5, $6)

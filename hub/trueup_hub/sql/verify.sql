@@ -56,7 +56,7 @@ WHERE l.ledger_id IS NULL OR NOT ({message})
 UNION ALL SELECT host_no, ledger_no, session_key FROM sessions LEFT JOIN ledgers l USING (host_no, ledger_no)
 WHERE l.ledger_id IS NULL OR NOT ({session});
 
--- measures: every counted event spread out to what it adds to a rollup cell (one column for each measure)
+-- measures: events spread out to what each adds to a rollup cell (one column for each measure)
 SELECT e.*, floor(extract(epoch FROM at) / 900)::int4 AS slot, {spread},
   total_tokens AS s_total_tokens,
   (((input_tokens IS NOT NULL OR input_undivided_tokens IS NOT NULL) AND output_tokens IS NOT NULL)
@@ -67,6 +67,9 @@ SELECT e.*, floor(extract(epoch FROM at) / 900)::int4 AS slot, {spread},
   (cost_nanousd IS NOT NULL)::int AS r_cost,
   (cost_nanousd IS NOT NULL AND coalesce(lower_bounds, 0) & {priced_bits} <> 0)::int AS l_cost,
   CASE WHEN cost_nanousd IS NULL THEN total_tokens END AS unpriced_tokens,
+  cache_savings_nanousd AS s_cache_savings,
+  (cache_savings_nanousd IS NOT NULL)::int AS r_cache_savings,
+  (cache_savings_nanousd IS NOT NULL AND coalesce(lower_bounds, 0) & {cached_bits} <> 0)::int AS l_cache_savings,
   web_searches AS s_web_searches,
   (web_searches IS NOT NULL)::int AS r_web_searches,
   CASE WHEN u.term = 'usd' THEN round(reported_cost::numeric * 1000000000) END AS s_reported_usd,
@@ -78,7 +81,7 @@ CROSS JOIN LATERAL (
   SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
     + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total_tokens
 ) t
-WHERE counted AND ({possible}) AND ({condition});
+WHERE ({possible}) AND ({condition});
 
 -- differing_cells: cells of a rollup that are not what their source says; as JSON, null where there is none
 WITH source AS ({source}),

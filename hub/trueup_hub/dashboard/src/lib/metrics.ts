@@ -21,6 +21,7 @@ const NAMES: Record<string, Named> = {
   total_tokens: { label: "Total tokens", kind: "tokens" },
   peak_context_tokens: { label: "Peak context", kind: "tokens" },
   cost: { label: "Cost at list price", kind: "money" },
+  cache_savings: { label: "Saved by caching", kind: "money" },
 };
 
 /** A newer hub may name a metric that this page does not know: it is shown by its own name. */
@@ -28,4 +29,5 @@ export const metricName = (metric: string): Named =>
   NAMES[metric] ?? { label: metric.replaceAll("_", " "), kind: "count" };
 
 /** The field of `totals` that carries a metric. */
-export const totalsField = (metric: string): string => (metric === "cost" ? "cost_microusd" : metric);
+export const totalsField = (metric: string): string =>
+  NAMES[metric]?.kind === "money" ? `${metric}_microusd` : metric;
