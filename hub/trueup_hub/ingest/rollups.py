@@ -103,7 +103,7 @@ class Rollup:
             if v > cell[_MAX]:
                 cell[_MAX] = v
         if e.lower_bounds:
-            _count_bits(cell, e, e.lower_bounds, 2)
+            _count_lower_bounds(cell, e, e.lower_bounds)
         if e.derived:
             _count_bits(cell, e, e.derived, 3)
         if (v := e.cost_nanousd) is None:
@@ -111,13 +111,9 @@ class Rollup:
         else:
             cell[_COST] += v
             cell[_COST + 1] += 1
-            if e.lower_bounds and e.lower_bounds & _PRICED_BITS:
-                cell[_COST + 2] += 1
         if (v := e.cache_savings_nanousd) is not None:  # null beside a cost: it was priced before savings were kept
             cell[_SAVED] += v
             cell[_SAVED + 1] += 1
-            if e.lower_bounds and e.lower_bounds & _CACHED_BITS:
-                cell[_SAVED + 2] += 1
         if e.web_searches is not None or e.reported_cost is not None:
             self._sum_rare(cell, e)
 
@@ -128,6 +124,14 @@ class Rollup:
         if e.reported_cost is not None and (at := self._units.get(e.reported_cost_unit)) is not None:
             cell[at] += nano(e.reported_cost)
             cell[at + 1] += 1
+
+
+def _count_lower_bounds(cell: list[int], e: EventCopy, bits: int) -> None:
+    _count_bits(cell, e, bits, 2)
+    if bits & _PRICED_BITS and e.cost_nanousd is not None:
+        cell[_COST + 2] += 1
+    if bits & _CACHED_BITS and e.cache_savings_nanousd is not None:
+        cell[_SAVED + 2] += 1
 
 
 def _count_bits(cell: list[int], e: EventCopy, bits: int, offset: int) -> None:
