@@ -83,7 +83,7 @@ def test_sql_lives_in_named_blocks_of_at_most_40_lines(path: Path) -> None:
 def test_on_the_hub_only_handlers_and_the_app_know_http_and_only_db_knows_the_driver(path: Path) -> None:
     names, where = {name.split(".")[0] for name in imported(path)}, inside(path)
     web = where.startswith("handlers/") or where in {
-        "app.py", "routes.py", "keys.py", "middleware.py", "responses.py", "cli/up.py", "cli/hub.py",
+        "app.py", "route.py", "routes.py", "keys.py", "middleware.py", "responses.py", "cli/up.py", "cli/hub.py",
     }  # fmt: skip
     assert web or "aiohttp" not in names
     assert where == "db.py" or "asyncpg" not in names

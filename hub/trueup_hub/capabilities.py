@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from trueup_hub import params
-from trueup_hub.analytics import activity, breakdown, heatmap, sessions, top_sessions
+from trueup_hub.analytics import activity, heatmap, sessions, top_sessions
 from trueup_hub.analytics.buckets import GRANULARITIES
-from trueup_hub.analytics.scope import sql
+from trueup_hub.analytics.sources import sql
 from trueup_hub.analytics.totals import Row, added
 from trueup_shared import __version__, digest_sets, prices
 from trueup_shared.metrics import COUNTERS, METRICS, Metric
@@ -43,8 +43,8 @@ _ADDITIVE = tuple(metric.name for metric in METRICS if metric.additive)
 METRICS_BY_ENDPOINT = {
     "summary": tuple(metric.name for metric in METRICS),
     "activity": _ADDITIVE,
-    "heatmap": heatmap.METRIC_NAMES,
-    "top-sessions": top_sessions.METRIC_NAMES,
+    "heatmap": heatmap.SUPPORTED,
+    "top-sessions": top_sessions.SUPPORTED,
     "breakdown": (*_ADDITIVE, "peak_context_tokens"),
     "sessions": (*_ADDITIVE, "peak_context_tokens"),
 }
@@ -112,10 +112,10 @@ async def capabilities(db: "Database", timezone: str) -> Capabilities:
         },
         features=FEATURES,
         timezone=timezone,
-        parameters=params.COMMON,
+        parameters=tuple(parameter.name for parameter in params.COMMON),
         counted=list(params.COUNTED),
         granularities=GRANULARITIES,
-        group_by=breakdown.BY,
+        group_by=(*params.DIMENSIONS, f"{params.LABEL}NAME"),
         sorts=sessions.SORTS,
         metrics=METRICS_BY_ENDPOINT,
         metric_definitions=METRICS,

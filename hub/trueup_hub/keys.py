@@ -8,6 +8,7 @@ from trueup_hub.admission import Admission
 from trueup_hub.auth import Auth, Caller
 from trueup_hub.db import Database
 from trueup_hub.live import Live
+from trueup_hub.params import Query
 from trueup_hub.settings import HubSettings
 
 SETTINGS = web.AppKey("settings", HubSettings)
@@ -19,3 +20,4 @@ STOPPING = web.AppKey("stopping", asyncio.Event)  # set by the first signal; str
 
 CALLER = web.RequestKey("caller", Caller)
 REQUEST_ID = web.RequestKey("request_id", str)
+QUERY = web.RequestKey("query", Query)  # of routes that declare what they take

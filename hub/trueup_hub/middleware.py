@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import time
-from typing import Literal
 from urllib.parse import urlsplit
 
 import structlog
@@ -13,14 +12,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from trueup_hub.auth import Caller
 from trueup_hub.errors import DatabaseUnavailable, Problem
-from trueup_hub.keys import AUTH, CALLER, REQUEST_ID, SETTINGS
+from trueup_hub.keys import AUTH, CALLER, QUERY, REQUEST_ID, SETTINGS
+from trueup_hub.params import Query
 from trueup_hub.responses import problem
+from trueup_hub.route import Need, Route
 from trueup_shared import logs
 
 log = structlog.get_logger()
-
-# whom a route lets in; nobody = no credentials needed, anybody = whoever has some
-Need = Literal["nobody", "viewer", "admin", "host", "anybody"]
 
 _SLOW = 10  # times as long: an upload over a thin line
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -104,18 +102,20 @@ async def host_is_ours(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
-def guarded(need: Need, handler: Handler, *, stream: bool = False, slow: bool = False) -> Handler:
-    """`handler` for those whom `need` lets in, within its time. Every route goes through here."""
+def guarded(route: Route) -> Handler:
+    """The route's handler for those whom it lets in, with what it takes, within its time. All go through here."""
 
     async def check(request: web.Request) -> web.StreamResponse:
-        caller = None if need == "nobody" else await caller_of(request)
+        caller = None if route.need == "nobody" else await caller_of(request)
         _check_origin(request, caller)
-        if need != "nobody":
-            request[CALLER] = _check_scope(need, caller)
-        if stream:
-            return await handler(request)
-        async with asyncio.timeout(request.app[SETTINGS].request_seconds * (_SLOW if slow else 1)):
-            return await handler(request)
+        if route.need != "nobody":
+            request[CALLER] = _check_scope(route.need, caller)
+        if route.takes is not None:
+            request[QUERY] = Query(request.query.items(), route.takes)
+        if route.stream:
+            return await route.handler(request)
+        async with asyncio.timeout(request.app[SETTINGS].request_seconds * (_SLOW if route.slow else 1)):
+            return await route.handler(request)
 
     return check
 

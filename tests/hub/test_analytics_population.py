@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trueup_hub.analytics.activity import activity
-from trueup_hub.analytics.breakdown import BY, breakdown
+from trueup_hub.analytics.breakdown import breakdown
 from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.heatmap import heatmap
 from trueup_hub.analytics.sessions import SORTS, SessionItem, list_sessions, read_cursor
@@ -18,7 +18,7 @@ from trueup_hub.analytics.summary import summary
 from trueup_hub.analytics.totals import Totals
 from trueup_hub.db import Database
 from trueup_hub.ingest.zones import add_zone
-from trueup_hub.params import Common, Query
+from trueup_hub.params import DIMENSIONS, Common, Query
 from trueup_shared.metrics import ADDITIVE_COUNTERS, METRICS, TOTAL_PARTS
 from trueup_shared.money import micro
 from usage_data import machine, micros, random_rows
@@ -121,7 +121,7 @@ queries = st.fixed_dictionaries(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(queries, st.sampled_from(GRANULARITIES), st.sampled_from([None, *BY]), st.sampled_from(METRICS))
+@given(queries, st.sampled_from(GRANULARITIES), st.sampled_from([None, *DIMENSIONS]), st.sampled_from(METRICS))
 async def test_every_panel_adds_up_to_the_counted_rows(facts: Facts, query, granularity, group_by, metric) -> None:
     common = Query(query.items()).common("UTC")
     whole = await summary(facts.db, common)
@@ -130,7 +130,7 @@ async def test_every_panel_adds_up_to_the_counted_rows(facts: Facts, query, gran
     if "from" not in query and "to" not in query:
         everything = truth(facts, common, date(2015, 1, 1), date(2100, 1, 1))
         assert everything == expected
-    for by in BY:
+    for by in DIMENSIONS:
         parts = await breakdown(facts.db, common, by)
         assert_same([row.totals for row in parts.rows], expected, by)
         assert sum(row.events for row in parts.rows) == whole.coverage["total_tokens"].events

@@ -169,7 +169,7 @@ NONSENSE: list[tuple[str, dict[str, str], str, str]] = [
     ("analytics/summary", {"from": "2026-11-02", "to": "2026-11-01"}, "bad_parameter", "is after 'to'"),
     ("analytics/summary", {"model": "gpt-99"}, "unknown_value", "knows no model 'gpt-99'"),
     ("analytics/summary", {"host": "ana,eve"}, "unknown_value", "knows no host 'eve'"),
-    ("analytics/summary", {"counted": "all"}, "bad_parameter", "use one of once"),
+    ("analytics/summary", {"counted": "twice"}, "bad_parameter", "use one of once, all"),
     ("analytics/summary", {"format": "xml"}, "bad_parameter", "'format' cannot be 'xml'"),
     ("analytics/heatmap", {"metric": "tokens"}, "unsupported_metric", "use one of messages"),
     ("analytics/heatmap", {"metric": ""}, "unsupported_metric", "'metric' cannot be ''"),

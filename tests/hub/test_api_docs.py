@@ -19,7 +19,7 @@ def unnamed(route: str) -> str:
 
 
 def test_every_common_parameter_is_documented() -> None:
-    assert not [name for name in COMMON if not re.search(rf"`{name}\b", API)]
+    assert not [one.name for one in COMMON if not re.search(rf"`{one.name}\b", API)]
 
 
 def test_every_endpoint_with_metrics_is_documented() -> None:

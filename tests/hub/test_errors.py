@@ -16,6 +16,7 @@ from trueup_hub.errors import Busy, DatabaseUnavailable
 from trueup_hub.handlers import pages
 from trueup_hub.keys import SETTINGS, STOPPING
 from trueup_hub.middleware import MIDDLEWARES, guarded, set_headers
+from trueup_hub.route import Route
 from trueup_hub.settings import HubSettings
 
 
@@ -24,7 +25,7 @@ async def with_route(aiohttp_client: Any, handler: Any, **settings: Any) -> Any:
     app = web.Application(middlewares=MIDDLEWARES)
     app[SETTINGS] = HubSettings(**settings)
     app.on_response_prepare.append(set_headers)
-    app.router.add_get("/try", guarded("nobody", handler))
+    app.router.add_get("/try", guarded(Route("GET", "/try", handler, "nobody")))
     return await aiohttp_client(app)
 
 

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from trueup_hub.errors import BadRequest
-from trueup_hub.params import Query
+from trueup_hub.params import Parameter, Query, metric
 
 
 def common(*pairs: tuple[str, str]):
@@ -47,7 +47,9 @@ def test_the_last_day_may_be_the_first() -> None:
         ("timezone", "../../etc/passwd", "is not a time zone"),
         ("timezone", "America", "is not a time zone"),
         ("timezone", "", "is not a time zone"),
-        ("counted", "all", "'counted' cannot be 'all': use one of once."),
+        ("counted", "twice", "'counted' cannot be 'twice': use one of once, all."),
+        ("label", "team", "'label' is 'team': must be NAME:VALUE"),
+        ("label", ":web", "'label' is ':web': must be NAME:VALUE"),
         ("model", '"a', "is not a list of values"),
         ("model", "a\0b", "must not contain a NUL"),
         ("timezone", "x" * 5000, "x…': is not a time zone"),
@@ -72,14 +74,29 @@ def test_a_parameter_of_one_value_is_refused_twice() -> None:
 
 @pytest.mark.parametrize("value", ["0", "101", "-1", "1.5", "²", "1_0", " 1", "", "999999999999999999999"])
 def test_a_number_out_of_bounds_is_refused(value: str) -> None:
+    limit = Parameter(name="limit", kind="whole", doc="", lowest=1, highest=100, default=10)
     with pytest.raises(BadRequest, match="must be a whole number from 1 to 100"):
-        Query([("limit", value)], ["limit"]).whole("limit", 10, 1, 100)
+        Query([("limit", value)], [limit])
 
 
 def test_a_choice_lists_what_there_is() -> None:
-    query = Query([("metric", "tokens")], ["metric", "by"])
+    takes = [metric(("a", "b"), "a")]
+    assert Query([], takes)["metric"] == "a"
     with pytest.raises(BadRequest, match=r"'metric' cannot be 'tokens': use one of a, b\.") as refused:
-        query.choice("metric", ("a", "b"), "a", "unsupported_metric")
+        Query([("metric", "tokens")], takes)
     assert (refused.value.code, refused.value.members) == ("unsupported_metric", {"supported": ["a", "b"]})
-    with pytest.raises(BadRequest, match="'by' is needed: use one of a"):
-        query.choice("by", ("a",), None)
+
+
+def test_a_dimension_is_one_of_the_list_or_a_label() -> None:
+    by = [Parameter(name="by", kind="dimension", doc="", choices=("host",), needed=True)]
+    assert Query([("by", "label:team")], by)["by"] == "label:team"
+    for wrong in ("label:", "team"):
+        with pytest.raises(BadRequest, match=rf"'by' cannot be '{wrong}': use one of host, label:NAME"):
+            Query([("by", wrong)], by)
+    with pytest.raises(BadRequest, match="'by' is needed: use one of host, label:NAME"):
+        Query([], by)
+
+
+def test_labels_are_grouped_by_their_name() -> None:
+    asked = common(("label", "team:web,team:"), ("label", "site:a:b"))
+    assert asked.labels == {"team": ["web", ""], "site": ["a:b"]}

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trueup_hub.analytics.buckets import GRANULARITIES, Buckets, Granularity, buckets
-from trueup_hub.analytics.scope import Named, Scope, open_scope
+from trueup_hub.analytics.scope import Division, Named, Scope, open_scope
 from trueup_hub.analytics.totals import Coverage, Row, Totals, added, added_counts, coverage_of, rank, totals_of
 from trueup_hub.errors import BadRequest
-from trueup_hub.params import DIMENSIONS, Common
+from trueup_hub.params import DIMENSIONS, Common, Parameter
 from trueup_hub.trust import Reply, trust_of
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
 
-GROUPS = DIMENSIONS
+TAKES = (
+    Parameter(name="granularity", kind="choice", doc="How long a bucket is.", choices=GRANULARITIES, default="day"),
+    Parameter(name="group_by", kind="dimension", doc="A series for each of them.", choices=DIMENSIONS),
+)
 MAX_POINTS = 20_000  # of 1.4 kB each; narrower questions have answers that a page can draw
 
 
@@ -44,11 +47,12 @@ async def activity(db: "Database", common: Common, granularity: Granularity, gro
     async with open_scope(db, common) as scope:
         _check_size((scope.last - scope.first).days + 1, granularity, 1)
         parts = buckets(scope.first, scope.last, scope.zone, granularity)
-        usage, counts = await scope.usage(parts, group_by), await scope.counts(parts, group_by)
+        division = await scope.divide(group_by)
+        usage, counts = await scope.usage(parts, division), await scope.counts(parts, division)
         return Activity(
             granularity=granularity,
             group_by=group_by,
-            series=await _series(scope, parts, group_by, usage, counts),
+            series=await _series(scope, parts, division, usage, counts),
             trust=await trust_of(scope),
             **scope.echo,
         )
@@ -57,14 +61,14 @@ async def activity(db: "Database", common: Common, granularity: Granularity, gro
 async def _series(
     scope: Scope,
     parts: Buckets,
-    group_by: str | None,
+    division: Division,
     usage: dict[tuple[int, int], Row],
     counts: dict[tuple[int, int], Row],
 ) -> list[Series]:
-    keys = {key for _, key in (*usage, *counts)} if group_by else {0}
+    keys = {key for _, key in (*usage, *counts)} if division.by else {0}
     if len(keys) * len(parts.starts) > MAX_POINTS:
         raise _too_many(len(keys) * len(parts.starts))
-    names = await scope.names(group_by, keys)
+    names = await scope.names(division, keys)
     used, counted = defaultdict(list), defaultdict(list)
     for (_, key), row in usage.items():
         used[key].append(row)

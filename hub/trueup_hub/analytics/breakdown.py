@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from trueup_hub.analytics.scope import Named, open_scope
 from trueup_hub.analytics.totals import Coverage, Totals, coverage_of, peak_of, rank, totals_of
-from trueup_hub.params import DIMENSIONS, Common
+from trueup_hub.params import DIMENSIONS, Common, Parameter
 from trueup_hub.trust import Reply, trust_of
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
 
-BY = DIMENSIONS
+TAKES = (Parameter(name="by", kind="dimension", doc="What to divide by.", choices=DIMENSIONS, needed=True),)
 
 
 class Part(Named, frozen=True, kw_only=True):
@@ -32,9 +32,10 @@ class Breakdown(Reply, frozen=True, kw_only=True):
 
 async def breakdown(db: "Database", common: Common, by: str) -> Breakdown:
     async with open_scope(db, common) as scope:
-        usage, counts = await scope.usage(scope.whole, by), await scope.counts(scope.whole, by)
+        division = await scope.divide(by)
+        usage, counts = await scope.usage(scope.whole, division), await scope.counts(scope.whole, division)
         groups = usage.keys() | counts.keys()
-        names = await scope.names(by, (key for _, key in groups))
+        names = await scope.names(division, (key for _, key in groups))
         whole = sum(row["s_total_tokens"] for row in usage.values())
         rows = []
         for group in sorted(groups, key=lambda g: rank(usage.get(g), counts.get(g), names[g[1]].key)):

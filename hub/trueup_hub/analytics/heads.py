@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from trueup_hub.analytics.scope import sql
+from trueup_hub.analytics.sources import sql
 from trueup_shared.times import SLOT_MICROS, moment
 
 if TYPE_CHECKING:

@@ -8,14 +8,15 @@ from msgspec import Struct
 from trueup_hub.analytics.buckets import Buckets, buckets
 from trueup_hub.analytics.scope import Scope, open_scope
 from trueup_hub.analytics.totals import Coverage, columns_of, coverage_of_metric, value_of
-from trueup_hub.params import Common
+from trueup_hub.params import Common, metric
 from trueup_hub.trust import Reply, trust_of
 from trueup_shared.metrics import METRIC, METRICS, Metric
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
 
-METRIC_NAMES = tuple(metric.name for metric in METRICS)
+SUPPORTED = tuple(m.name for m in METRICS)
+TAKES = (metric(SUPPORTED, "total_tokens"),)
 LEVELS = 4
 
 
@@ -39,7 +40,7 @@ class Levels(Struct, frozen=True):
 
 
 class Heatmap(Reply, frozen=True, kw_only=True):
-    """Every day of the range. `level` is 0 for null and 0, else 1 … 4 by `level_of`."""
+    """Every day of the range. `level` is 0 for null, 0 and less, else 1 … 4 by `level_of`."""
 
     metric: str
     entries: list[Entry]
@@ -51,7 +52,7 @@ async def heatmap(db: "Database", common: Common, metric: str) -> Heatmap:
         days = buckets(scope.first, scope.last, scope.zone, "day")
         assert days.days is not None
         values = await _values(scope, days, METRIC[metric])
-        bounds = thresholds([value for value, _ in values if value])
+        bounds = thresholds([value for value, _ in values if value and value > 0])
         entries = [
             Entry(day, value, level_of(value, bounds), covered)
             for day, (value, covered) in zip(days.days, values, strict=True)
@@ -96,5 +97,5 @@ def thresholds(positive: list[int]) -> tuple[int, ...] | None:
 
 
 def level_of(value: int | None, bounds: tuple[int, ...] | None) -> int:
-    """0 for null and 0; else how many thresholds the value reaches."""
+    """0 for null, 0 and less; else how many thresholds the value reaches."""
     return sum(value >= bound for bound in bounds) if value and bounds else 0

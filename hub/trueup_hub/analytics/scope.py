@@ -1,10 +1,11 @@
-"""What a request counts: its range, zone and filters, resolved to the numbers that rollups are keyed by.
+"""What a request counts: its range, zone and filters, resolved to the numbers that rollups are keyed by, and which
+rollup answers. Endpoints name no table of usage.
 
 All statements of a scope see one moment of the database, so the parts of an answer agree with each other.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,28 +13,19 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from trueup_hub import sqlfiles
+from trueup_hub.analytics import sources
 from trueup_hub.analytics.buckets import Buckets, whole
-from trueup_hub.analytics.totals import TOTAL_REPORTED, Row, sums_sql
+from trueup_hub.analytics.totals import Row, added, added_counts
 from trueup_hub.errors import BadRequest
 from trueup_hub.ingest.measures import MEASURES
-from trueup_hub.params import DIMENSIONS, Common
+from trueup_hub.params import DIMENSIONS, LABEL, Common
 from trueup_shared.times import first_slot, local_time
 
 if TYPE_CHECKING:
     from trueup_hub.db import Connection, Database
 
 ALL_SLOTS = (0, 2**31 - 1)
-_FILTERS = " AND ".join(
-    f"(${n}::int4[] IS NULL OR {column} = ANY (${n}))"
-    for n, column in enumerate(("host_no", "harness", "project", "model", "provider"), 3)  # as DIMENSIONS
-)
-
-
-def sql(module: str, name: str, columns: Sequence[str] = MEASURES) -> str:
-    """A block of `sql/<module>.sql`, with what stands in braces filled in; {sums} for `columns` of a usage rollup."""
-    block = sqlfiles.load(module)[name].replace("{filters}", _FILTERS).replace("{total_reported}", TOTAL_REPORTED)
-    return block.replace("{sums}", sums_sql(columns))
+_COLUMN = {"host": "host_no", "harness": "harness", "project": "project", "model": "model", "provider": "provider"}
 
 
 class Range(Struct, frozen=True, kw_only=True):
@@ -42,6 +34,7 @@ class Range(Struct, frozen=True, kw_only=True):
     first: date = field(name="from")
     last: date = field(name="to")
     timezone: str
+    counted: str
 
 
 class Named(Struct, frozen=True, kw_only=True):
@@ -51,66 +44,105 @@ class Named(Struct, frozen=True, kw_only=True):
     label: str | None
 
 
+class Division(Struct, frozen=True):
+    """By what sums are divided: the number of a row's group in SQL, its arguments, and what the numbers are called."""
+
+    by: str | None
+    key: str
+    args: tuple[list[int], ...] = ()
+    values: tuple[str, ...] = ()  # of a label: group n has the n-th, 0 none
+
+
 class Scope:
     """Made by `open_scope`. `numbers`: for each of DIMENSIONS the numbers to count, None = all."""
 
     def __init__(
         self,
         connection: "Connection",
-        first: date,
-        last: date,
+        days: tuple[date, date],
         zone: ZoneInfo,
         zone_no: int | None,
         numbers: Sequence[list[int] | None],
+        counted: str,
     ) -> None:
         self.connection = connection
-        self.first, self.last, self.zone = first, last, zone
+        self.first, self.last = days
+        self.zone, self.counted = zone, counted
         self.numbers = tuple(numbers)
-        self.whole = whole(first, last, zone)
+        self.whole = whole(*days, zone)
         self.filters = (*self.whole.bounds, *self.numbers)  # $1 … $7 of blocks over slots
         host, harness, project, model, provider = self.numbers
         # … and over the days of zones in use, which know no project: None where they cannot answer
         self.days_filters = None
         if zone_no is not None and project is None:
-            self.days_filters = (first, last, host, harness, model, provider, zone_no)
+            self.days_filters = (*days, host, harness, model, provider, zone_no)
 
     @property
     def echo(self) -> dict[str, Any]:
-        return {"first": self.first, "last": self.last, "timezone": self.zone.key}
+        return {"first": self.first, "last": self.last, "timezone": self.zone.key, "counted": self.counted}
 
     async def fetch(self, module: str, name: str, *args: Any) -> list[Any]:
         """Rows of block `name`; `args` follow the filters."""
-        return await self.connection.fetch(sql(module, name), *self.filters, *args)
+        return await self.connection.fetch(sources.sql(module, name, counted=self.counted), *self.filters, *args)
+
+    async def divide(self, by: str | None) -> Division:
+        """`by`: one of DIMENSIONS, `label:NAME`, or None."""
+        if by is None:
+            return Division(by, "0")
+        if not by.startswith(LABEL):
+            return Division(by, _COLUMN[by])
+        rows = await self.connection.fetch(
+            "SELECT host_no, labels ->> $1 FROM hosts ORDER BY host_no", by.removeprefix(LABEL)
+        )
+        values = tuple(sorted({value for _, value in rows if value is not None}))
+        number = {value: n for n, value in enumerate(values, 1)}
+        groups = [0] * (rows[-1][0] if rows else 0)
+        for host_no, value in rows:
+            groups[host_no - 1] = number.get(value, 0)
+        return Division(by, "coalesce(($9::int4[])[host_no], 0)", (groups,), values)
 
     async def usage(
-        self, buckets: Buckets, by: str | None = None, columns: Sequence[str] = MEASURES
+        self, buckets: Buckets, division: Division | None = None, columns: Sequence[str] = MEASURES
     ) -> dict[tuple[int, int], Row]:
-        """Sums of usage by (bucket, number of dimension `by`); what is empty is absent."""
+        """Sums of usage by (bucket, number of the division's group); what is empty is absent."""
+        division = division or Division(None, "0")
         args: list[Any]
-        name, args = "usage_by_slot", [*self.filters, buckets.bounds, by]
-        if self.days_filters is not None and buckets.days is not None and by != "project":
-            name, args = "usage_by_day", [*self.days_filters, buckets.days, by]
-        rows: list[Any] = await self.connection.fetch(sql("analytics", name, columns), *args)
+        name, args = "usage_by_slot", [*self.filters, buckets.bounds]
+        if self.days_filters is not None and buckets.days is not None and division.by != "project":
+            name, args = "usage_by_day", [*self.days_filters, buckets.days]
+        found = await self._groups(name, args, division, columns)
+        if self.counted == "all":
+            aside = await self._groups("usage_set_aside", [*self.filters, buckets.bounds], division, columns)
+            found = _together(found, aside, added)
+        return found
+
+    async def counts(self, buckets: Buckets, division: Division | None = None) -> dict[tuple[int, int], Row]:
+        """Messages, tool calls and session starts by (bucket, number of the division's group)."""
+        division = division or Division(None, "0")
+        if division.by == "provider":
+            division = Division("provider", "0")  # they have none
+        args = [*self.filters, buckets.bounds]
+        found = await self._groups("counts_by_slot", args, division)
+        if self.counted == "all":
+            found = _together(found, await self._groups("counts_set_aside", args, division), added_counts)
+        return found
+
+    async def _groups(
+        self, name: str, args: list[Any], division: Division, columns: Sequence[str] = MEASURES
+    ) -> dict[tuple[int, int], Row]:
+        statement = sources.sql("analytics", name, columns, key=division.key)
+        rows: list[Any] = await self.connection.fetch(statement, *args, *division.args)
         return {(row["bucket"], row["key"]): row for row in rows}
 
-    async def unpriced_tokens(self) -> int:
-        """Tokens without a list price."""
-        by_day = self.days_filters is not None
-        statement = sql("trust", "unpriced_by_day" if by_day else "unpriced_by_slot")
-        tokens: int = await self.connection.fetchval(statement, *(self.days_filters or self.filters))
-        return tokens
-
-    async def counts(self, buckets: Buckets, by: str | None = None) -> dict[tuple[int, int], Row]:
-        """Messages, tool calls and session starts by (bucket, number of dimension `by`)."""
-        rows = await self.fetch("analytics", "counts_by_slot", buckets.bounds, by)
-        return {(row["bucket"], row["key"]): row for row in rows}
-
-    async def names(self, by: str | None, numbers: Iterable[int]) -> dict[int, Named]:
-        """What the numbers of a dimension are called."""
+    async def names(self, division: Division, numbers: Iterable[int]) -> dict[int, Named]:
+        """What the numbers of a division are called."""
         wanted = list(set(numbers))
-        if by is None:
+        if division.by is None:
             return {0: Named(key=None, label=None)}
-        if by == "host":
+        if division.by.startswith(LABEL):
+            called = [None, *division.values]
+            return {number: Named(key=called[number], label=called[number]) for number in wanted}
+        if division.by == "host":
             hosts = await self.connection.fetch(
                 "SELECT host_no, host_id, label FROM hosts WHERE host_no = ANY($1::int4[])", wanted
             )
@@ -121,14 +153,27 @@ class Scope:
         return {number: Named(key=term, label=term) for number, term in terms}
 
 
+def _together(
+    one: dict[tuple[int, int], Row], other: dict[tuple[int, int], Row], add: Callable[[list[Row]], Row | None]
+) -> dict[tuple[int, int], Row]:
+    """Groups of both; those that are in both are added up."""
+    found = one | other
+    for group in one.keys() & other.keys():
+        found[group] = add([one[group], other[group]]) or {}
+    return found
+
+
 @contextlib.asynccontextmanager
 async def open_scope(db: "Database", common: Common) -> AsyncIterator[Scope]:
     """Resolve a request. BadRequest names a filter value that this hub does not know."""
     async with db.snapshot() as connection:
         numbers = [await _numbers(connection, name, common.filters.get(name)) for name in DIMENSIONS]
-        first, last = await _days(connection, common, numbers)
+        if common.labels:
+            labelled = await _labelled(connection, common.labels)
+            numbers[0] = labelled if numbers[0] is None else sorted({*numbers[0]} & {*labelled})
+        days = await _days(connection, common, numbers)
         zone_no = await connection.fetchval("SELECT zone_no FROM zones WHERE zone = $1", common.zone.key)
-        yield Scope(connection, first, last, common.zone, zone_no, numbers)
+        yield Scope(connection, days, common.zone, zone_no, numbers, common.counted)
 
 
 async def _numbers(connection: "Connection", dimension: str, values: list[str] | None) -> list[int] | None:
@@ -144,11 +189,28 @@ async def _numbers(connection: "Connection", dimension: str, values: list[str] |
     found = await connection.fetch(query, values)
     unknown = [value for value, number in found if number is None]
     if unknown:
-        shown = ", ".join(f"'{value}'" for value in unknown)
-        raise BadRequest(
-            "unknown_value", f"This hub knows no {dimension} {shown}.", parameter=dimension, values=unknown
-        )
+        raise _unknown(dimension, unknown)
     return sorted({number for _, number in found})
+
+
+async def _labelled(connection: "Connection", labels: dict[str, list[str]]) -> list[int]:
+    """Hosts that have, of each of these labels, one of its values; '' = they do not have the label."""
+    chosen: set[int] | None = None
+    for name, values in labels.items():
+        hosts: dict[str, set[int]] = {}
+        for host_no, value in await connection.fetch("SELECT host_no, coalesce(labels ->> $1, '') FROM hosts", name):
+            hosts.setdefault(value, set()).add(host_no)
+        unknown = [f"{name}:{value}" for value in values if value and value not in hosts]
+        if unknown or not any(hosts.keys() - {""}):
+            raise _unknown("label", unknown or [name])
+        having = {host_no for value in values for host_no in hosts.get(value, ())}
+        chosen = having if chosen is None else chosen & having
+    return sorted(chosen or ())
+
+
+def _unknown(parameter: str, values: list[str]) -> BadRequest:
+    shown = ", ".join(f"'{value}'" for value in values)
+    return BadRequest("unknown_value", f"This hub knows no {parameter} {shown}.", parameter=parameter, values=values)
 
 
 async def _days(connection: "Connection", common: Common, numbers: Sequence[list[int] | None]) -> tuple[date, date]:
@@ -158,12 +220,13 @@ async def _days(connection: "Connection", common: Common, numbers: Sequence[list
     begin, end = ALL_SLOTS
     if common.first is not None:
         begin = first_slot(common.first, common.zone)
-    happened: list[date] = []
+    slots: list[int] = []
     for block in ("extent", "extent_set_aside"):
-        row = await connection.fetchrow(sql("analytics", block), begin, end, *numbers)
-        if row is not None and row[0] is not None:
-            happened = [local_time(slot, common.zone).date() for slot in row]
-            break
+        row = await connection.fetchrow(sources.sql("analytics", block), begin, end, *numbers)
+        slots += [slot for slot in row or () if slot is not None]
+        if slots and common.counted == "once":
+            break  # copies that do not count tell only where a host has nothing else
+    happened = [local_time(slot, common.zone).date() for slot in (min(slots), max(slots))] if slots else []
     if not happened:
         today = datetime.now(UTC).astimezone(common.zone).date()
         first, last = common.first or common.last or today, common.last or common.first or today

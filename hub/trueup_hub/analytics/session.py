@@ -6,7 +6,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from trueup_hub.analytics.heads import Head, HostName, heads_of
-from trueup_hub.analytics.scope import ALL_SLOTS, sql
+from trueup_hub.analytics.scope import ALL_SLOTS
+from trueup_hub.analytics.sources import sql
 from trueup_hub.analytics.totals import Coverage, Totals, added, coverage_of, peak_of, totals_of
 from trueup_hub.errors import NotFound
 

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from trueup_hub.analytics.heads import Head, heads_of
 from trueup_hub.analytics.scope import open_scope
 from trueup_hub.analytics.totals import Coverage, Totals, coverage_of, peak_of, totals_of
-from trueup_hub.params import Common, bad
+from trueup_hub.params import Common, Parameter, bad
 from trueup_hub.trust import Reply, trust_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ Sort = Literal[
 SORTS: tuple[Sort, ...] = get_args(Sort)
 ORDERS = ("desc", "asc")
 MAX_LIMIT = 500
+TAKES = (
+    Parameter(name="sort", kind="choice", doc="What to sort by.", choices=SORTS, default="started_at"),
+    Parameter(name="order", kind="choice", doc="Which way.", choices=ORDERS, default="desc"),
+    Parameter(name="limit", kind="whole", doc="How many on a page.", lowest=1, highest=MAX_LIMIT, default=50),
+    Parameter(name="cursor", kind="text", doc="Where the page begins: `next_cursor` of the one before."),
+)
 
 
 class SessionItem(Head, frozen=True, kw_only=True):

@@ -113,11 +113,20 @@ def _per_session(kind: str, sessions: Row, messages: Row) -> PerSession:
 
 async def _most_active(scope: Scope, dates: list[str], usage: dict[tuple[int, int], Row]) -> MostActive:
     leaders: dict[str, Any] = {}
-    for row in await scope.fetch("analytics", "leaders"):
-        name = (await scope.names(row["dimension"], [row["key"]]))[row["key"]]
-        leaders[row["dimension"]] = Leader(key=name.key, label=name.label, total_tokens=row["total_tokens"])
-    reported = {day: row["s_total_tokens"] for (day, _), row in usage.items() if row["s_total_tokens"]}
-    if reported:
-        most = min(reported, key=lambda day: (-reported[day], day))
-        leaders["day"] = Leader(key=dates[most], label=dates[most], total_tokens=reported[most])
+    for by in ("host", "harness", "project", "model"):
+        division = await scope.divide(by)
+        rows = await scope.usage(scope.whole, division, ("s_total_tokens",))
+        if most := _most({key: row["s_total_tokens"] for (_, key), row in rows.items()}):
+            number, tokens = most
+            name = (await scope.names(division, [number]))[number]
+            leaders[by] = Leader(key=name.key, label=name.label, total_tokens=tokens)
+    if most := _most({day: row["s_total_tokens"] for (day, _), row in usage.items()}):
+        day, tokens = most
+        leaders["day"] = Leader(key=dates[day], label=dates[day], total_tokens=tokens)
     return MostActive(**leaders)
+
+
+def _most(tokens: dict[int, int]) -> tuple[int, int] | None:
+    """Who has most, of equals the least number; None where nobody has any."""
+    number = min(tokens, key=lambda number: (-tokens[number], number), default=None)
+    return None if number is None or not tokens[number] else (number, tokens[number])

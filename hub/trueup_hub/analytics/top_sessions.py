@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from trueup_hub.analytics.heads import Head, heads_of
 from trueup_hub.analytics.scope import open_scope
 from trueup_hub.analytics.totals import Coverage, Totals, coverage_of_metric, totals_of
-from trueup_hub.params import Common
+from trueup_hub.params import Common, Parameter, metric
 from trueup_hub.trust import Reply, trust_of
 from trueup_shared.metrics import METRIC
 from trueup_shared.money import micro
@@ -13,7 +13,7 @@ from trueup_shared.money import micro
 if TYPE_CHECKING:
     from trueup_hub.db import Database
 
-METRIC_NAMES = (
+SUPPORTED = (
     "input_tokens",
     "cache_read_tokens",
     "cache_write_tokens",
@@ -22,8 +22,13 @@ METRIC_NAMES = (
     "total_tokens",
     "peak_context_tokens",
     "cost",
+    "cache_savings",
 )
 MAX_LIMIT = 100
+TAKES = (
+    metric(SUPPORTED, "total_tokens"),
+    Parameter(name="limit", kind="whole", doc="How many sessions.", lowest=1, highest=MAX_LIMIT, default=10),
+)
 
 
 class TopSession(Head, frozen=True, kw_only=True):

@@ -71,13 +71,14 @@ def sums_sql(columns: Iterable[str] = MEASURES) -> str:
 
 
 def _sum_sql(column: str) -> str:
-    """A sum ends at 2^63-1: what one host claims must not make an answer fail for everybody. Null stays null."""
+    """A sum ends at 2^63-1: what one host claims must not make an answer fail for everybody."""
     if column == _PEAK:
         return f"max({column})"
     if not column.startswith("s_") and column != "unpriced_tokens":
         return f"sum({column})"  # of int4: never more than int8 holds
     least = f" WHEN sum({column}) < {-_GREATEST_SUM} THEN {-_GREATEST_SUM}" if column == "s_cache_savings" else ""
-    return f"CASE WHEN sum({column}) > {_GREATEST_SUM} THEN {_GREATEST_SUM}{least} ELSE sum({column}) END::int8"
+    added = f"coalesce(sum({column}), 0)"  # facts, unlike rollups, have nulls
+    return f"CASE WHEN sum({column}) > {_GREATEST_SUM} THEN {_GREATEST_SUM}{least} ELSE {added} END::int8"
 
 
 def added(rows: Iterable[Row]) -> Row | None:

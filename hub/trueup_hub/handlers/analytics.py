@@ -8,25 +8,19 @@ from aiohttp import web
 
 from trueup_hub import capabilities, trust
 from trueup_hub.analytics import activity, breakdown, heatmap, session, sessions, summary, top_sessions
-from trueup_hub.analytics.buckets import GRANULARITIES, Granularity
-from trueup_hub.keys import DATABASE, SETTINGS
-from trueup_hub.params import Common, Query
+from trueup_hub.keys import DATABASE, QUERY, SETTINGS
+from trueup_hub.params import Common
 from trueup_hub.responses import csv_reply, reply, wants_csv
-
-UNSUPPORTED = "unsupported_metric"
 
 
 async def get_analytics_summary(request: web.Request) -> web.Response:
-    _, common = _asked(request)
-    found = await summary.summary(request.app[DATABASE], common)
+    found = await summary.summary(request.app[DATABASE], _common(request))
     return _table(request, "summary", [found]) if wants_csv(request) else reply(found)
 
 
 async def get_analytics_activity(request: web.Request) -> web.Response:
-    query, common = _asked(request, "granularity", "group_by")
-    granularity: Granularity = query.choice("granularity", GRANULARITIES, "day")
-    group_by = query.choice("group_by", activity.GROUPS, "") or None  # "" = not divided
-    found = await activity.activity(request.app[DATABASE], common, granularity, group_by)
+    query, db = request[QUERY], request.app[DATABASE]
+    found = await activity.activity(db, _common(request), query["granularity"], query["group_by"])
     if not wants_csv(request):
         return reply(found)
     points = ({"key": one.key, "label": one.label, **_dict(point)} for one in found.series for point in one.points)
@@ -34,51 +28,40 @@ async def get_analytics_activity(request: web.Request) -> web.Response:
 
 
 async def get_analytics_heatmap(request: web.Request) -> web.Response:
-    query, common = _asked(request, "metric")
-    metric = query.choice("metric", heatmap.METRIC_NAMES, "total_tokens", UNSUPPORTED)
-    found = await heatmap.heatmap(request.app[DATABASE], common, metric)
+    found = await heatmap.heatmap(request.app[DATABASE], _common(request), request[QUERY]["metric"])
     return _table(request, "heatmap", found.entries) if wants_csv(request) else reply(found)
 
 
 async def get_analytics_top_sessions(request: web.Request) -> web.Response:
-    query, common = _asked(request, "metric", "limit")
-    metric = query.choice("metric", top_sessions.METRIC_NAMES, "total_tokens", UNSUPPORTED)
-    limit = query.whole("limit", 10, 1, top_sessions.MAX_LIMIT)
-    found = await top_sessions.top_sessions(request.app[DATABASE], common, metric, limit)
+    query, db = request[QUERY], request.app[DATABASE]
+    found = await top_sessions.top_sessions(db, _common(request), query["metric"], query["limit"])
     return _table(request, "top-sessions", found.sessions) if wants_csv(request) else reply(found)
 
 
 async def get_analytics_breakdown(request: web.Request) -> web.Response:
-    query, common = _asked(request, "by")
-    by = query.choice("by", breakdown.BY, None)
-    found = await breakdown.breakdown(request.app[DATABASE], common, by)
+    found = await breakdown.breakdown(request.app[DATABASE], _common(request), request[QUERY]["by"])
     return _table(request, "breakdown", found.rows) if wants_csv(request) else reply(found)
 
 
 async def get_sessions(request: web.Request) -> web.Response:
-    query, common = _asked(request, "sort", "order", "limit", "cursor")
-    sort: sessions.Sort = query.choice("sort", sessions.SORTS, "started_at")
-    order = query.choice("order", sessions.ORDERS, "desc")
-    limit = query.whole("limit", 50, 1, sessions.MAX_LIMIT)
-    cursor = sessions.read_cursor(query.text("cursor"), sort, order)
-    found = await sessions.list_sessions(request.app[DATABASE], common, sort, order, limit, cursor)
+    query, db = request[QUERY], request.app[DATABASE]
+    sort, order = query["sort"], query["order"]
+    cursor = sessions.read_cursor(query["cursor"], sort, order)
+    found = await sessions.list_sessions(db, _common(request), sort, order, query["limit"], cursor)
     return _table(request, "sessions", found.sessions) if wants_csv(request) else reply(found)
 
 
 async def get_session(request: web.Request) -> web.Response:
-    Query(request.query.items(), common=False)
     return reply(await session.session(request.app[DATABASE], request.match_info["session_id"]))
 
 
 async def get_trust(request: web.Request) -> web.Response:
-    _, common = _asked(request)
-    found = await trust.trust_report(request.app[DATABASE], common)
+    found = await trust.trust_report(request.app[DATABASE], _common(request))
     return _table(request, "trust", found.hosts) if wants_csv(request) else reply(found)
 
 
 async def get_capabilities(request: web.Request) -> web.Response:
     """304 without a body where the client has this very answer."""
-    Query(request.query.items(), common=False)
     found = await capabilities.capabilities(request.app[DATABASE], request.app[SETTINGS].timezone)
     known = request.if_none_match or ()
     # no-cache: keep it, but ask each time whether it still holds
@@ -88,10 +71,9 @@ async def get_capabilities(request: web.Request) -> web.Response:
     return reply(found, headers=headers)
 
 
-def _asked(request: web.Request, *own: str) -> tuple[Query, Common]:
-    query = Query(request.query.items(), (*own, "format"))
-    query.choice("format", ("json", "csv"), "json")
-    return query, query.common(request.app[SETTINGS].timezone)
+def _common(request: web.Request) -> Common:
+    common: Common = request[QUERY].common(request.app[SETTINGS].timezone)
+    return common
 
 
 def _table(request: web.Request, name: str, items: Iterable[Any]) -> web.Response:

@@ -9,8 +9,7 @@ from aiohttp import web
 from trueup_hub.errors import NotFound
 from trueup_hub.handlers import bodies
 from trueup_hub.ingest import compare, generations
-from trueup_hub.keys import ADMISSION, CALLER, DATABASE, LIVE
-from trueup_hub.params import Query
+from trueup_hub.keys import ADMISSION, CALLER, DATABASE, LIVE, QUERY
 from trueup_hub.responses import agent_reply
 from trueup_hub.scrubbing import scrub_host
 from trueup_shared.wire import CommitGeneration, OpenGeneration
@@ -75,8 +74,7 @@ async def get_session_rows(request: web.Request) -> web.Response:
 def _reading(request: web.Request) -> Iterator[tuple[tuple[int, str], bool]]:
     """(host_no, ledger_id) and whether columns are to be read: as much work as a batch, and admitted like one."""
     host, ledger_id = request[CALLER], str(bodies.path_ledger_id(request))
-    query = Query(request.query.items(), ("deep",), common=False)
-    deep = query.choice("deep", ("0", "1"), "0") == "1"
+    deep = request[QUERY]["deep"] == "1"
     with request.app[ADMISSION].admitted(host.host_no) if deep else contextlib.nullcontext():
         yield (host.host_no, ledger_id), deep
 

@@ -11,3 +11,6 @@ ALTER TABLE session_slots
 ALTER TABLE usage_days
   ADD COLUMN s_cache_savings int8 NOT NULL DEFAULT 0, ADD COLUMN r_cache_savings int4 NOT NULL DEFAULT 0,
   ADD COLUMN l_cache_savings int4 NOT NULL DEFAULT 0;
+
+-- counted=all: copies of sessions that are not shown count too.
+CREATE INDEX sessions_set_aside ON sessions (host_no, session_key) WHERE NOT chosen;

@@ -1,7 +1,8 @@
--- Aggregates over the rollups. {sums} stands for the sum of every column of a usage rollup, {total_reported} for how many
--- parts of a total were reported (analytics/totals.py).
+-- Aggregates over the rollups. What stands in braces is filled in by analytics/sources.py: {sums} is the sum of every column
+-- of a usage rollup, {total_reported} how many parts of a total were reported, {session_usage} what sessions used inside the
+-- range and the filters, {usage_of_copies} what copies of sessions used, whenever.
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
--- {filters} stands for all five (analytics/scope.py).
+-- {filters} stands for all five.
 -- Sums end at 2^63-1: what one host claims must not make an answer fail for everybody.
 
 -- extent: first and last slot in which anything happened
@@ -24,21 +25,20 @@ FROM events
 WHERE NOT counted AND NOT stale AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
   AND {filters}
 
--- usage_by_slot: usage of each bucket ($8: bounds in slots, one more than buckets) and value of dimension $9
-SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket,
-       CASE $9::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'project' THEN project
-                     WHEN 'model' THEN model WHEN 'provider' THEN provider ELSE 0 END AS key,
-       {sums}
+-- usage_by_slot: usage of each bucket ($8: bounds in slots, one more than buckets) and group of a division ({key}, $9)
+SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key, {sums}
 FROM usage_slots
 WHERE slot >= $1 AND slot < $2
   AND {filters}
 GROUP BY 1, 2
 
--- usage_by_day: the same out of the days of zone $7, which know no project; $1 and $2 are days, $8 bounds in days
-SELECT width_bucket(day, $8::date[]) - 1 AS bucket,
-       CASE $9::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'model' THEN model
-                     WHEN 'provider' THEN provider ELSE 0 END AS key,
-       {sums}
+-- usage_set_aside: the same of copies that do not count
+SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key, {sums}
+FROM ({set_aside}) set_aside
+GROUP BY 1, 2
+
+-- usage_by_day: usage out of the days of zone $7, which know no project; $1 and $2 are days, $8 bounds in days
+SELECT width_bucket(day, $8::date[]) - 1 AS bucket, {key} AS key, {sums}
 FROM usage_days
 WHERE zone_no = $7 AND day >= $1 AND day <= $2
   AND ($3::int4[] IS NULL OR host_no = ANY ($3))
@@ -48,9 +48,7 @@ WHERE zone_no = $7 AND day >= $1 AND day <= $2
 GROUP BY 1, 2
 
 -- counts_by_slot: messages, tool calls and session starts of each bucket; they have no provider, starts no model
-SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket,
-       CASE $9::text WHEN 'host' THEN host_no WHEN 'harness' THEN harness WHEN 'project' THEN project
-                     WHEN 'model' THEN model ELSE 0 END AS key,
+SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key,
        sum(messages)::int8 AS messages, sum(user_messages)::int8 AS user_messages,
        sum(tool_calls)::int8 AS tool_calls, sum(sessions)::int8 AS sessions
 FROM activity_slots
@@ -62,11 +60,34 @@ WHERE slot >= $1 AND slot < $2
   AND ($7::int4[] IS NULL OR 0 = ANY ($7))
 GROUP BY 1, 2
 
+-- counts_set_aside: the same of copies of sessions that are not the chosen ones
+SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key,
+       sum(messages)::int8 AS messages, sum(user_messages)::int8 AS user_messages,
+       sum(tool_calls)::int8 AS tool_calls, sum(sessions)::int8 AS sessions
+FROM (
+  SELECT floor(extract(epoch FROM m.at) / 900)::int4 AS slot, m.host_no, m.harness, m.project, m.model, 1 AS messages,
+         (m.role = (SELECT term_no FROM terms WHERE term = 'user')
+          AND m.kind = (SELECT term_no FROM terms WHERE term = 'prompt'))::int AS user_messages,
+         coalesce(cardinality(m.tool_names), 0) AS tool_calls, 0 AS sessions
+  FROM sessions s JOIN messages m USING (host_no, ledger_no, session_key)
+  WHERE NOT s.chosen AND NOT m.stale
+    AND m.at >= to_timestamp($1::int8 * 900) AND m.at < to_timestamp($2::int8 * 900)
+  UNION ALL
+  SELECT floor(extract(epoch FROM started_at) / 900)::int4, host_no, harness, project, 0, 0, 0, 0, 1
+  FROM sessions
+  WHERE NOT chosen AND NOT stale
+    AND started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
+) copies
+WHERE ($3::int4[] IS NULL OR host_no = ANY ($3))
+  AND ($4::int4[] IS NULL OR harness = ANY ($4))
+  AND ($5::int4[] IS NULL OR project = ANY ($5))
+  AND ($6::int4[] IS NULL OR model = ANY ($6))
+  AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+GROUP BY 1, 2
+
 -- active_sessions: how many sessions used anything in each bucket; not additive
 SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, count(DISTINCT session_key) AS active_sessions
-FROM session_slots
-WHERE slot >= $1 AND slot < $2
-  AND {filters}
+FROM {session_usage}
 GROUP BY 1
 
 -- sessions_figures: averages and medians over the sessions that used anything, of what they used inside the range
@@ -75,9 +96,7 @@ WITH used AS (
          CASE WHEN sum(r_output_tokens) > 0 THEN sum(s_output_tokens) END::float8 AS output_tokens,
          CASE WHEN sum({total_reported}) > 0 THEN sum(s_total_tokens) END::float8 AS total_tokens,
          CASE WHEN sum(r_cost) > 0 THEN sum(s_cost) END::float8 AS cost
-  FROM session_slots
-  WHERE slot >= $1 AND slot < $2
-    AND {filters}
+  FROM {session_usage}
   GROUP BY session_key
 )
 SELECT count(*) AS active_sessions, count(output_tokens) AS token_reporting_sessions,
@@ -107,17 +126,15 @@ WITH used AS (
                WHEN 'input_tokens' THEN s_input_tokens WHEN 'cache_read_tokens' THEN s_cache_read_tokens
                WHEN 'cache_write_tokens' THEN s_cache_write_tokens WHEN 'output_tokens' THEN s_output_tokens
                WHEN 'reasoning_tokens' THEN s_reasoning_tokens WHEN 'total_tokens' THEN s_total_tokens
-               WHEN 'cost' THEN s_cost END) AS added,
+               WHEN 'cost' THEN s_cost WHEN 'cache_savings' THEN s_cache_savings END) AS added,
          sum(CASE $8::text
                WHEN 'input_tokens' THEN r_input_tokens WHEN 'cache_read_tokens' THEN r_cache_read_tokens
                WHEN 'cache_write_tokens' THEN r_cache_write_tokens WHEN 'output_tokens' THEN r_output_tokens
                WHEN 'reasoning_tokens' THEN r_reasoning_tokens
                WHEN 'total_tokens' THEN {total_reported}
-               WHEN 'cost' THEN r_cost ELSE r_context_tokens END) AS reported,
+               WHEN 'cost' THEN r_cost WHEN 'cache_savings' THEN r_cache_savings ELSE r_context_tokens END) AS reported,
          max(max_context_tokens) AS peak
-  FROM session_slots
-  WHERE slot >= $1 AND slot < $2
-    AND {filters}
+  FROM {session_usage}
   GROUP BY session_key
 )
 SELECT counted.not_reported, top.session_key, top.value
@@ -127,28 +144,10 @@ LEFT JOIN (SELECT session_key, least(coalesce(added, peak), 9223372036854775807)
            ORDER BY value DESC, session_key LIMIT $9) top ON true
 ORDER BY top.value DESC, top.session_key
 
--- leaders: which host, harness, project and model used most
-WITH used AS (
-  SELECT host_no, harness, project, model, sum(s_total_tokens) AS total_tokens
-  FROM usage_slots
-  WHERE slot >= $1 AND slot < $2 AND s_total_tokens > 0
-    AND {filters}
-  GROUP BY host_no, harness, project, model
-)
-SELECT DISTINCT ON (dimension) dimension, key, least(total_tokens, 9223372036854775807)::int8 AS total_tokens
-FROM (SELECT CASE WHEN grouping(host_no) = 0 THEN 'host' WHEN grouping(harness) = 0 THEN 'harness'
-                  WHEN grouping(project) = 0 THEN 'project' ELSE 'model' END AS dimension,
-             coalesce(host_no, harness, project, model) AS key, sum(total_tokens) AS total_tokens
-      FROM used
-      GROUP BY GROUPING SETS ((host_no), (harness), (project), (model))) leaders
-ORDER BY dimension, total_tokens DESC, key
-
--- usage_of_sessions: what sessions $8 used inside the range; by host, for the key of session_slots begins with it
+-- usage_of_sessions: what sessions $8 used inside the range
+WITH copies AS (SELECT DISTINCT host_no, session_key FROM sessions WHERE session_key = ANY ($8::uuid[]))
 SELECT used.session_key, {sums}
-FROM (SELECT DISTINCT host_no, session_key FROM sessions WHERE session_key = ANY ($8::uuid[])) copies
-CROSS JOIN LATERAL (
-  SELECT * FROM session_slots s WHERE s.host_no = copies.host_no AND s.session_key = copies.session_key OFFSET 0
-) used
+FROM {usage_of_copies}
 WHERE slot >= $1 AND slot < $2
   AND ($3::int4[] IS NULL OR used.host_no = ANY ($3))
   AND ($4::int4[] IS NULL OR harness = ANY ($4))

@@ -1,6 +1,6 @@
 -- Sessions. The chosen copy supplies project, times and messages; usage is the sum of counted events, whoever has them.
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
--- {filters} stands for all five (analytics/scope.py).
+-- What stands in braces is filled in by analytics/sources.py: {filters} for all five, {chosen} for whether a copy counts.
 
 -- list_sessions: what started or used anything in the range, by sort key $8 (times $9, 1 or -1), after ($10, $11)
 WITH used AS (
@@ -8,15 +8,13 @@ WITH used AS (
          sum(s_total_tokens) FILTER (WHERE {total_reported} > 0) AS total_tokens,
          sum(s_output_tokens) FILTER (WHERE r_output_tokens > 0) AS output_tokens,
          sum(s_cost) FILTER (WHERE r_cost > 0) AS cost
-  FROM session_slots
-  WHERE slot >= $1 AND slot < $2
-    AND {filters}
+  FROM {session_usage}
   GROUP BY session_key
 ), keys AS (
   SELECT session_key FROM used
   UNION
   SELECT session_key FROM sessions
-  WHERE chosen AND ((started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900))
+  WHERE {chosen} AND ((started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900))
                     OR (started_at IS NULL AND $13::bool))
     AND ($3::int4[] IS NULL OR host_no = ANY ($3))
     AND ($4::int4[] IS NULL OR harness = ANY ($4))
@@ -48,20 +46,17 @@ JOIN terms os_user ON os_user.term_no = s.os_user
 WHERE s.chosen AND s.session_key = ANY ($1::uuid[])
 
 -- models_of_sessions: what sessions $1 used, and when last, over their whole life
+WITH copies AS (SELECT DISTINCT host_no, session_key FROM sessions WHERE session_key = ANY ($1::uuid[]))
 SELECT used.session_key, max(slot) AS last_slot,
        array_agg(DISTINCT term ORDER BY term) FILTER (WHERE term <> '') AS models
-FROM (SELECT DISTINCT host_no, session_key FROM sessions WHERE session_key = ANY ($1::uuid[])) copies
-CROSS JOIN LATERAL (
-  SELECT session_key, slot, model FROM session_slots s
-  WHERE s.host_no = copies.host_no AND s.session_key = copies.session_key OFFSET 0
-) used
+FROM {usage_of_copies}
 JOIN terms ON term_no = model
 GROUP BY used.session_key
 
 -- counts_of_sessions: messages, tool calls and starts of sessions $8 inside the range
 WITH copies AS (
   SELECT host_no, ledger_no, session_key, started_at, harness, project
-  FROM sessions WHERE chosen AND session_key = ANY ($8::uuid[])
+  FROM sessions WHERE {chosen} AND session_key = ANY ($8::uuid[])
 ), entries AS (
   SELECT c.session_key, 1 AS messages, coalesce(cardinality(m.tool_names), 0) AS tool_calls, 0 AS sessions,
          (m.role = (SELECT term_no FROM terms WHERE term = 'user')
@@ -87,9 +82,9 @@ SELECT session_key, sum(messages)::int8 AS messages, sum(user_messages)::int8 AS
 FROM entries GROUP BY session_key
 
 -- usage_by_model: what session $1 used, model by model
+WITH copies AS (SELECT DISTINCT host_no, session_key FROM sessions WHERE session_key = $1)
 SELECT nullif(term, '') AS model, {sums}
-FROM (SELECT DISTINCT host_no FROM sessions WHERE session_key = $1) copies
-CROSS JOIN LATERAL (SELECT * FROM session_slots s WHERE s.host_no = copies.host_no AND session_key = $1 OFFSET 0) used
+FROM {usage_of_copies}
 JOIN terms ON term_no = model
 GROUP BY term
 

@@ -1,6 +1,6 @@
 -- What stands beside a number: copies set aside, conflicts, tokens without a price.
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
--- {filters} stands for all five (analytics/scope.py).
+-- {filters} stands for all five (analytics/sources.py).
 
 -- set_aside: events of the range that are another copy's to count
 SELECT count(*)
@@ -23,19 +23,4 @@ WHERE c.conflict AND e.at >= to_timestamp($1::int8 * 900) AND e.at < to_timestam
 SELECT count(*)
 FROM events
 WHERE flags & 2 <> 0 AND counted AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
-  AND {filters}
-
--- unpriced_by_day: tokens of counted events without a list price, out of the days of zone $7; $1 and $2 are days
-SELECT least(coalesce(sum(unpriced_tokens), 0), 9223372036854775807)::int8
-FROM usage_days
-WHERE zone_no = $7 AND day >= $1 AND day <= $2 AND unpriced_tokens > 0
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR model = ANY ($5))
-  AND ($6::int4[] IS NULL OR provider = ANY ($6))
-
--- unpriced_by_slot: the same out of slots
-SELECT least(coalesce(sum(unpriced_tokens), 0), 9223372036854775807)::int8
-FROM usage_slots
-WHERE slot >= $1 AND slot < $2 AND unpriced_tokens > 0
   AND {filters}
