@@ -29,6 +29,7 @@ from trueup_hub.keys import ADMISSION, AUTH, DATABASE, LIVE, SETTINGS, STOPPING
 from trueup_hub.live import Live
 from trueup_hub.middleware import MIDDLEWARES, set_headers
 from trueup_hub.migrate import migrate
+from trueup_hub.readers import tell_administrator
 from trueup_hub.routes import add_routes
 from trueup_hub.settings import HubSettings
 from trueup_shared.settings import SettingError
@@ -36,6 +37,7 @@ from trueup_shared.wire import MAX_BODY_BYTES
 
 log = structlog.get_logger()
 
+_COMPARING = 2  # connections beside those of viewers, for agents that compare and for our own checks
 _RECEIVED = 4  # batches on their way for each that is applied: a thin line must not keep the others waiting
 
 
@@ -99,6 +101,7 @@ async def serving(settings: HubSettings, stopping: asyncio.Event) -> AsyncIterat
         db = await stack.enter_async_context(_opened(url, settings))
         for name in await migrate(db):
             log.info("migrated the database", migration=name)
+        await tell_administrator(db)
         await add_zone(db, settings.timezone)  # days in the hub's own zone are asked for most
         await stack.enter_async_context(life(db))
         app = build_app(settings, db, key, stopping)
@@ -167,6 +170,7 @@ async def _opened(url: str, settings: HubSettings) -> AsyncIterator[Database]:
     db = await Database.open(
         url,
         connections=settings.database_connections,
+        reading_connections=settings.reads_at_once + _COMPARING,
         ingest_connections=settings.batches_at_once,
         query_timeout=settings.request_seconds,
     )

@@ -12,8 +12,10 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import Struct
 
 from trueup_hub.errors import Busy, DatabaseUnavailable, HubError
+from trueup_hub.sqlfiles import load
 
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -27,7 +29,9 @@ T = TypeVar("T")
 # Generic plans and no JIT: ingest repeats a few statements whose best plan does not depend on their values.
 _INGEST_SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan", "statement_timeout": "120s"}
 # Reads have optional filters, so their best plan depends on which were given.
-_READ_SETTINGS = {"jit": "off", "plan_cache_mode": "force_custom_plan", "work_mem": "32MB"}
+_SETTINGS = {"jit": "off", "plan_cache_mode": "force_custom_plan", "work_mem": "32MB"}
+_READ_SETTINGS = _SETTINGS | {"default_transaction_read_only": "on", "application_name": "trueup reader"}
+_BECOME_READER = load("readers")["become_reader"]
 
 _CONNECT_SECONDS = 10  # whoever does not answer by then is no PostgreSQL
 
@@ -44,6 +48,8 @@ _WRONG = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalog
 
 UniqueViolation = asyncpg.UniqueViolationError
 OutOfRange = asyncpg.DataError  # a value that its column cannot hold
+NotAllowed = asyncpg.InsufficientPrivilegeError
+AlreadyThere = (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError)
 Conflict = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
@@ -80,6 +86,17 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     )
 
 
+async def _prepare_reader(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Reset when it goes back to the pool, a connection keeps its role: RESET ALL leaves that alone."""
+    await _prepare(connection)
+    await connection.execute(_BECOME_READER.format(right=right_to_become(connection)))
+
+
+def right_to_become(connection: "Connection | asyncpg.Connection[asyncpg.Record]") -> str:
+    """What pg_has_role calls the right to SET ROLE: since PostgreSQL 16 a member need not have it."""
+    return "SET" if connection.get_server_version().major >= 16 else "MEMBER"
+
+
 def _place(url: str) -> str:
     """Where `url` leads, without user and password."""
     parts = urlsplit(url)
@@ -93,7 +110,7 @@ def _translated() -> Iterator[None]:
     except _WRONG as error:
         raise DatabaseUnavailable(f"database: {error}") from error
     except asyncpg.QueryCanceledError as error:
-        raise Busy("The database took too long.", 5) from error
+        raise Busy("The database took too long.", 5, code="timeout") from error
     except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
         raise Busy(f"The database has no room left: {error}.", 120) from error
     except _UNREACHABLE as error:
@@ -103,41 +120,50 @@ def _translated() -> Iterator[None]:
         raise DatabaseUnavailable(f"the database cannot be reached: {str(error) or 'no answer'}") from error
 
 
-class Database:
-    """Two pools on one database: `connection` for requests, `ingest` for batches (few connections, generic plans)."""
+class PoolUse(Struct, frozen=True):
+    busy: int
+    idle: int
+    most: int
 
-    def __init__(self, pool: Pool, ingest_pool: Pool, url: str) -> None:
+
+class Database:
+    """Three pools on one database: `snapshot` for whoever only reads (read-only, as role trueup_reader where that can
+    be: readers.py), `ingest` for batches (few connections, generic plans), `connection` for all else."""
+
+    def __init__(self, pool: Pool, reading_pool: Pool, ingest_pool: Pool, url: str) -> None:
         self._pool = pool
+        self._reading_pool = reading_pool
         self._ingest_pool = ingest_pool
         self._url = url
         self.caches: dict[str, Any] = {}  # of small reference tables, per database
 
     @classmethod
     async def open(
-        cls, url: str, *, connections: int = 10, ingest_connections: int = 8, query_timeout: float = 60
+        cls,
+        url: str,
+        *,
+        connections: int = 10,
+        reading_connections: int = 6,
+        ingest_connections: int = 8,
+        query_timeout: float = 60,
     ) -> "Database":
         """`url` is a postgresql:// URL. DatabaseUnavailable when nobody answers or it is refused."""
-        timeout_ms = {"statement_timeout": str(int(query_timeout * 1000)), "application_name": "trueup"}
+        timeout_ms = {"statement_timeout": str(int(query_timeout * 1000))}
+        kinds: list[tuple[int, Any, dict[str, str]]] = [
+            (connections, _prepare, _SETTINGS | {"application_name": "trueup"} | timeout_ms),
+            (reading_connections, _prepare_reader, _READ_SETTINGS | timeout_ms),
+            (ingest_connections, _prepare, _INGEST_SETTINGS | {"application_name": "trueup ingest"}),
+        ]
         with _translated():
             # No minimum: asyncpg would log tracebacks while the server is away.
-            pool = await asyncpg.create_pool(
-                url,
-                min_size=0,
-                max_size=connections,
-                init=_prepare,
-                timeout=_CONNECT_SECONDS,
-                server_settings=_READ_SETTINGS | timeout_ms,
-                command_timeout=None,
-            )
-            ingest_pool = await asyncpg.create_pool(
-                url,
-                min_size=0,
-                max_size=ingest_connections,
-                init=_prepare,
-                timeout=_CONNECT_SECONDS,
-                server_settings=_INGEST_SETTINGS | {"application_name": "trueup ingest"},
-            )
-        database = cls(pool, ingest_pool, url)
+            pools = [
+                await asyncpg.create_pool(
+                    url, min_size=0, max_size=most, init=init, timeout=_CONNECT_SECONDS, server_settings=settings
+                )
+                for most, init, settings in kinds
+            ]
+        general, reading, ingest = pools
+        database = cls(general, reading, ingest, url)
         try:
             await database.fetchval("SELECT 1")
         except DatabaseUnavailable as error:
@@ -149,7 +175,7 @@ class Database:
         return database
 
     async def close(self) -> None:
-        for pool in (self._ingest_pool, self._pool):
+        for pool in (self._ingest_pool, self._reading_pool, self._pool):
             try:
                 await asyncio.wait_for(pool.close(), 10)
             except TimeoutError:
@@ -168,12 +194,22 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:
-        """Reads that must agree with each other: all statements see the same moment."""
-        async with (
-            self.connection() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield connection
+        """Reads that must agree with each other: all statements see the same moment. Nothing can be written here."""
+        with _translated():
+            async with (
+                self._reading_pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                yield connection
+
+    def pools(self) -> dict[str, PoolUse]:
+        """How much of each pool is in use."""
+        named = {"general": self._pool, "reading": self._reading_pool, "ingest": self._ingest_pool}
+        uses = {}
+        for name, pool in named.items():
+            idle = pool.get_idle_size()
+            uses[name] = PoolUse(busy=pool.get_size() - idle, idle=idle, most=pool.get_max_size())
+        return uses
 
     @contextlib.asynccontextmanager
     async def ingest(self, wait_seconds: float = 30) -> AsyncIterator[Connection]:

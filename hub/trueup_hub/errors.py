@@ -14,7 +14,7 @@ HubError                    stop: one line that says what to do
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 
 class HubError(Exception):
@@ -80,7 +80,7 @@ class PositionMismatch(Problem):
 
 
 class Busy(Problem):
-    """`retry_after` in seconds."""
+    """`retry_after` in seconds. `code` is `timeout` where something was begun and given up."""
 
-    def __init__(self, reason: str, retry_after: int = 1) -> None:
-        super().__init__(503, "busy", reason, headers={"Retry-After": str(retry_after)})
+    def __init__(self, reason: str, retry_after: int = 1, code: Literal["busy", "timeout"] = "busy") -> None:
+        super().__init__(503, code, reason, headers={"Retry-After": str(retry_after)})

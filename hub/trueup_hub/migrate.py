@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from trueup_hub.db import Database
 from trueup_hub.errors import DatabaseUnavailable
+from trueup_hub.readers import grant_reading
 
 _LOCK = 0x74727565_7570  # "trueup": replicas that start together migrate one after the other
 
@@ -19,7 +20,7 @@ def migrations() -> list[tuple[int, str, str]]:
 
 
 async def migrate(db: Database) -> list[str]:
-    """Apply what is missing; the names applied. Safe to run from several processes at once."""
+    """Apply what is missing and let readers read it; the names applied. Safe from several processes at once."""
     known = migrations()
     applied: list[str] = []
     async with db.connection() as connection:
@@ -40,6 +41,7 @@ async def migrate(db: Database) -> list[str]:
                         await connection.execute(text)
                         await connection.execute("INSERT INTO migrations (number, name) VALUES ($1, $2)", number, name)
                     applied.append(name)
+            await grant_reading(connection)
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
     return applied

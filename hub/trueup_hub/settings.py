@@ -20,7 +20,8 @@ class HubSettings(Struct, frozen=True, kw_only=True):
 
     data_dir: Path = Path()  # set from --data-dir, else the platform's place
     database_url: str | None = None
-    database_connections: Annotated[int, Meta(ge=3, le=200)] = 12
+    database_connections: Annotated[int, Meta(ge=3, le=200)] = 8
+    reads_at_once: Annotated[int, Meta(ge=1, le=64)] = 4  # questions of viewers; the others take turns
     batches_at_once: Annotated[int, Meta(ge=1, le=64)] = 8  # four times as many may be on their way, of 64 MiB each
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8787  # 0 = any free one

@@ -236,7 +236,7 @@ async def test_lists_come_as_csv_with_unknown_left_empty(ask: Asker, used: None)
 async def test_a_question_needs_one_connection_so_that_many_at_once_cannot_starve_each_other(
     database_url: str, db: Database, used: None
 ) -> None:
-    narrow = await Database.open(database_url, connections=1)
+    narrow = await Database.open(database_url, reading_connections=1)
     common = Query([]).common("UTC")
     asked = [summary(narrow, common), heatmap(narrow, common, "cost"), top_sessions(narrow, common, "cost", 5)]
     assert len(await asyncio.wait_for(asyncio.gather(*asked, trust_report(narrow, common)), 20)) == 4

@@ -25,7 +25,7 @@ async def with_route(aiohttp_client: Any, handler: Any, **settings: Any) -> Any:
     app = web.Application(middlewares=MIDDLEWARES)
     app[SETTINGS] = HubSettings(**settings)
     app.on_response_prepare.append(set_headers)
-    app.router.add_get("/try", guarded(Route("GET", "/try", handler, "nobody")))
+    app.router.add_get("/try", guarded(Route("GET", "/try", handler, "nobody", None)))
     return await aiohttp_client(app)
 
 
@@ -104,7 +104,7 @@ async def test_a_query_that_takes_too_long_is_given_up(aiohttp_client: Any, data
 
     client = await with_route(aiohttp_client, slow)
     try:
-        await problem(await client.get("/try"), 503, "busy")
+        await problem(await client.get("/try"), 503, "timeout")
     finally:
         await db.close()
 
