@@ -20,11 +20,16 @@ from trueup_hub.migrate import migrate
 
 _numbers = itertools.count()
 
-# The same examples in every run, so that a change is judged by what it changes. `make soak` draws a hundred times as
-# many anew where a test leaves their number open.
-settings.register_profile("default", derandomize=True)
+# The same examples in every run, so that a change is judged by what it changes; how long one takes is for the other
+# programs on the machine to say. `make soak` draws a hundred times as many anew where a test leaves their number open.
+settings.register_profile("default", derandomize=True, deadline=None)
 settings.register_profile("soak", max_examples=10_000, deadline=None, derandomize=False)
 settings.load_profile("default")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `make test` shares the tests out to: one on each core, each with a PostgreSQL of its own."""
+    return min(os.cpu_count() or 1, 4)
 
 
 @pytest.fixture(scope="session")

@@ -51,11 +51,21 @@ def trueup(*args: str | Path, env: dict[str, str], timeout: float = 100, cwd: Pa
     return Result(done.returncode, done.stdout, done.stderr)
 
 
+_held: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port where nobody answers, for a hub of the test's alone.
+
+    Its socket stays bound, never listening: the kernel gives the port to nobody else meanwhile, and a hub, which asks
+    for SO_REUSEADDR too, can still listen there.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _held.append(holder)
+    port: int = holder.getsockname()[1]
+    return port
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30, every: float = 0.02) -> Any:
