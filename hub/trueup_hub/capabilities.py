@@ -1,18 +1,20 @@
 """`GET /capabilities`: what this hub can be asked, before anything is (design section 8)."""
 
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from trueup_hub import params
-from trueup_hub.analytics import activity, heatmap, sessions, top_sessions
+from trueup_hub.analytics import activity, breakdown, heatmap, session, sessions, summary, top_sessions
 from trueup_hub.analytics.buckets import GRANULARITIES
-from trueup_hub.analytics.sources import sql
-from trueup_hub.analytics.totals import Row, added
+from trueup_hub.analytics.totals import Totals
+from trueup_hub.reporters import MAX_HOSTS, MAX_LABELS, ByName, HostCounters, Reporters, reporters
+from trueup_hub.route import Route
 from trueup_shared import __version__, digest_sets, prices
+from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import COUNTERS, METRICS, Metric
 from trueup_shared.wire import CONTENT_TYPE, ENCODINGS, MAX_BATCH_ROWS, MAX_BODY_BYTES, PROTOCOL
 from trueup_shared.wire import FEATURES as FEATURES_OF_THE_WIRE
@@ -20,12 +22,9 @@ from trueup_shared.wire import FEATURES as FEATURES_OF_THE_WIRE
 if TYPE_CHECKING:
     from trueup_hub.db import Database
 
-FEATURES = (
-    "analytics.activity",
-    "analytics.breakdown",
-    "analytics.heatmap",
-    "analytics.summary",
-    "analytics.top-sessions",
+_API = "/api/v1/"
+# Beside a feature for each route of analytics.
+_FEATURES = (
     "csv",
     "events",
     "hosts",
@@ -39,33 +38,40 @@ FEATURES = (
     "trust",
 )
 
-_ADDITIVE = tuple(metric.name for metric in METRICS if metric.additive)
+
+def _carried(answer: type[Struct]) -> tuple[str, ...]:
+    """Metrics that an answer has of itself: in its `totals`, or as a field of its own."""
+    fields = {*answer.__struct_fields__, *Totals.__struct_fields__}
+    return tuple(m.name for m in METRICS if {m.name, f"{m.name}_microusd"} & fields)
+
+
+# Endpoints with `metric=` say which they take; the others have theirs in what they answer.
 METRICS_BY_ENDPOINT = {
-    "summary": tuple(metric.name for metric in METRICS),
-    "activity": _ADDITIVE,
+    "summary": _carried(summary.Summary),
+    "activity": _carried(activity.Point),
     "heatmap": heatmap.SUPPORTED,
     "top-sessions": top_sessions.SUPPORTED,
-    "breakdown": (*_ADDITIVE, "peak_context_tokens"),
-    "sessions": (*_ADDITIVE, "peak_context_tokens"),
+    "breakdown": _carried(breakdown.Part),
+    "sessions": _carried(sessions.SessionItem),
+    "session": _carried(session.Session),
 }
 
 
-class Reported(Struct, frozen=True):
-    """How well a counter is known: for none, some or all events, and whether any of them is a bound or derived."""
+class Takes(Struct, frozen=True, omit_defaults=True):
+    """What may be given for a parameter: by `kind`, one of `choices` (of a dimension also `label:NAME`), or from
+    `lowest` to `highest`. `default` absent = not asked, or `needed`."""
 
-    reported: Literal["none", "some", "all"]
-    lower_bound: bool
-    derived: bool
-
-
-class HostCounters(Struct, frozen=True, kw_only=True):
-    host_id: str
-    label: str
-    harnesses: dict[str, dict[str, Reported]]  # '' = unknown harness
+    kind: str
+    choices: tuple[str, ...] = ()
+    lowest: int = 0
+    highest: int = 0
+    default: str | int | None = None
+    needed: bool = False
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
-    """`hash` changes when anything else here does; clients send it back as If-None-Match."""
+    """`hash` changes when anything else here does; clients send it back as If-None-Match. `hosts`, `harnesses` and
+    `values` are empty for the credential of a host."""
 
     version: str
     protocols: tuple[int, int]  # lowest, highest
@@ -75,7 +81,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     limits: dict[str, int]
     features: tuple[str, ...]
     timezone: str  # the hub's, used where none is asked for
-    parameters: tuple[str, ...]
+    days: tuple[str, str]  # first and last that can be asked for
+    routes: dict[str, dict[str, Takes]]  # path below /api/v1/ -> parameters
+    parameters: tuple[str, ...]  # common to all analytics
     counted: list[str]
     granularities: tuple[str, ...]
     group_by: tuple[str, ...]
@@ -83,35 +91,31 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     metrics: dict[str, tuple[str, ...]]  # by endpoint
     metric_definitions: tuple[Metric, ...]
     counters: tuple[str, ...]
-    harnesses: dict[str, dict[str, Reported]]  # over all hosts
-    hosts: list[HostCounters]
+    data_versions: dict[str, int]  # harness -> the newest that this hub knows
+    harnesses: dict[str, ByName]  # over all hosts: counters and metrics
+    hosts: list[HostCounters]  # the first `limits.hosts_listed`
+    values: dict[str, list[str]]  # of filters, where all can be listed: host, harness, label
     prices: dict[str, str]
     hash: str = ""
 
 
-async def capabilities(db: "Database", timezone: str) -> Capabilities:
-    rows: list[Any] = await db.fetch(sql("capabilities", "counters_by_host"))
-    by_harness: dict[str, list[Row]] = {}
-    by_host: dict[tuple[str, str], dict[str, dict[str, Reported]]] = {}
-    for row in rows:
-        host, harness = (str(UUID(bytes=row["host_id"])), row["label"]), row["harness"] or ""
-        by_harness.setdefault(harness, []).append(row)
-        by_host.setdefault(host, {})[harness] = _reported(row)
+async def capabilities(
+    db: "Database", timezone: str, routes: Iterable[Route] = (), *, of_all: bool = True
+) -> Capabilities:
+    """`routes`: all of the hub. `of_all`: with what hosts report, which a host is not told of others."""
+    routes = list(routes)
+    reported = await reporters(db) if of_all else Reporters()
     found = Capabilities(
         version=__version__,
         protocols=(PROTOCOL, PROTOCOL),
         digest_sets=digest_sets.known(),
         content_types=[CONTENT_TYPE, "application/json"],
         encodings=list(ENCODINGS),
-        limits={
-            "batch_rows": MAX_BATCH_ROWS,
-            "body_bytes": MAX_BODY_BYTES,
-            "activity_points": activity.MAX_POINTS,
-            "top_sessions": top_sessions.MAX_LIMIT,
-            "sessions": sessions.MAX_LIMIT,
-        },
-        features=FEATURES,
+        limits=_limits(),
+        features=_features(routes),
         timezone=timezone,
+        days=(params.FIRST_DAY.isoformat(), params.LAST_DAY.isoformat()),
+        routes=_routes(routes),
         parameters=tuple(parameter.name for parameter in params.COMMON),
         counted=list(params.COUNTED),
         granularities=GRANULARITIES,
@@ -120,24 +124,44 @@ async def capabilities(db: "Database", timezone: str) -> Capabilities:
         metrics=METRICS_BY_ENDPOINT,
         metric_definitions=METRICS,
         counters=COUNTERS,
-        harnesses={harness: _reported(added(parts)) for harness, parts in sorted(by_harness.items())},
-        hosts=[
-            HostCounters(host_id=host_id, label=label, harnesses=harnesses)
-            for (host_id, label), harnesses in by_host.items()
-        ],
+        data_versions=DATA_VERSIONS,
+        harnesses=reported.harnesses,
+        hosts=reported.hosts,
+        values=reported.values,
         prices={"digest": prices.DIGEST, "date": prices.DATE},
     )
     digest = blake2b(msgspec.json.encode(found, order="sorted"), digest_size=16).hexdigest()
     return msgspec.structs.replace(found, hash=digest)
 
 
-def _reported(row: Row | None) -> dict[str, Reported]:
-    """Words, not counts, so that the hash does not change with every event."""
-    if row is None:
-        return {}
-    return {name: _how_well(row["n"], *(row[f"{kind}_{name}"] for kind in "rld")) for name in COUNTERS}
+def _limits() -> dict[str, int]:
+    return {
+        "batch_rows": MAX_BATCH_ROWS,
+        "body_bytes": MAX_BODY_BYTES,
+        "activity_points": activity.MAX_POINTS,
+        "top_sessions": top_sessions.MAX_LIMIT,
+        "sessions": sessions.MAX_LIMIT,
+        "hosts_listed": MAX_HOSTS,
+        "labels_listed": MAX_LABELS,
+    }
 
 
-def _how_well(events: int, reported: int, lower_bound: int, derived: int) -> Reported:
-    extent: Literal["none", "some", "all"] = "none" if not reported else "all" if reported == events else "some"
-    return Reported(extent, lower_bound > 0, derived > 0)
+def _features(routes: list[Route]) -> tuple[str, ...]:
+    of_analytics = {
+        route.path.removeprefix(_API).replace("/", ".") for route in routes if f"{_API}analytics/" in route.path
+    }
+    return tuple(sorted({*_FEATURES, *of_analytics}))
+
+
+def _routes(routes: list[Route]) -> dict[str, dict[str, Takes]]:
+    """What readers may ask: every route for them, with its parameters."""
+    return {
+        route.path.removeprefix(_API): {
+            p.name: Takes(p.kind, p.choices, p.lowest, p.highest, p.default, p.needed) for p in route.takes
+        }
+        for route in routes
+        if route.path.startswith(_API)
+        and route.method == "GET"
+        and route.need in ("viewer", "anybody")
+        and route.takes is not None
+    }
