@@ -111,7 +111,7 @@ def guarded(route: Route) -> Handler:
         if route.need != "nobody":
             request[CALLER] = _check_scope(route.need, caller)
         if route.takes is not None:
-            request[QUERY] = Query(request.query.items(), route.takes)
+            request[QUERY] = Query(request.query.items(), route.takes, route.in_path, request.match_info)
         if route.stream:
             return await route.handler(request)
         async with asyncio.timeout(request.app[SETTINGS].request_seconds * (_SLOW if route.slow else 1)):

@@ -6,15 +6,17 @@ selects what has none: `model=` is usage without a model, `label=team:` hosts wi
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import Any, Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec import Struct
 
-from trueup_hub.errors import BadRequest
+from trueup_hub.errors import BadRequest, NotFound
 
 DIMENSIONS = ("host", "harness", "project", "model", "provider")  # in the order of the SQL's parameters
 COUNTED = ("once", "all")  # all: copies that are set aside too
@@ -28,7 +30,7 @@ class Parameter(Struct, frozen=True, kw_only=True):
     """One parameter of a route. `default` None = absent means not asked, except where it is `needed`."""
 
     name: str
-    kind: Literal["choice", "dimension", "whole", "day", "zone", "list", "text"]
+    kind: Literal["choice", "dimension", "whole", "day", "zone", "list", "text", "uuid", "key"]
     doc: str
     choices: tuple[str, ...] = ()  # of a choice; of a dimension beside `label:NAME`
     code: str = "bad_parameter"  # of the error for another choice
@@ -76,6 +78,18 @@ COMMON = (
     ),
 )
 
+IN_PATH = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter(name="host_id", kind="uuid", doc="Of a host, as `GET /hosts` has it."),
+        Parameter(name="ledger_id", kind="uuid", doc="Of a ledger: its agent made it."),
+        Parameter(name="session_id", kind="key", doc="The hub's id of a session, as lists have it."),
+        Parameter(name="session_key", kind="key", doc="The key of a session."),
+        Parameter(name="generation", kind="whole", doc="The full push that is open.", highest=2**31 - 1),
+        Parameter(name="bucket", kind="whole", doc="The first byte of session keys.", highest=255),
+    )
+}
+
 
 class Common(Struct, frozen=True):
     """What every analytics endpoint can be asked. None = not asked."""
@@ -89,9 +103,18 @@ class Common(Struct, frozen=True):
 
 
 class Query:
-    """The query string of one request, checked against what its route takes. BadRequest names what is wrong."""
+    """What one request asks by its path and query string, checked against what its route declares.
 
-    def __init__(self, pairs: Iterable[tuple[str, str]], takes: Sequence[Parameter] = COMMON) -> None:
+    BadRequest names what is wrong in the query. What cannot be in a path is NotFound.
+    """
+
+    def __init__(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        takes: Sequence[Parameter] = COMMON,
+        in_path: Sequence[Parameter] = (),
+        path: Mapping[str, str] = {},
+    ) -> None:
         known = {parameter.name: parameter for parameter in takes}
         given: dict[str, list[str]] = {}
         for name, value in pairs:
@@ -102,6 +125,8 @@ class Query:
                 raise bad(name, value, "must not contain a NUL character")
             given.setdefault(name, []).append(value)
         self._values: dict[str, Any] = {name: _read(parameter, given.get(name)) for name, parameter in known.items()}
+        for parameter in in_path:
+            self._values[parameter.name] = _read_path(parameter, path[parameter.name])
 
     def __getitem__(self, name: str) -> Any:
         """The value of a declared parameter, or its default."""
@@ -129,6 +154,13 @@ def _read(parameter: Parameter, values: list[str] | None) -> Any:
     return _READERS[parameter.kind](parameter, values[0])
 
 
+def _read_path(parameter: Parameter, value: str) -> Any:
+    try:
+        return _READERS[parameter.kind](parameter, value)
+    except BadRequest as error:
+        raise NotFound(error.detail) from None
+
+
 def _choice(parameter: Parameter, value: str) -> str:
     if value not in parameter.choices:
         raise _no_choice(parameter, f"'{parameter.name}' cannot be '{_shown(value)}'")
@@ -146,10 +178,22 @@ def _no_choice(parameter: Parameter, said: str) -> BadRequest:
 
 def _whole(parameter: Parameter, value: str) -> int:
     # str.isdigit alone lets '²' through, int() alone lets '1_0' and ' 1' through
-    number = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else -1
+    number = int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else -1
     if not parameter.lowest <= number <= parameter.highest:
         raise bad(parameter.name, value, f"must be a whole number from {parameter.lowest} to {parameter.highest}")
     return number
+
+
+def _uuid(parameter: Parameter, value: str) -> UUID:
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
+        raise bad(parameter.name, value, "must be a UUID, such as 1c9fbd5f-77a4-4cf8-8d3e-2a4f8c1f4b0e")
+    return UUID(value)
+
+
+def _key(parameter: Parameter, value: str) -> bytes:
+    if not re.fullmatch(r"[0-9a-fA-F]{32}", value):
+        raise bad(parameter.name, value, "must be 32 hexadecimal digits")
+    return bytes.fromhex(value)
 
 
 def _day(parameter: Parameter, value: str) -> date:
@@ -183,6 +227,8 @@ _READERS: dict[str, Any] = {
     "day": _day,
     "zone": _zone,
     "text": lambda parameter, value: value,
+    "uuid": _uuid,
+    "key": _key,
 }
 
 

@@ -1,13 +1,15 @@
-"""The one table of all routes: method, path, handler, whom it lets in."""
+"""The one table of all routes: method, path, handler, whom it lets in, what it takes and answers."""
 
 from aiohttp import web
 
 from trueup_hub import capabilities, trust
 from trueup_hub.analytics import activity, breakdown, heatmap, session, sessions, summary, top_sessions
 from trueup_hub.handlers import agents, analytics, auth, hosts, ledgers, live, pages
+from trueup_hub.ingest import forgetting
 from trueup_hub.middleware import guarded
 from trueup_hub.params import COMMON, FORMAT, Parameter
 from trueup_hub.route import Route
+from trueup_shared import wire
 
 _API = "/api/v1"
 _LEDGER = f"{_API}/ledgers/{{ledger_id}}"
@@ -16,66 +18,113 @@ _TABLE = (*COMMON, FORMAT)
 _DEEP = (
     Parameter(name="deep", kind="choice", doc="1: recompute digests from columns.", choices=("0", "1"), default="0"),
 )
+_BUSY = ("busy", "too_many_requests")  # what is as much work as a batch
+_PUSH = (*_BUSY, "unsupported_protocol", "position_mismatch", "too_many_ledgers")
 
 ROUTES = (
-    Route("POST", f"{_API}/enroll", agents.post_enroll, "nobody"),
-    Route("POST", f"{_API}/heartbeat", agents.post_heartbeat, "host"),
-    Route("GET", _LEDGER, agents.get_ledger, "host"),
-    Route("POST", f"{_LEDGER}/batches", agents.post_batch, "host", slow=True),
-    Route("POST", f"{_LEDGER}/generations", ledgers.post_generation, "host"),
-    Route("POST", f"{_LEDGER}/generations/{{generation}}/commit", ledgers.post_commit, "host", stream=True),
-    Route("GET", f"{_LEDGER}/buckets", ledgers.get_buckets, "host", _DEEP, slow=True),
-    Route("GET", f"{_LEDGER}/buckets/{{bucket}}", ledgers.get_bucket, "host", _DEEP, slow=True),
-    Route("GET", f"{_LEDGER}/sessions/{{session_key}}/rows", ledgers.get_session_rows, "host", _DEEP, slow=True),
-    Route("GET", f"{_API}/hosts", hosts.get_hosts, "viewer", (FORMAT,)),
-    Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer"),
-    Route("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin"),
-    Route("DELETE", f"{_API}/hosts/{{host_id}}", hosts.delete_host, "admin"),
-    Route("POST", f"{_API}/hosts/{{host_id}}/resync", hosts.post_resync, "admin"),
-    Route("GET", f"{_API}/capabilities", analytics.get_capabilities, "anybody", (), capabilities.Capabilities),
+    Route(
+        *("POST", f"{_API}/enroll", agents.post_enroll, "nobody", ()),
+        answers=wire.EnrollReply,
+        sent=wire.EnrollRequest,
+        refuses=("bad_label", "bad_secret", "unknown_code", "code_expired", "revoked", "code_used"),
+    ),
+    Route(
+        *("POST", f"{_API}/heartbeat", agents.post_heartbeat, "host", ()),
+        answers=wire.HeartbeatReply,
+        sent=wire.Heartbeat,
+        refuses=("not_found", "too_many_ledgers"),
+    ),
+    Route("GET", _LEDGER, agents.get_ledger, "host", (), wire.Position),
+    Route(
+        *("POST", f"{_LEDGER}/batches", agents.post_batch, "host", ()),
+        answers=wire.Receipt,
+        sent=wire.Batch,
+        refuses=(*_PUSH, "too_many_rows", "unsupported_digest_set"),
+        slow=True,
+    ),
+    Route(
+        *("POST", f"{_LEDGER}/generations", ledgers.post_generation, "host", ()),
+        answers=wire.Position,
+        sent=wire.OpenGeneration,
+        refuses=_PUSH,
+    ),
+    Route(
+        *("POST", f"{_LEDGER}/generations/{{generation}}/commit", ledgers.post_commit, "host", ()),
+        answers=wire.Committed,
+        sent=wire.CommitGeneration,
+        refuses=_PUSH,
+        stream=True,
+    ),
+    Route("GET", f"{_LEDGER}/buckets", ledgers.get_buckets, "host", _DEEP, wire.Buckets, refuses=_BUSY, slow=True),
+    Route(
+        *("GET", f"{_LEDGER}/buckets/{{bucket}}", ledgers.get_bucket, "host", _DEEP),
+        answers=wire.BucketSessions,
+        refuses=_BUSY,
+        slow=True,
+    ),
+    Route(
+        *("GET", f"{_LEDGER}/sessions/{{session_key}}/rows", ledgers.get_session_rows, "host", _DEEP),
+        answers=wire.SessionRows,
+        refuses=_BUSY,
+        slow=True,
+    ),
+    Route("GET", f"{_API}/hosts", hosts.get_hosts, "viewer", (FORMAT,), hosts.Hosts),
+    Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer", (), hosts.Host),
+    Route(
+        *("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin", ()),
+        answers=hosts.Host,
+        sent=hosts.HostChange,
+        refuses=("bad_label", "bad_parameter"),
+    ),
+    Route(
+        *("DELETE", f"{_API}/hosts/{{host_id}}", hosts.delete_host, "admin", ()),
+        answers=forgetting.Forgotten,
+        statuses=(200, 202),
+    ),
+    Route(
+        *("POST", f"{_API}/hosts/{{host_id}}/resync", hosts.post_resync, "admin", ()),
+        answers=hosts.Asked,
+        sent=hosts.Resync | None,
+        statuses=(202,),
+        refuses=("bad_label", "unknown_value", "retired", "forgotten", "no_ledger", "agent_too_old"),
+    ),
+    Route(
+        "GET", f"{_API}/capabilities", analytics.get_capabilities, "anybody", (), capabilities.Capabilities, etag=True
+    ),
     Route("GET", f"{_API}/trust", analytics.get_trust, "viewer", _TABLE, trust.TrustReport),
     Route("GET", f"{_ANALYTICS}/summary", analytics.get_analytics_summary, "viewer", _TABLE, summary.Summary),
     Route(
-        "GET",
-        f"{_ANALYTICS}/activity",
-        analytics.get_analytics_activity,
-        "viewer",
-        (*activity.TAKES, *_TABLE),
-        activity.Activity,
+        *("GET", f"{_ANALYTICS}/activity", analytics.get_analytics_activity, "viewer", (*activity.TAKES, *_TABLE)),
+        answers=activity.Activity,
+        refuses=("too_many_points",),
     ),
     Route(
-        "GET",
-        f"{_ANALYTICS}/heatmap",
-        analytics.get_analytics_heatmap,
-        "viewer",
-        (*heatmap.TAKES, *_TABLE),
-        heatmap.Heatmap,
+        *("GET", f"{_ANALYTICS}/heatmap", analytics.get_analytics_heatmap, "viewer", (*heatmap.TAKES, *_TABLE)),
+        answers=heatmap.Heatmap,
     ),
     Route(
-        "GET",
-        f"{_ANALYTICS}/top-sessions",
-        analytics.get_analytics_top_sessions,
-        "viewer",
-        (*top_sessions.TAKES, *_TABLE),
-        top_sessions.TopSessions,
+        *("GET", f"{_ANALYTICS}/top-sessions", analytics.get_analytics_top_sessions, "viewer"),
+        takes=(*top_sessions.TAKES, *_TABLE),
+        answers=top_sessions.TopSessions,
     ),
     Route(
-        "GET",
-        f"{_ANALYTICS}/breakdown",
-        analytics.get_analytics_breakdown,
-        "viewer",
-        (*breakdown.TAKES, *_TABLE),
-        breakdown.Breakdown,
+        *("GET", f"{_ANALYTICS}/breakdown", analytics.get_analytics_breakdown, "viewer", (*breakdown.TAKES, *_TABLE)),
+        answers=breakdown.Breakdown,
     ),
     Route("GET", f"{_API}/sessions", analytics.get_sessions, "viewer", (*sessions.TAKES, *_TABLE), sessions.Sessions),
     Route("GET", f"{_API}/sessions/{{session_id}}", analytics.get_session, "viewer", (), session.Session),
-    Route("GET", f"{_API}/events", live.get_events, "viewer", stream=True),
-    Route("POST", f"{_API}/login", auth.post_login, "nobody"),
-    Route("POST", f"{_API}/logout", auth.post_logout, "nobody"),
-    Route("GET", f"{_API}/me", auth.get_me, "viewer"),
+    Route("GET", f"{_API}/events", live.get_events, "viewer", (), "text/event-stream", stream=True),
+    Route(
+        *("POST", f"{_API}/login", auth.post_login, "nobody", ()),
+        answers=auth.LoggedIn,
+        sent=auth.Login,
+        refuses=("unauthorized",),
+    ),
+    Route("POST", f"{_API}/logout", auth.post_logout, "nobody", (), statuses=(204,)),
+    Route("GET", f"{_API}/me", auth.get_me, "viewer", (), auth.Me),
     Route("GET", "/login", auth.get_login, "nobody", None),
-    Route("GET", "/healthz", pages.get_healthz, "nobody", None),
-    Route("GET", "/readyz", pages.get_readyz, "nobody", None),
+    Route("GET", "/healthz", pages.get_healthz, "nobody", None, "text/plain"),
+    Route("GET", "/readyz", pages.get_readyz, "nobody", None, "text/plain", refuses=("stopping",)),
     Route("GET", "/{path:.*}", pages.get_page, "nobody", None),
 )
 

@@ -55,19 +55,12 @@ class Session(Head, frozen=True, kw_only=True):
     children: list[str]
 
 
-async def session(db: "Database", session_id: str) -> Session:
-    """`session_id`: 32 hex digits as in lists. NotFound when no ledger has it."""
-    missing = NotFound("This hub has no session with that id.")
-    try:
-        key = bytes.fromhex(session_id)
-    except ValueError as error:
-        raise missing from error
-    if len(key) != 16:
-        raise missing
+async def session(db: "Database", key: bytes) -> Session:
+    """NotFound when no ledger has it."""
     async with db.snapshot() as connection:
         copies = await connection.fetch(sql("sessions", "copies"), key)
         if not copies:
-            raise missing
+            raise NotFound("This hub has no session with that id.")
         everything = (*ALL_SLOTS, *[None] * 5, [key])
         counts: Any = await connection.fetchrow(sql("sessions", "counts_of_sessions"), *everything)
         models: list[Any] = await connection.fetch(sql("sessions", "usage_by_model"), key)

@@ -12,7 +12,7 @@ from trueup_hub.handlers import bodies
 from trueup_hub.heartbeats import record_heartbeat
 from trueup_hub.hosts import expected_silence_seconds
 from trueup_hub.ingest import apply_batch, contact, position
-from trueup_hub.keys import ADMISSION, AUTH, CALLER, DATABASE, LIVE
+from trueup_hub.keys import ADMISSION, AUTH, CALLER, DATABASE, LIVE, QUERY
 from trueup_hub.responses import agent_reply
 from trueup_shared.wire import (
     MAX_BATCH_ROWS,
@@ -31,7 +31,7 @@ _HEARTBEAT_BODY = 8 * 1024 * 1024  # a machine may have many sources
 
 
 async def post_enroll(request: web.Request) -> web.Response:
-    """No credential yet: the code is what lets it in."""
+    """Exchange an enrolment code for the credential of a new host. The same secret gets the same answer again."""
     auth = request.app[AUTH]
     asked = await bodies.read(request, EnrollRequest)
     granted = await enrolment.enroll(request.app[DATABASE], auth.key, auth.revocations, asked)
@@ -40,7 +40,7 @@ async def post_enroll(request: web.Request) -> web.Response:
 
 
 async def post_heartbeat(request: web.Request) -> web.Response:
-    """The reply has the hub's position, so that an agent whose hub was restored notices."""
+    """Say how an agent and its ledger are. The answer has the hub's position and what the agent is asked for."""
     heartbeat = await bodies.read(request, Heartbeat, limit=_HEARTBEAT_BODY)
     host, db = request[CALLER], request.app[DATABASE]
     ledger_id = _uuid(heartbeat.ledger_id)
@@ -56,17 +56,20 @@ async def post_heartbeat(request: web.Request) -> web.Response:
 
 async def get_ledger(request: web.Request) -> web.Response:
     """Where the hub is with a ledger of the calling host. One that it has never seen is all zeros."""
-    host = request[CALLER]
-    where = await position(request.app[DATABASE], host.host_no, str(host.host_id), str(bodies.path_ledger_id(request)))
+    host, ledger_id = request[CALLER], str(request[QUERY]["ledger_id"])
+    where = await position(request.app[DATABASE], host.host_no, str(host.host_id), ledger_id)
     return agent_reply(request, where)
 
 
 async def post_batch(request: web.Request) -> web.Response:
-    """Apply a batch; the receipt leaves after the commit. 409 has the hub's position if the batch does not fit it."""
-    host, ledger_id = request[CALLER], bodies.path_ledger_id(request)
+    """Send a batch of rows. The receipt comes after the commit.
+
+    409 has the hub's position where the batch does not continue there. The rows of a batch are in docs/wire.md.
+    """
+    host, ledger_id = request[CALLER], str(request[QUERY]["ledger_id"])
     with request.app[ADMISSION].admitted(host.host_no):
         batch = await _read_batch(request)
-        receipt = await apply_batch(request.app[DATABASE], host.host_no, str(host.host_id), str(ledger_id), batch)
+        receipt = await apply_batch(request.app[DATABASE], host.host_no, str(host.host_id), ledger_id, batch)
     request.app[LIVE].usage_changed(str(host.host_id))
     return agent_reply(request, receipt)
 

@@ -14,11 +14,13 @@ from trueup_hub.responses import csv_reply, reply, wants_csv
 
 
 async def get_analytics_summary(request: web.Request) -> web.Response:
+    """The whole range in one answer: totals, coverage, averages, medians, most active."""
     found = await summary.summary(request.app[DATABASE], _common(request))
     return _table(request, "summary", [found]) if wants_csv(request) else reply(found)
 
 
 async def get_analytics_activity(request: web.Request) -> web.Response:
+    """Totals over time, a point for every bucket, divided by one dimension or not at all."""
     query, db = request[QUERY], request.app[DATABASE]
     found = await activity.activity(db, _common(request), query["granularity"], query["group_by"])
     if not wants_csv(request):
@@ -28,22 +30,26 @@ async def get_analytics_activity(request: web.Request) -> web.Response:
 
 
 async def get_analytics_heatmap(request: web.Request) -> web.Response:
+    """One metric, day by day, with levels."""
     found = await heatmap.heatmap(request.app[DATABASE], _common(request), request[QUERY]["metric"])
     return _table(request, "heatmap", found.entries) if wants_csv(request) else reply(found)
 
 
 async def get_analytics_top_sessions(request: web.Request) -> web.Response:
+    """The sessions that used most inside the range."""
     query, db = request[QUERY], request.app[DATABASE]
     found = await top_sessions.top_sessions(db, _common(request), query["metric"], query["limit"])
     return _table(request, "top-sessions", found.sessions) if wants_csv(request) else reply(found)
 
 
 async def get_analytics_breakdown(request: web.Request) -> web.Response:
+    """The range divided by one dimension."""
     found = await breakdown.breakdown(request.app[DATABASE], _common(request), request[QUERY]["by"])
     return _table(request, "breakdown", found.rows) if wants_csv(request) else reply(found)
 
 
 async def get_sessions(request: web.Request) -> web.Response:
+    """Sessions that started or used anything in the range, page by page."""
     query, db = request[QUERY], request.app[DATABASE]
     sort, order = query["sort"], query["order"]
     cursor = sessions.read_cursor(query["cursor"], sort, order)
@@ -52,16 +58,18 @@ async def get_sessions(request: web.Request) -> web.Response:
 
 
 async def get_session(request: web.Request) -> web.Response:
-    return reply(await session.session(request.app[DATABASE], request.match_info["session_id"]))
+    """One session over its whole life, and where its numbers come from."""
+    return reply(await session.session(request.app[DATABASE], request[QUERY]["session_id"]))
 
 
 async def get_trust(request: web.Request) -> web.Response:
+    """How far numbers can be trusted: the trust block, and host by host why."""
     found = await trust.trust_report(request.app[DATABASE], _common(request))
     return _table(request, "trust", found.hosts) if wants_csv(request) else reply(found)
 
 
 async def get_capabilities(request: web.Request) -> web.Response:
-    """304 without a body where the client has this very answer."""
+    """What this hub can be asked, before anything is."""
     found = await capabilities.capabilities(request.app[DATABASE], request.app[SETTINGS].timezone)
     known = request.if_none_match or ()
     # no-cache: keep it, but ask each time whether it still holds

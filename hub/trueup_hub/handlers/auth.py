@@ -1,8 +1,11 @@
 """Logging in and out of the dashboard. A session is a cookie that scripts of a page cannot read."""
 
+from typing import Literal
+
 from aiohttp import web
 from msgspec import Struct
 
+from trueup_hub.auth import Role
 from trueup_hub.errors import BadRequest, Problem
 from trueup_hub.handlers import bodies
 from trueup_hub.handlers.pages import plain_page
@@ -16,6 +19,19 @@ class Login(Struct, frozen=True, forbid_unknown_fields=True):
 
     token: str | None = None
     code: str | None = None
+
+
+class LoggedIn(Struct, frozen=True):
+    scope: Role
+    name: str  # of the token
+
+
+class Me(Struct, frozen=True):
+    """Who the hub takes the caller for, and by what."""
+
+    scope: Role
+    by: Literal["token", "session"]
+    name: str
 
 
 async def get_login(request: web.Request) -> web.StreamResponse:
@@ -37,20 +53,25 @@ async def get_login(request: web.Request) -> web.StreamResponse:
 
 
 async def post_login(request: web.Request) -> web.StreamResponse:
+    """Exchange a token or a login code for a session: a cookie, which the answer sets."""
     login = await bodies.read(request, Login)
     auth = request.app[AUTH]
     if (login.token is None) == (login.code is None):
         raise BadRequest("malformed", "Give either 'token' or 'code'.")
     session = await (auth.login_by_token(login.token) if login.token else auth.login_by_code(login.code or ""))
+    refused = Problem(401, "unauthorized", "The token or code is not good (any more).")
     if session is None:
-        raise Problem(401, "unauthorized", "The token or code is not good (any more).")
+        raise refused
     caller = await auth.caller_of_session(session)
-    response = reply({"scope": caller and caller.scope, "name": caller and caller.name})
+    if caller is None:  # revoked just now
+        raise refused
+    response = reply({"scope": caller.scope, "name": caller.name})
     _set_cookie(request, response, session)
     return response
 
 
 async def post_logout(request: web.Request) -> web.StreamResponse:
+    """End the session of the cookie, if there is one."""
     name = cookie_name(request)
     await request.app[AUTH].logout(request.cookies.get(name, ""))
     response = web.Response(status=204)
@@ -59,7 +80,7 @@ async def post_logout(request: web.Request) -> web.StreamResponse:
 
 
 async def get_me(request: web.Request) -> web.Response:
-    """Who the hub takes the caller for."""
+    """Whom the hub takes the caller for."""
     caller = request[CALLER]
     return reply({"scope": caller.scope, "by": caller.by, "name": caller.name})
 

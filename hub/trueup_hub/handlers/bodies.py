@@ -1,12 +1,11 @@
 """Reading what a client sent. Limits count after decompression: aiohttp unpacks as it reads, in small pieces."""
 
 from typing import TypeVar
-from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
-from trueup_hub.errors import BadRequest, NotFound, Problem
+from trueup_hub.errors import BadRequest, Problem
 from trueup_shared import digest_sets
 from trueup_shared.wire import CONTENT_TYPE, ENCODINGS, PROTOCOL, AgentInfo
 
@@ -53,13 +52,6 @@ def is_msgpack(request: web.Request) -> bool:
     if request.content_type == "application/json":
         return False
     raise Problem(415, "unsupported_media_type", f"Content-Type must be {CONTENT_TYPE} or application/json.")
-
-
-def path_ledger_id(request: web.Request) -> UUID:
-    try:
-        return UUID(request.match_info["ledger_id"])
-    except ValueError:
-        raise NotFound("A ledger id is a UUID.") from None
 
 
 def check_protocol(agent: AgentInfo) -> None:

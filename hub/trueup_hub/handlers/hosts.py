@@ -3,19 +3,19 @@
 import contextlib
 import time
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct
 
 from trueup_hub import directives, hosts
+from trueup_hub.directives import DirectiveStatus
 from trueup_hub.enrolment import clean_label
 from trueup_hub.errors import BadRequest, NotFound
 from trueup_hub.handlers import bodies
 from trueup_hub.ingest import forgetting
-from trueup_hub.keys import AUTH, CALLER, DATABASE, LIVE
-from trueup_hub.reports import HostReport
+from trueup_hub.keys import AUTH, CALLER, DATABASE, LIVE, QUERY
+from trueup_hub.reports import HostReport, SourceReport
 from trueup_hub.responses import csv_reply, reply, wants_csv
 
 _FORGETTING_SECONDS = 2.0  # that a request may take
@@ -45,17 +45,33 @@ class HostChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Resync(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an agent is asked for; a body may be left out."""
+    """What an agent is asked for: `full_push`, `push`, `repair` or `rescan`, and why, for people."""
 
     kind: str = "full_push"
     reason: str = ""
 
 
+class Hosts(Struct, frozen=True):
+    hosts: list[HostReport]  # in the order of their enrolment
+
+
+class Host(HostReport, frozen=True, kw_only=True):
+    """A host with what it was asked for, the newest first, and the logs that its agent reads."""
+
+    directives: list[DirectiveStatus]
+    sources: list[SourceReport]
+
+
+class Asked(Struct, frozen=True):
+    directives: list[DirectiveStatus]  # one for each live ledger
+
+
 async def get_hosts(request: web.Request) -> web.Response:
+    """All machines and their ledgers: how each is, why, and what to do about it."""
     reports = await hosts.list_hosts(request.app[DATABASE])
     if wants_csv(request):
         return csv_reply((_csv_row(report) for report in reports), _CSV_COLUMNS, "hosts")
-    return reply({"hosts": reports})
+    return reply(Hosts(reports))
 
 
 def _csv_row(report: HostReport) -> dict[str, Any]:
@@ -64,18 +80,20 @@ def _csv_row(report: HostReport) -> dict[str, Any]:
 
 
 async def get_host(request: web.Request) -> web.Response:
-    db, host_id = request.app[DATABASE], _host_id(request)
+    """One machine, its sources, and what its agent was asked for."""
+    db, host_id = request.app[DATABASE], request[QUERY]["host_id"]
     reports = await hosts.list_hosts(db, host_id)
     if not reports:
         raise NotFound("There is no such host.")
     sources = await hosts.sources_of(db, reports[0].host_no)
     asked = await directives.directives_of(db, reports[0].host_no)
-    return reply({**msgspec.structs.asdict(reports[0]), "directives": asked, "sources": sources})
+    return reply(Host(**msgspec.structs.asdict(reports[0]), directives=asked, sources=sources))
 
 
 async def patch_host(request: web.Request) -> web.Response:
+    """Give a host another name or other labels, or retire it: its access ends, what it sent stays."""
     change = await bodies.read(request, HostChange)
-    host_id = _host_id(request)
+    host_id = request[QUERY]["host_id"]
     label = None if change.label is None else clean_label(change.label)
     auth, actor = request.app[AUTH], request[CALLER].name
     if change.retired is False:
@@ -91,8 +109,11 @@ async def patch_host(request: web.Request) -> web.Response:
 
 
 async def delete_host(request: web.Request) -> web.Response:
-    """200 when all of it is gone, 202 with the number of rows left where it takes longer: housekeeping goes on."""
-    auth, host_id = request.app[AUTH], _host_id(request)
+    """Have a host forgotten: its access ends at once, its rows go.
+
+    200 when all of it is gone, 202 with the number of rows left where it takes longer: the hub goes on by itself.
+    """
+    auth, host_id = request.app[AUTH], request[QUERY]["host_id"]
     if not await forgetting.begin(auth, host_id, request[CALLER].name):
         raise NotFound("There is no such host.")
     done, until = forgetting.Forgotten(removed=0, left=0), time.monotonic() + _FORGETTING_SECONDS
@@ -107,9 +128,12 @@ async def delete_host(request: web.Request) -> web.Response:
 
 
 async def post_resync(request: web.Request) -> web.Response:
-    """202 with the directives, one for each live ledger; one that is open already is given back."""
+    """Ask the agent of a host to send again or to look again.
+
+    One directive for each live ledger; one that is open already is given back.
+    """
     asked = await bodies.read(request, Resync) if request.can_read_body else Resync()
-    host_id, actor = _host_id(request), request[CALLER].name
+    host_id, actor = request[QUERY]["host_id"], request[CALLER].name
     if asked.kind not in directives.KINDS:
         detail = f"An agent cannot be asked for '{asked.kind}'; 'kind' is one of {', '.join(directives.KINDS)}."
         raise BadRequest("unknown_value", detail, parameter="kind", supported=list(directives.KINDS))
@@ -118,11 +142,4 @@ async def post_resync(request: web.Request) -> web.Response:
     ids = [str(directive.directive_id) for directive in made]
     await request.app[AUTH].note(actor, "host.resync", str(host_id), {"kind": asked.kind, "directives": ids})
     request.app[LIVE].host_changed(str(host_id))
-    return reply({"directives": made}, status=202)
-
-
-def _host_id(request: web.Request) -> UUID:
-    try:
-        return UUID(request.match_info["host_id"])
-    except ValueError:
-        raise NotFound("There is no such host: a host id is a UUID.") from None
+    return reply(Asked(made), status=202)

@@ -15,7 +15,10 @@ KEEP_ALIVE_SECONDS = 15.0  # also how soon a page that went away is noticed
 
 
 async def get_events(request: web.Request) -> web.StreamResponse:
-    """Ends when the page goes, its access ends or the hub stops; the browser connects again by itself."""
+    """Hear what changes, as server-sent events: the data of each `hub.update` is an Update.
+
+    The stream ends when its reader goes, its access ends or the hub stops; browsers connect again by themselves.
+    """
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     stopping = request.app[STOPPING]
     with request.app[LIVE].subscribed() as subscription:

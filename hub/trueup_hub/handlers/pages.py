@@ -51,12 +51,12 @@ def plain_page(title: str, text: str, *, status: int) -> web.Response:
 
 
 async def get_healthz(request: web.Request) -> web.Response:
-    """The process answers."""
+    """Whether the process answers."""
     return web.Response(text="ok\n")
 
 
 async def get_readyz(request: web.Request) -> web.Response:
-    """It can serve: the database answers and it is not stopping."""
+    """Whether it can serve: the database answers and it is not stopping."""
     try:
         await request.app[DATABASE].fetchval("SELECT 1")
     except DatabaseUnavailable:
