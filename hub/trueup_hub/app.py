@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 from msgspec import Struct
 
-from trueup_hub.admission import Admission
+from trueup_hub.admission import Admission, Turns
 from trueup_hub.auth import Auth
 from trueup_hub.db import Database
 from trueup_hub.embedded_pg import EmbeddedPg
@@ -25,18 +25,20 @@ from trueup_hub.housekeeping import jobs, keep_house, life
 from trueup_hub.hub_key import Revocations, load_or_make_key
 from trueup_hub.ingest import add_zone
 from trueup_hub.ingest.forgetting import begin_again
-from trueup_hub.keys import ADMISSION, AUTH, DATABASE, LIVE, SETTINGS, STOPPING
+from trueup_hub.keys import ADMISSION, AUTH, DATABASE, LIVE, SETTINGS, STOPPING, TELEMETRY, TURNS
 from trueup_hub.live import Live
 from trueup_hub.middleware import MIDDLEWARES, set_headers
 from trueup_hub.migrate import migrate
 from trueup_hub.readers import tell_administrator
 from trueup_hub.routes import add_routes
 from trueup_hub.settings import HubSettings
+from trueup_hub.telemetry import Telemetry
 from trueup_shared.settings import SettingError
 from trueup_shared.wire import MAX_BODY_BYTES
 
 log = structlog.get_logger()
 
+_LONGEST_LINE = 65_536  # bytes: an address that is too long gets an answer of ours
 _COMPARING = 2  # connections beside those of viewers, for agents that compare and for our own checks
 _RECEIVED = 4  # batches on their way for each that is applied: a thin line must not keep the others waiting
 
@@ -66,6 +68,8 @@ def build_app(settings: HubSettings, db: Database, key: bytes, stopping: asyncio
     app[AUTH] = Auth(db, key, Revocations(settings.hub_dir), timedelta(days=settings.session_days))
     app[LIVE] = Live()
     app[ADMISSION] = Admission(_RECEIVED * settings.batches_at_once)
+    app[TURNS] = Turns(settings.reads_at_once)
+    app[TELEMETRY] = Telemetry()
     app[STOPPING] = stopping
     app.on_response_prepare.append(set_headers)
     app.cleanup_ctx.append(_streams_end)
@@ -184,7 +188,13 @@ async def _opened(url: str, settings: HubSettings) -> AsyncIterator[Database]:
 async def _answering(
     app: web.Application, listener: socket.socket, tls: ssl.SSLContext | None, settings: HubSettings
 ) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.drain_seconds, keepalive_timeout=30)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=settings.drain_seconds,
+        keepalive_timeout=30,
+        max_line_size=_LONGEST_LINE,
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, listener, ssl_context=tls).start()

@@ -10,6 +10,7 @@ LEDGER = "ledger"
 RETRY_IN = "retry_in"
 ERROR = "error"
 REQUEST = "request"
+THEIR_REQUEST = "client_request"  # what a client calls it
 
 
 class _Libraries(logging.Handler):

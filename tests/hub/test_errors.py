@@ -14,16 +14,17 @@ from hub_client import API, HubClient, problem, start_hub
 from trueup_hub.db import Database
 from trueup_hub.errors import Busy, DatabaseUnavailable
 from trueup_hub.handlers import pages
-from trueup_hub.keys import SETTINGS, STOPPING
+from trueup_hub.keys import SETTINGS, STOPPING, TELEMETRY
 from trueup_hub.middleware import MIDDLEWARES, guarded, set_headers
 from trueup_hub.route import Route
 from trueup_hub.settings import HubSettings
+from trueup_hub.telemetry import Telemetry
 
 
 async def with_route(aiohttp_client: Any, handler: Any, **settings: Any) -> Any:
     """The hub's middleware around one route, `/try`, which does what the test wants."""
     app = web.Application(middlewares=MIDDLEWARES)
-    app[SETTINGS] = HubSettings(**settings)
+    app[SETTINGS], app[TELEMETRY] = HubSettings(**settings), Telemetry()
     app.on_response_prepare.append(set_headers)
     app.router.add_get("/try", guarded(Route("GET", "/try", handler, "nobody", None)))
     return await aiohttp_client(app)

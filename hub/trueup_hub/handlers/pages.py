@@ -6,9 +6,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from trueup_hub.errors import DatabaseUnavailable, NotFound
+from trueup_hub.errors import NotFound, Problem
 from trueup_hub.keys import DATABASE, STOPPING
-from trueup_hub.responses import problem
 
 STATIC = Path(str(files("trueup_hub"))) / "static"
 _FOR_EVER = "public, max-age=31536000, immutable"  # built assets have their hash in the name
@@ -57,10 +56,7 @@ async def get_healthz(request: web.Request) -> web.Response:
 
 async def get_readyz(request: web.Request) -> web.Response:
     """Whether it can serve: the database answers and it is not stopping."""
-    try:
-        await request.app[DATABASE].fetchval("SELECT 1")
-    except DatabaseUnavailable:
-        return problem(503, "database_unavailable", "The hub cannot reach its database.", headers={"Retry-After": "5"})
+    await request.app[DATABASE].fetchval("SELECT 1")
     if request.app[STOPPING].is_set():
-        return problem(503, "stopping", "The hub is stopping.", headers={"Retry-After": "5"})
+        raise Problem(503, "stopping", "The hub is stopping.", headers={"Retry-After": "5"})
     return web.Response(text="ready\n")
