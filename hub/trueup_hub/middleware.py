@@ -174,7 +174,7 @@ async def _let_in(request: web.Request, route: Route) -> Caller | None:
     if route.need != "nobody":
         caller = request[CALLER] = _check_scope(route.need, caller)
     if route.takes is not None:
-        request[QUERY] = Query(request.query.items(), route.takes)
+        request[QUERY] = Query(request.query.items(), route.takes, route.in_path, request.match_info)
     return caller
 
 
