@@ -167,7 +167,7 @@ def _ledger_report(row: Any, facts: LedgerFacts, numbers: dict[int, UUID]) -> Le
     )
 
 
-async def sources_of(db: Database, host_no: int) -> list[SourceReport]:
+async def sources_of(db: Database | Connection, host_no: int) -> list[SourceReport]:
     rows = await db.fetch(sqlfiles.load("hosts")["sources_of_host"], host_no)
     same = ("harness", "state", "bytes_read", "lines", "skipped_lines", "unknown_records", "path")
     return [

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.typedefs import Handler, Middleware
 
@@ -166,6 +166,13 @@ def guarded(route: Route) -> Handler:
             return await _while_heard(request, _in_turn(request, route, caller))
 
     return check
+
+
+async def expected(request: web.Request) -> None:
+    """`Expect: 100-continue` is answered; what else is expected we may pass over (RFC 9110, 10.1.1)."""
+    if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
 
 
 async def _let_in(request: web.Request, route: Route) -> Caller | None:

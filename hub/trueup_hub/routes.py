@@ -4,9 +4,9 @@ from aiohttp import web
 
 from trueup_hub import capabilities, trust
 from trueup_hub.analytics import activity, breakdown, heatmap, session, sessions, summary, top_sessions
-from trueup_hub.handlers import agents, analytics, auth, hosts, ledgers, live, pages
+from trueup_hub.handlers import about, agents, analytics, auth, hosts, ledgers, live, metrics, pages
 from trueup_hub.ingest import forgetting
-from trueup_hub.middleware import guarded
+from trueup_hub.middleware import expected, guarded
 from trueup_hub.params import COMMON, FORMAT, Parameter
 from trueup_hub.route import Route
 from trueup_shared import wire
@@ -88,9 +88,7 @@ ROUTES = (
         statuses=(202,),
         refuses=("bad_label", "unknown_value", "retired", "forgotten", "no_ledger", "agent_too_old"),
     ),
-    Route(
-        "GET", f"{_API}/capabilities", analytics.get_capabilities, "anybody", (), capabilities.Capabilities, etag=True
-    ),
+    Route("GET", f"{_API}/capabilities", about.get_capabilities, "anybody", (), capabilities.Capabilities, etag=True),
     Route("GET", f"{_API}/trust", analytics.get_trust, "viewer", _TABLE, trust.TrustReport),
     Route("GET", f"{_ANALYTICS}/summary", analytics.get_analytics_summary, "viewer", _TABLE, summary.Summary),
     Route(
@@ -125,14 +123,16 @@ ROUTES = (
     Route("GET", "/login", auth.get_login, "nobody", None),
     Route("GET", "/healthz", pages.get_healthz, "nobody", None, "text/plain"),
     Route("GET", "/readyz", pages.get_readyz, "nobody", None, "text/plain", refuses=("stopping",)),
+    Route("GET", "/metrics", metrics.get_metrics, "viewer", (), "text/plain"),
     Route("GET", "/{path:.*}", pages.get_page, "nobody", None),
 )
 
 
 def add_routes(app: web.Application) -> None:
+    app[about.ROUTES] = ROUTES
     for route in ROUTES:
         handler = guarded(route)
         if route.method == "GET" and not route.stream:
-            app.router.add_get(route.path, handler)  # HEAD too: probes use it
+            app.router.add_get(route.path, handler, expect_handler=expected)  # HEAD too: probes use it
         else:
-            app.router.add_route(route.method, route.path, handler)
+            app.router.add_route(route.method, route.path, handler, expect_handler=expected)

@@ -1,5 +1,6 @@
 """What agents call: enrol, say how they are, ask for a position, send a batch."""
 
+import time
 from uuid import UUID
 
 import msgspec
@@ -12,7 +13,7 @@ from trueup_hub.handlers import bodies
 from trueup_hub.heartbeats import record_heartbeat
 from trueup_hub.hosts import expected_silence_seconds
 from trueup_hub.ingest import apply_batch, contact, position
-from trueup_hub.keys import ADMISSION, AUTH, CALLER, DATABASE, LIVE, QUERY
+from trueup_hub.keys import ADMISSION, AUTH, CALLER, DATABASE, LIVE, QUERY, TELEMETRY
 from trueup_hub.responses import agent_reply
 from trueup_shared.wire import (
     MAX_BATCH_ROWS,
@@ -69,7 +70,9 @@ async def post_batch(request: web.Request) -> web.Response:
     host, ledger_id = request[CALLER], str(request[QUERY]["ledger_id"])
     with request.app[ADMISSION].admitted(host.host_no):
         batch = await _read_batch(request)
+        began = time.perf_counter()
         receipt = await apply_batch(request.app[DATABASE], host.host_no, str(host.host_id), ledger_id, batch)
+    request.app[TELEMETRY].batch(receipt, time.perf_counter() - began)
     request.app[LIVE].usage_changed(str(host.host_id))
     return agent_reply(request, receipt)
 
