@@ -18,7 +18,7 @@ import table  # noqa: E402
 
 from given import GEN_CORPUS  # noqa: E402
 
-PARTS = ("scan", "harnesses", "daemon", "ingest", "push", "converge")
+PARTS = ("scan", "harnesses", "daemon", "ingest", "push", "converge", "analytics")
 
 
 def corpus(folder: Path, megabytes: int) -> Path:
@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("--mb", type=int, default=200)
     parser.add_argument("--n", type=int, default=5)
+    parser.add_argument("--events", type=int, default=1_000_000, help="of the year that part analytics asks for")
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()
@@ -58,7 +59,8 @@ def main() -> None:
     lines: list[table.Line] = []
     for part in options.only or PARTS:
         print(f"… {part}", file=sys.stderr, flush=True)
-        measured = importlib.import_module(f"part_{part}").measure(folder, home, options.n, commands)
+        sizes = {"events": options.events} if part == "analytics" else {}
+        measured = importlib.import_module(f"part_{part}").measure(folder, home, options.n, commands, **sizes)
         for line in measured:
             print(*line, sep=" | ", file=sys.stderr, flush=True)  # minutes of work are not lost to a later failure
         lines += measured

@@ -37,8 +37,8 @@ class Series(NamedTuple):
         return all(run.status == 0 for run in self.runs)
 
 
-def tree_rss(root: int) -> float:
-    """Resident MB of a process and its descendants, as /proc shows them now."""
+def children(root: int) -> dict[int, int]:
+    """Resident pages of a process and its descendants, by pid, as /proc shows them now."""
     parents: dict[int, list[int]] = {}
     pages: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
@@ -51,12 +51,17 @@ def tree_rss(root: int) -> float:
         pid = int(entry.name)
         parents.setdefault(int(fields[1]), []).append(pid)
         pages[pid] = int(fields[21])
-    total, queue = 0, [root]
+    found, queue = {}, [root]
     while queue:
         pid = queue.pop()
-        total += pages.get(pid, 0)
+        found[pid] = pages.get(pid, 0)
         queue += parents.get(pid, [])
-    return total * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return found
+
+
+def tree_rss(root: int) -> float:
+    """Resident MB of a process and its descendants."""
+    return sum(children(root).values()) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def run(command: Sequence[str], env: Mapping[str, str], timeout: float = 900) -> Run:
