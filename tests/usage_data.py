@@ -1,14 +1,12 @@
 """Machines that send made-up usage to a hub's database through its real ingest, for tests of what the hub answers."""
 
 import itertools
-import random
 from datetime import datetime
 from typing import Any
 
 from ledgers import Ledger, add_host
 from trueup_hub.db import Database
 from trueup_shared import keys, wire
-from trueup_shared.metrics import COUNTERS
 from trueup_shared.wire import EventBody, MessageBody, SessionBody
 
 _order = itertools.count()
@@ -71,44 +69,3 @@ class Machine:
 async def machine(db: Database, label: str, kind: str = "server") -> Machine:
     """Enrol a host; the one made first was enrolled first."""
     return Machine(db, await add_host(db, label, next(_order), kind), label)
-
-
-def random_rows(rng: random.Random, first: int, last: int, names: int = 300) -> list[tuple[bytes, wire.Body]]:
-    """Sessions, messages and events between two times (seconds), every field sometimes unknown. Names collide between
-    machines, so that some rows are copies, some of them with other numbers."""
-
-    def maybe(value: Any) -> Any:
-        return value if rng.random() < 0.8 else None
-
-    rows: list[tuple[bytes, wire.Body]] = []
-    sessions = [f"s{rng.randrange(40)}" for _ in range(12)]
-    for name in dict.fromkeys(sessions):
-        at = maybe(rng.randrange(first, last) * 1_000_000)
-        rows.append(session(name, at, project=maybe(rng.choice(["alpha", "beta", "=1+1", "a,b"]))))
-    for _ in range(60):
-        fields = {"project": maybe("alpha"), "model": maybe("claude-opus-4-1")}
-        fields["role"] = rng.choice(["user", "assistant"])
-        tools = maybe(["Bash", "Read"][: rng.randrange(3)])
-        at = rng.randrange(first, last) * 1_000_000
-        rows.append(message(f"m{rng.randrange(10**6)}", rng.choice(sessions), at, tool_names=tools, **fields))
-    for _ in range(120):
-        counters = {name: maybe(rng.randrange(5000)) for name in COUNTERS}
-        divided = rng.random() < 0.7
-        for name in ("input_undivided_tokens", "undivided_tokens") if divided else ("input_tokens",):
-            counters[name] = None
-        rows.append(
-            event(
-                f"e{rng.randrange(names)}",
-                rng.choice(sessions),
-                rng.randrange(first, last) * 1_000_000,
-                provider=maybe("anthropic"),
-                model=maybe(rng.choice(["claude-opus-4-1", "claude-3-5-haiku-20241022", "nobody-knows-1"])),
-                project=maybe(rng.choice(["alpha", "beta"])),
-                lower_bounds=maybe(rng.randrange(512)) or None,
-                derived=maybe(rng.randrange(512)) or None,
-                reported_cost=maybe("0.0123456"),
-                reported_cost_unit=rng.choice(["usd", "credits"]),
-                **counters,
-            )
-        )
-    return list(dict(rows).items())

@@ -96,3 +96,16 @@ async def test_hosts_are_divided_by_a_label_and_those_without_it_are_unknown(cop
 async def test_a_label_that_no_host_has_is_named(copied: HubClient, label: str, named: str) -> None:
     found = await asked(copied, "analytics/summary", label=label)
     assert (found["code"], found["parameter"], found["values"]) == ("unknown_value", "label", [named])
+
+
+async def test_a_division_by_a_label_that_no_host_has_is_refused(copied: HubClient) -> None:
+    for path, query in (("breakdown", {"by": "label:tema"}), ("activity", {"group_by": "label:tema"})):
+        found = await asked(copied, f"analytics/{path}", **query)
+        assert (found["code"], found["parameter"], found["values"]) == ("unknown_value", "label", ["tema"])
+
+
+async def test_an_empty_label_is_none(copied: HubClient) -> None:
+    await set_labels(copied.db, carol={"team": ""})
+    rows = (await asked(copied, "analytics/breakdown", by="label:team"))["rows"]
+    assert [row["key"] for row in rows] == ["web", None]
+    assert (await asked(copied, "analytics/summary", label="team:"))["totals"]["output_tokens"] == 5

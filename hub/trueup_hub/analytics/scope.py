@@ -86,15 +86,18 @@ class Scope:
         return await self.connection.fetch(sources.sql(module, name, counted=self.counted), *self.filters, *args)
 
     async def divide(self, by: str | None) -> Division:
-        """`by`: one of DIMENSIONS, `label:NAME`, or None."""
+        """`by`: one of DIMENSIONS, `label:NAME`, or None. BadRequest for a label that no host has."""
         if by is None:
             return Division(by, "0")
         if not by.startswith(LABEL):
             return Division(by, _COLUMN[by])
+        name = by.removeprefix(LABEL)  # an empty value is none, as in filters
         rows = await self.connection.fetch(
-            "SELECT host_no, labels ->> $1 FROM hosts ORDER BY host_no", by.removeprefix(LABEL)
+            "SELECT host_no, nullif(labels ->> $1, '') FROM hosts ORDER BY host_no", name
         )
         values = tuple(sorted({value for _, value in rows if value is not None}))
+        if not values:
+            raise _unknown("label", [name])
         number = {value: n for n, value in enumerate(values, 1)}
         groups = [0] * (rows[-1][0] if rows else 0)
         for host_no, value in rows:
