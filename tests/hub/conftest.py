@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from hub_client import HubClient, start_hub
-from population import Facts, Rows, fill, make_database
+from population import Facts, Rows
+from population_fleet import fill, make_database
 from trueup_hub.db import Database
 from trueup_hub.embedded_pg import EmbeddedPg
 from trueup_hub.settings import HubSettings
@@ -20,7 +21,7 @@ async def hub(aiohttp_client: Any, db: Database, tmp_path: Path) -> HubClient:
 
 @pytest.fixture(scope="session")
 def population_database(pg: EmbeddedPg) -> tuple[str, Rows]:
-    """A database that is only read (population.py), made once, and its rows."""
+    """A database that is only read (population_fleet.py), made once, and its rows."""
     return make_database(pg, "population", fill)
 
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import population
+import population_fleet as fleet
 from population import (
     BY,
     Facts,
     Rows,
-    asked,
     assert_adds_up,
     chosen,
     coverage_of,
@@ -19,6 +19,7 @@ from population import (
     local_day,
     peak_of,
 )
+from population_fleet import asked
 from trueup_hub.analytics.activity import activity
 from trueup_hub.analytics.breakdown import breakdown
 from trueup_hub.analytics.buckets import GRANULARITIES
@@ -28,7 +29,7 @@ from trueup_hub.analytics.totals import Coverage
 from trueup_hub.params import FIRST_DAY, LAST_DAY
 from trueup_shared.metrics import METRICS, TOTAL_PARTS, Metric
 
-read_only = settings(max_examples=population.EXAMPLES, deadline=None, suppress_health_check=population.SHARED)
+read_only = settings(max_examples=fleet.EXAMPLES, deadline=None, suppress_health_check=fleet.SHARED)
 NOTHING = Rows([], [], [])
 
 
@@ -37,7 +38,7 @@ def known(found: dict[str, Coverage]) -> dict[str, tuple[int, int, int, int]]:
 
 
 @read_only
-@given(population.queries)
+@given(fleet.queries)
 async def test_the_summary_is_what_the_stored_rows_say(facts: Facts, query: dict[str, str]) -> None:
     common = asked(query)
     whole = await summary(facts.db, common)
@@ -57,7 +58,7 @@ async def test_the_summary_is_what_the_stored_rows_say(facts: Facts, query: dict
 
 
 @read_only
-@given(population.queries, st.sampled_from(BY))
+@given(fleet.queries, st.sampled_from(BY))
 async def test_the_parts_of_any_breakdown_are_what_the_rows_of_each_say(
     facts: Facts, query: dict[str, str], by: str
 ) -> None:
@@ -80,7 +81,7 @@ async def test_the_parts_of_any_breakdown_are_what_the_rows_of_each_say(
 
 
 @read_only
-@given(population.queries, st.sampled_from(GRANULARITIES), st.sampled_from([None, *BY]))
+@given(fleet.queries, st.sampled_from(GRANULARITIES), st.sampled_from([None, *BY]))
 async def test_the_points_of_all_series_add_up_to_the_summary(
     facts: Facts, query: dict[str, str], granularity: Any, group_by: str | None
 ) -> None:
@@ -103,7 +104,7 @@ async def test_the_points_of_all_series_add_up_to_the_summary(
 
 
 @read_only
-@given(population.queries, st.sampled_from(METRICS))
+@given(fleet.queries, st.sampled_from(METRICS))
 async def test_the_days_of_the_heatmap_are_what_the_rows_of_each_say(
     facts: Facts, query: dict[str, str], metric: Metric
 ) -> None:
