@@ -1,14 +1,15 @@
 """What leaves the hub: JSON, msgpack for agents that ask for it, CSV for lists, one shape of error (RFC 9457)."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
+from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
+from trueup_hub.tables import csv_text
 from trueup_shared.wire import CONTENT_TYPE
 
 PROBLEM_TYPE = "application/problem+json"
@@ -56,27 +57,42 @@ def problem(
 
 
 def wants_csv(request: web.Request) -> bool:
-    """`?format=csv` or `Accept: text/csv`."""
-    return request.query.get("format") == "csv" or "text/csv" in request.headers.get("Accept", "")
+    """`format=csv`; `Accept: text/csv` where no format is asked for."""
+    asked = request.query.get("format")
+    return asked == "csv" or (asked is None and "text/csv" in request.headers.get("Accept", ""))
 
 
-def csv_reply(rows: Iterable[Mapping[str, Any]], columns: list[str], name: str) -> web.Response:
-    """A table with a header line. None = not reported = empty, which 0 never is."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({column: _cell(row.get(column)) for column in columns})
-    return web.Response(
-        text=text.getvalue(),
-        content_type="text/csv",
-        charset="utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
-    )
+async def answer(
+    request: web.Request,
+    found: Struct,
+    name: str,
+    items: Iterable[Struct] | None = None,
+    kind: type[Struct] | None = None,
+) -> web.Response:
+    """What a viewer asked for: JSON, or CSV with a line for each of `items` (of type `kind`; None: of `found` itself).
+
+    304 without a body where the client has this very answer: a page that asks every few seconds moves next to nothing.
+    """
+    if wants_csv(request):
+        response = web.Response(text=await csv_text(found, items, kind), content_type="text/csv", charset="utf-8")
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    else:
+        response = web.Response(body=_json.encode(found), content_type="application/json")
+    body = response.body
+    assert isinstance(body, bytes)
+    tag = _tag(body, getattr(getattr(found, "trust", None), "as_of", None))
+    if any(known.value in (tag, "*") for known in request.if_none_match or ()):
+        response = web.Response(status=304)
+    elif len(body) >= _WORTH_PACKING:
+        response.enable_compression()
+    response.headers["ETag"] = f'W/"{tag}"'
+    # keep it, but ask each time whether it still holds
+    response.headers.update({"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"})
+    return response
 
 
-def _cell(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula is quoted; numbers stay numbers."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+def _tag(body: bytes, as_of: Any) -> str:
+    """Of everything but when it was asked for."""
+    if as_of is not None:
+        body = body.replace(_json.encode(as_of).strip(b'"'), b"")
+    return blake2b(body, digest_size=12).hexdigest()

@@ -1,9 +1,12 @@
 """The one table of all routes: method, path, handler, whom it lets in, what it takes and answers."""
 
+from typing import Any
+
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from trueup_hub import capabilities, trust
-from trueup_hub.analytics import activity, breakdown, heatmap, session, sessions, summary, top_sessions
+from trueup_hub.analytics import activity, breakdown, heatmap, hour_of_week, session, sessions, summary, top_sessions
 from trueup_hub.handlers import about, agents, analytics, auth, hosts, ledgers, live, metrics, pages
 from trueup_hub.ingest import forgetting
 from trueup_hub.middleware import expected, guarded
@@ -13,13 +16,20 @@ from trueup_shared import wire
 
 _API = "/api/v1"
 _LEDGER = f"{_API}/ledgers/{{ledger_id}}"
-_ANALYTICS = f"{_API}/analytics"
 _TABLE = (*COMMON, FORMAT)
 _DEEP = (
     Parameter(name="deep", kind="choice", doc="1: recompute digests from columns.", choices=("0", "1"), default="0"),
 )
 _BUSY = ("busy", "too_many_requests")  # what is as much work as a batch
 _PUSH = (*_BUSY, "unsupported_protocol", "position_mismatch", "too_many_ledgers")
+
+
+def _read(
+    path: str, handler: Handler, takes: tuple[Parameter, ...], answers: Any, *, refuses: tuple[str, ...] = ()
+) -> Route:
+    """What viewers ask: JSON or CSV, 304 where they have that very answer."""
+    return Route("GET", f"{_API}/{path}", handler, "viewer", takes, answers, refuses=refuses, etag=True)
+
 
 ROUTES = (
     Route(
@@ -68,7 +78,7 @@ ROUTES = (
         refuses=_BUSY,
         slow=True,
     ),
-    Route("GET", f"{_API}/hosts", hosts.get_hosts, "viewer", (FORMAT,), hosts.Hosts),
+    _read("hosts", hosts.get_hosts, (FORMAT,), hosts.Hosts),
     Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer", (), hosts.Host),
     Route(
         *("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin", ()),
@@ -89,27 +99,23 @@ ROUTES = (
         refuses=("bad_label", "unknown_value", "retired", "forgotten", "no_ledger", "agent_too_old"),
     ),
     Route("GET", f"{_API}/capabilities", about.get_capabilities, "anybody", (), capabilities.Capabilities, etag=True),
-    Route("GET", f"{_API}/trust", analytics.get_trust, "viewer", _TABLE, trust.TrustReport),
-    Route("GET", f"{_ANALYTICS}/summary", analytics.get_analytics_summary, "viewer", _TABLE, summary.Summary),
-    Route(
-        *("GET", f"{_ANALYTICS}/activity", analytics.get_analytics_activity, "viewer", (*activity.TAKES, *_TABLE)),
-        answers=activity.Activity,
+    _read("trust", analytics.get_trust, _TABLE, trust.TrustReport),
+    _read("analytics/summary", analytics.get_analytics_summary, _TABLE, summary.Summary),
+    _read(
+        *("analytics/activity", analytics.get_analytics_activity, (*activity.TAKES, *_TABLE), activity.Activity),
         refuses=("too_many_points",),
     ),
-    Route(
-        *("GET", f"{_ANALYTICS}/heatmap", analytics.get_analytics_heatmap, "viewer", (*heatmap.TAKES, *_TABLE)),
-        answers=heatmap.Heatmap,
+    _read("analytics/heatmap", analytics.get_analytics_heatmap, (*heatmap.TAKES, *_TABLE), heatmap.Heatmap),
+    _read(
+        *("analytics/hour-of-week", analytics.get_analytics_hour_of_week, (*hour_of_week.TAKES, *_TABLE)),
+        answers=hour_of_week.HourOfWeek,
     ),
-    Route(
-        *("GET", f"{_ANALYTICS}/top-sessions", analytics.get_analytics_top_sessions, "viewer"),
-        takes=(*top_sessions.TAKES, *_TABLE),
+    _read(
+        *("analytics/top-sessions", analytics.get_analytics_top_sessions, (*top_sessions.TAKES, *_TABLE)),
         answers=top_sessions.TopSessions,
     ),
-    Route(
-        *("GET", f"{_ANALYTICS}/breakdown", analytics.get_analytics_breakdown, "viewer", (*breakdown.TAKES, *_TABLE)),
-        answers=breakdown.Breakdown,
-    ),
-    Route("GET", f"{_API}/sessions", analytics.get_sessions, "viewer", (*sessions.TAKES, *_TABLE), sessions.Sessions),
+    _read("analytics/breakdown", analytics.get_analytics_breakdown, (*breakdown.TAKES, *_TABLE), breakdown.Breakdown),
+    _read("sessions", analytics.get_sessions, (*sessions.TAKES, *_TABLE), sessions.Sessions),
     Route("GET", f"{_API}/sessions/{{session_id}}", analytics.get_session, "viewer", (), session.Session),
     Route("GET", f"{_API}/events", live.get_events, "viewer", (), "text/event-stream", stream=True),
     Route(

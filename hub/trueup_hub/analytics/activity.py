@@ -1,6 +1,7 @@
 """`GET /analytics/activity`: every additive metric over time, stacked by one dimension."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -34,6 +35,14 @@ class Series(Named, frozen=True, kw_only=True):
     points: list[Point]
 
 
+class Line(Named, frozen=True, kw_only=True, gc=False):
+    """A point and whose it is."""
+
+    start: str
+    totals: Totals
+    coverage: dict[str, Coverage]
+
+
 class Activity(Reply, frozen=True, kw_only=True):
     """Every bucket of the range is in each series; the greatest series comes first. Without `group_by` there is one."""
 
@@ -56,6 +65,13 @@ async def activity(db: "Database", common: Common, granularity: Granularity, gro
             trust=await trust_of(scope),
             **scope.echo,
         )
+
+
+def lines(activity: Activity) -> Iterator[Line]:
+    """As a table: one line for each point."""
+    for one in activity.series:
+        for point in one.points:
+            yield Line(key=one.key, label=one.label, start=point.start, totals=point.totals, coverage=point.coverage)
 
 
 async def _series(

@@ -31,6 +31,7 @@ class Head(Struct, frozen=True, kw_only=True):
     project: str | None
     host: HostName | None
     models: list[str]
+    messages: int | None  # of its whole life, also those without a time
     started_at: datetime | None
     last_active_at: datetime | None  # its last 15 minutes with usage
     relationship: str | None
@@ -40,7 +41,10 @@ class Head(Struct, frozen=True, kw_only=True):
     os_user: str | None
 
 
-_FIELDS = ("session_id", "relationship", "started_at", "git_branch", "harness_version", "os_user", "harness", "project")
+_FIELDS = (
+    *("session_id", "relationship", "started_at", "git_branch", "harness_version", "os_user", "harness", "project"),
+    "messages",
+)
 
 
 async def heads_of(connection: "Connection", keys: Sequence[bytes]) -> dict[bytes, dict[str, Any]]:

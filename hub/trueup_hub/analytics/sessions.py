@@ -1,25 +1,19 @@
 """`GET /sessions`: sessions that started or used anything in the range, page by page."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as NotBase64
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Meta, Struct
-
+from trueup_hub.analytics.cursors import Cursor, list_id, read_cursor, write_cursor
 from trueup_hub.analytics.heads import Head, heads_of
 from trueup_hub.analytics.scope import open_scope
 from trueup_hub.analytics.totals import Coverage, Totals, coverage_of, peak_of, totals_of
-from trueup_hub.params import Common, Parameter, bad
+from trueup_hub.params import Common, Parameter
 from trueup_hub.trust import Reply, trust_of
+from trueup_shared.metrics import METRICS
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
 
-Sort = Literal[
-    "started_at", "last_active_at", "messages", "total_tokens", "output_tokens", "peak_context_tokens", "cost"
-]
-SORTS: tuple[Sort, ...] = get_args(Sort)
+SORTS = ("started_at", "last_active_at", "messages", *(metric.name for metric in METRICS if metric.kind != "count"))
 ORDERS = ("desc", "asc")
 MAX_LIMIT = 500
 TAKES = (
@@ -40,47 +34,22 @@ class SessionItem(Head, frozen=True, kw_only=True):
 
 
 class Sessions(Reply, frozen=True, kw_only=True):
-    """`next_cursor`: null on the last page. What has no value for `sort` comes last, in either order."""
+    """`next_cursor`: null on the last page. What has no value for `sort` comes last, in either order. Sorted by what
+    was used inside the range; by messages: of the whole life, which each session's `messages` says."""
 
-    sort: Sort
+    sort: str
     order: str
     sessions: list[SessionItem]
     next_cursor: str | None
 
 
-class Cursor(Struct, frozen=True, array_like=True):
-    """Where a page ended. It is bound to the order that it was made for."""
-
-    sort: Sort
-    order: str
-    value: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-    key: bytes
-
-
-_encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Cursor)
-
-
-def read_cursor(text: str | None, sort: Sort, order: str) -> Cursor | None:
-    """BadRequest for one that this hub did not make, or made for another order."""
-    if text is None:
-        return None
-    try:
-        cursor = _decoder.decode(urlsafe_b64decode(text.encode("ascii") + b"=="))
-    except (msgspec.MsgspecError, NotBase64, UnicodeError) as error:
-        raise bad("cursor", text, "is not a cursor of this route") from error
-    if (cursor.sort, cursor.order, len(cursor.key)) != (sort, order, 16):
-        raise bad("cursor", text, "belongs to a list with another 'sort' or 'order'")
-    return cursor
-
-
-def _write_cursor(cursor: Cursor) -> str:
-    return urlsafe_b64encode(_encoder.encode(cursor)).decode().rstrip("=")
-
-
 async def list_sessions(
-    db: "Database", common: Common, sort: Sort, order: str, limit: int, cursor: Cursor | None
+    db: "Database", common: Common, sort: str, order: str, limit: int, after: str | None
 ) -> Sessions:
-    """One page. Rows that change between pages may move, but none is listed twice for standing still."""
+    """One page, after the cursor of the one before. Rows that change between pages may move, but none is listed twice
+    for standing still."""
+    this = list_id("sessions", common, sort, order)
+    cursor = read_cursor(after, this)
     async with open_scope(db, common) as scope:
         rows = await scope.fetch(
             "sessions",
@@ -110,7 +79,7 @@ async def list_sessions(
                 )
                 for key in keys
             ],
-            next_cursor=_write_cursor(Cursor(sort, order, last[0]["sort"], last[0]["session_key"])) if last else None,
+            next_cursor=write_cursor(Cursor(this, last[0]["sort"], last[0]["session_key"])) if last else None,
             trust=await trust_of(scope),
             **scope.echo,
         )

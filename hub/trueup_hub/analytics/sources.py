@@ -7,6 +7,7 @@ from trueup_hub import sqlfiles
 from trueup_hub.analytics.totals import TOTAL_REPORTED, sums_sql
 from trueup_hub.ingest.measures import MEASURES
 from trueup_hub.ingest.verify import spread_events
+from trueup_shared.metrics import ADDITIVE_COUNTERS
 
 SESSION_COLUMNS = ("host_no", "session_key", "slot", "harness", "provider", "model", "project", *MEASURES)
 
@@ -15,6 +16,9 @@ _FILTERS = " AND ".join(
     for n, column in enumerate(("host_no", "harness", "project", "model", "provider"), 3)  # as params.DIMENSIONS
 )
 _SET_ASIDE = "NOT counted AND NOT stale"
+_SUMMED = {name: f"r_{name}" for name in (*ADDITIVE_COUNTERS, "cost", "cache_savings")} | {
+    "total_tokens": TOTAL_REPORTED
+}
 _IN_RANGE = "at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)"
 
 
@@ -29,6 +33,9 @@ def _sql(module: str, name: str, columns: tuple[str, ...], key: str, counted: st
     for word, text in {
         "session_usage": _session_usage(counted),
         "usage_of_copies": _usage_of_copies(counted),
+        "events_of_copies": _events_of_copies(),
+        "metric_sum": _of_metric({name: f"s_{name}" for name in _SUMMED}),
+        "metric_reported": _of_metric(_SUMMED),
         "set_aside": spread_events(f"{_SET_ASIDE} AND {_IN_RANGE} AND {_FILTERS}"),
         "chosen": "true" if counted == "all" else "chosen",
         "filters": _FILTERS,
@@ -48,6 +55,18 @@ def _session_usage(counted: str) -> str:
         return f"({once}) session_usage"
     aside = spread_events(f"{_SET_ASIDE} AND {_IN_RANGE} AND {_FILTERS}")
     return f"({once} UNION ALL SELECT {names} FROM ({aside}) aside) session_usage"
+
+
+def _of_metric(columns: dict[str, str]) -> str:
+    """What of a row of usage metric $8 adds up; null for other metrics."""
+    cases = " ".join(f"WHEN '{name}' THEN {column}" for name, column in columns.items())
+    return f"CASE $8::text {cases} END"
+
+
+def _events_of_copies() -> str:
+    """Relation: events of `copies` (host_no, ledger_no, session_key), counted or not, spread out to measures."""
+    of_copy = "e.host_no = copies.host_no AND e.ledger_no = copies.ledger_no AND e.session_key = copies.session_key"
+    return f"copies CROSS JOIN LATERAL ({spread_events(f'NOT stale AND {of_copy}')} OFFSET 0) used"
 
 
 def _usage_of_copies(counted: str) -> str:

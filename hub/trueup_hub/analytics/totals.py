@@ -54,7 +54,7 @@ COUNTS = ("messages", "user_messages", "tool_calls", "sessions")
 _COLUMNS = tuple((name, f"s_{name}", f"r_{name}") for name in ADDITIVE_COUNTERS)
 _PARTS = tuple(f"r_{name}" for name in TOTAL_PARTS)
 TOTAL_REPORTED = f"({' + '.join(_PARTS)})"  # in SQL: above 0 where a total is not null
-_COVERED = tuple((name, f"r_{name}", f"l_{name}", f"d_{name}") for name in (*COUNTERS, "total_tokens"))
+_COVERAGE = tuple((name, f"r_{name}", f"l_{name}", f"d_{name}") for name in (*COUNTERS, "total_tokens"))
 _PRICED = ("cost", "cache_savings")  # at list price
 _NO_COUNTS: dict[str, Any] = dict.fromkeys(COUNTS, 0)
 _UNKNOWN: dict[str, Any] = dict.fromkeys(Totals.__struct_fields__) | _NO_COUNTS | {"unpriced_tokens": 0}
@@ -133,7 +133,7 @@ def coverage_of(usage: Row | None) -> dict[str, Coverage]:
     if usage is None:
         return _NOTHING
     n = usage["n"]
-    covered = {name: Coverage(n, usage[r], usage[low], usage[d]) for name, r, low, d in _COVERED}
+    covered = {name: Coverage(n, usage[r], usage[low], usage[d]) for name, r, low, d in _COVERAGE}
     for name in _PRICED:
         covered[f"{name}_microusd"] = Coverage(n, usage[f"r_{name}"], usage[f"l_{name}"], 0)
     covered["reported_cost_microusd"] = Coverage(n, usage["r_reported_usd"], 0, 0)
@@ -142,7 +142,8 @@ def coverage_of(usage: Row | None) -> dict[str, Coverage]:
 
 NO_COVERAGE = Coverage(0, 0, 0, 0)
 _MONEY = (*(f"{name}_microusd" for name in _PRICED), "reported_cost_microusd")
-_NOTHING = dict.fromkeys((*COUNTERS, "total_tokens", *_MONEY), NO_COVERAGE)
+COVERED = (*COUNTERS, "total_tokens", *_MONEY)  # what coverage has an entry for, in order
+_NOTHING = dict.fromkeys(COVERED, NO_COVERAGE)
 
 
 def _total(usage: Row) -> int | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -16,25 +15,9 @@ from trueup_hub.handlers import bodies
 from trueup_hub.ingest import forgetting
 from trueup_hub.keys import AUTH, CALLER, DATABASE, LIVE, QUERY
 from trueup_hub.reports import HostReport, SourceReport
-from trueup_hub.responses import csv_reply, reply, wants_csv
+from trueup_hub.responses import answer, reply
 
 _FORGETTING_SECONDS = 2.0  # that a request may take
-
-_CSV_COLUMNS = [
-    "host_id",
-    "label",
-    "kind",
-    "platform",
-    "state",
-    "reason",
-    "action",
-    "flags",
-    "enrolled_at",
-    "last_seen_at",
-    "readmitted_at",
-    "retired_at",
-]
-
 
 class HostChange(Struct, frozen=True, forbid_unknown_fields=True):
     """What may be changed; what is absent stays."""
@@ -67,26 +50,20 @@ class Asked(Struct, frozen=True):
 
 
 async def get_hosts(request: web.Request) -> web.Response:
-    """All machines and their ledgers: how each is, why, and what to do about it."""
-    reports = await hosts.list_hosts(request.app[DATABASE])
-    if wants_csv(request):
-        return csv_reply((_csv_row(report) for report in reports), _CSV_COLUMNS, "hosts")
-    return reply(Hosts(reports))
-
-
-def _csv_row(report: HostReport) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(report)
-    return row | {"flags": " ".join(flag.flag for flag in report.flags)}
+    """Machines and their ledgers, in the order of their enrolment."""
+    async with request.app[DATABASE].snapshot() as connection:
+        found = Hosts(await hosts.list_hosts(connection))
+    return await answer(request, found, "hosts", found.hosts, HostReport)
 
 
 async def get_host(request: web.Request) -> web.Response:
     """One machine, its sources, and what its agent was asked for."""
-    db, host_id = request.app[DATABASE], request[QUERY]["host_id"]
-    reports = await hosts.list_hosts(db, host_id)
-    if not reports:
-        raise NotFound("There is no such host.")
-    sources = await hosts.sources_of(db, reports[0].host_no)
-    asked = await directives.directives_of(db, reports[0].host_no)
+    async with request.app[DATABASE].snapshot() as connection:
+        reports = await hosts.list_hosts(connection, request[QUERY]["host_id"])
+        if not reports:
+            raise NotFound("There is no such host.")
+        sources = await hosts.sources_of(connection, reports[0].host_no)
+        asked = await directives.directives_of(connection, reports[0].host_no)
     return reply(Host(**msgspec.structs.asdict(reports[0]), directives=asked, sources=sources))
 
 

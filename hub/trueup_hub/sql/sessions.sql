@@ -5,9 +5,7 @@
 -- list_sessions: what started or used anything in the range, by sort key $8 (times $9, 1 or -1), after ($10, $11)
 WITH used AS (
   SELECT session_key, max(slot) AS last_slot, max(max_context_tokens) AS peak_context_tokens,
-         sum(s_total_tokens) FILTER (WHERE {total_reported} > 0) AS total_tokens,
-         sum(s_output_tokens) FILTER (WHERE r_output_tokens > 0) AS output_tokens,
-         sum(s_cost) FILTER (WHERE r_cost > 0) AS cost
+         CASE WHEN sum({metric_reported}) > 0 THEN sum({metric_sum}) END AS value
   FROM {session_usage}
   GROUP BY session_key
 ), keys AS (
@@ -24,9 +22,8 @@ WITH used AS (
 ), ranked AS (
   SELECT keys.session_key, greatest(least(coalesce($9::int8 * CASE $8::text
            WHEN 'started_at' THEN (extract(epoch FROM s.started_at) * 1000000)::int8
-           WHEN 'last_active_at' THEN u.last_slot WHEN 'messages' THEN s.messages WHEN 'cost' THEN u.cost
-           WHEN 'total_tokens' THEN u.total_tokens WHEN 'output_tokens' THEN u.output_tokens
-           ELSE u.peak_context_tokens END, -4611686018427387904), 9223372036854775807), -9223372036854775807)::int8 AS sort
+           WHEN 'last_active_at' THEN u.last_slot WHEN 'messages' THEN s.messages
+           WHEN 'peak_context_tokens' THEN u.peak_context_tokens ELSE u.value END, -4611686018427387904), 9223372036854775807), -9223372036854775807)::int8 AS sort
   FROM keys LEFT JOIN used u USING (session_key) LEFT JOIN sessions s ON s.session_key = keys.session_key AND s.chosen
 )
 SELECT session_key, sort FROM ranked
@@ -36,7 +33,7 @@ ORDER BY sort DESC, session_key LIMIT $12
 -- heads: who and when sessions $1 are
 SELECT s.session_key, s.session_id, nullif(harness.term, '') AS harness, nullif(project.term, '') AS project,
        nullif(relationship.term, '') AS relationship, nullif(os_user.term, '') AS os_user, s.parent_key,
-       h.host_id, h.label AS host_label, s.started_at, s.git_branch, s.harness_version
+       h.host_id, h.label AS host_label, s.started_at, s.git_branch, s.harness_version, s.messages
 FROM sessions s
 JOIN hosts h USING (host_no)
 JOIN terms harness ON harness.term_no = s.harness
