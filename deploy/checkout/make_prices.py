@@ -1,11 +1,13 @@
 """Freeze genai-prices into the dated table that agent and hub both carry (`make prices`).
 
-Only vendors' own list prices of text tokens: what resellers charge is not a list price of the model. Prices that
-depend on the hour of the day are left out (the all-day price stays). Rates become integers: picodollars per token or
-search.
+Only vendors' own list prices of text tokens: what resellers charge is not a list price of the model. One exception:
+what Anthropic charges for models in fast mode, where the source has it under OpenRouter's names alone, which pass it on.
+Prices that depend on the hour of the day are left out (the all-day price stays). Rates become integers: picodollars per
+token or search.
 """
 
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -104,12 +106,30 @@ def model(info: Any) -> dict[str, Any] | None:
     return {"id": info.id, "match": clause(info.match), "prices": prices, "variants": variants}
 
 
+def add_fast(models: list[dict[str, Any]], resold: dict[str, Any]) -> None:
+    """Fast mode as `anthropic/claude-x-4.6-fast`. A write for an hour is twice the input, as in every mode."""
+    for m in models:
+        plain = m["prices"][-1]["rates"]
+        listed = any(variant["when"] == ("speed", "fast") for variant in m["variants"])
+        info = resold.get(f"anthropic/{re.sub(r'(?<=[0-9])-(?=[0-9]$)', '.', m['id'])}-fast")
+        if listed or info is None or isinstance(info.prices, list) or "cache_write_1h" not in plain:
+            continue
+        if plain["cache_write_1h"][0][1] != 2 * plain["input"][0][1]:
+            raise SystemExit(f"{m['id']}: a write for an hour is not twice the input any more")
+        fast = rates(info.prices)
+        fast["cache_write_1h"] = [[above, 2 * rate] for above, rate in fast["input"]]
+        m["variants"].append({"when": ("speed", "fast"), "from": None, "rates": fast})
+
+
 def main() -> None:
     providers = []
     found = {provider.id: provider for provider in get_snapshot().providers}
+    resold = {info.id: info for info in found["openrouter"].models}
     for name in VENDORS:
         provider = found[name]
         models = [m for m in map(model, provider.models) if m is not None]
+        if name == "anthropic":
+            add_fast(models, resold)
         match = clause(provider.model_match) if provider.model_match else None
         providers.append({"id": name, "match": match, "models": models})
     table = {

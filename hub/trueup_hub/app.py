@@ -29,6 +29,7 @@ from trueup_hub.keys import ADMISSION, AUTH, DATABASE, LIVE, SETTINGS, STOPPING,
 from trueup_hub.live import Live
 from trueup_hub.middleware import MIDDLEWARES, set_headers
 from trueup_hub.migrate import migrate
+from trueup_hub.pricing import establish, own_overrides
 from trueup_hub.readers import tell_administrator
 from trueup_hub.routes import add_routes
 from trueup_hub.settings import HubSettings
@@ -97,6 +98,7 @@ async def serving(settings: HubSettings, stopping: asyncio.Event) -> AsyncIterat
         listener = stack.enter_context(_bound(settings))
         tls = _tls(settings)
         key = load_or_make_key(settings.hub_dir, settings.hub_key)
+        overrides = own_overrides(settings.price_overrides)
         vital: dict[str, Callable[[], Awaitable[object]]] = {}
         url = settings.database_url
         if url is None:
@@ -107,6 +109,7 @@ async def serving(settings: HubSettings, stopping: asyncio.Event) -> AsyncIterat
             log.info("migrated the database", migration=name)
         await tell_administrator(db)
         await add_zone(db, settings.timezone)  # days in the hub's own zone are asked for most
+        await establish(db, overrides)
         await stack.enter_async_context(life(db))
         app = build_app(settings, db, key, stopping)
         await begin_again(app[AUTH])

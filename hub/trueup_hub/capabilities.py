@@ -13,7 +13,8 @@ from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.totals import Totals
 from trueup_hub.reporters import MAX_HOSTS, MAX_LABELS, ByName, HostCounters, Reporters, reporters
 from trueup_hub.route import Route
-from trueup_shared import __version__, digest_sets, prices
+from trueup_hub.pricing import Facts, facts
+from trueup_shared import __version__, digest_sets
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import COUNTERS, METRICS, Metric
 from trueup_shared.wire import CONTENT_TYPE, ENCODINGS, MAX_BATCH_ROWS, MAX_BODY_BYTES, PROTOCOL
@@ -95,7 +96,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     harnesses: dict[str, ByName]  # over all hosts: counters and metrics
     hosts: list[HostCounters]  # the first `limits.hosts_listed`
     values: dict[str, list[str]]  # of filters, where all can be listed: host, harness, label
-    prices: dict[str, str]
+    prices: Facts
     hash: str = ""
 
 
@@ -128,7 +129,7 @@ async def capabilities(
         harnesses=reported.harnesses,
         hosts=reported.hosts,
         values=reported.values,
-        prices={"digest": prices.DIGEST, "date": prices.DATE},
+        prices=await facts(db),
     )
     digest = blake2b(msgspec.json.encode(found, order="sorted"), digest_size=16).hexdigest()
     return msgspec.structs.replace(found, hash=digest)

@@ -16,6 +16,8 @@ from trueup_hub.errors import HubError
 from trueup_hub.ingest.forgetting import forget_pending
 from trueup_hub.ingest.jobs import settle_pending
 from trueup_hub.ingest.superseding import supersede_pending
+from trueup_hub.pricing import count_uses
+from trueup_hub.repricing import go_on_with_all
 from trueup_hub.scrubbing import scrub_again, scrub_due
 from trueup_hub.settings import HubSettings
 from trueup_hub.sqlfiles import load
@@ -40,6 +42,8 @@ def jobs(db: Database, settings: HubSettings) -> list[Job]:
         Job("settle", 60, partial(settle_pending, db)),
         Job("supersede", 60, partial(supersede_pending, db)),
         Job("forget", 60, partial(forget_pending, db)),
+        Job("reprice", 60, partial(go_on_with_all, db)),
+        Job("price tables", 6 * 3600, partial(count_uses, db)),
     ]
 
 

@@ -32,6 +32,7 @@ class HubSettings(Struct, frozen=True, kw_only=True):
     hub_key: str | None = None  # 64 hex digits; else the file hub/hub.key in data_dir, made on first start
     timezone: str = "UTC"
     session_days: Annotated[int, Meta(ge=1, le=400)] = 30
+    price_overrides: Path | None = None  # a TOML file with prices of one's own (docs/prices.md)
     request_seconds: Annotated[float, Meta(gt=0)] = 60.0  # a request that takes longer is given up with 503
     scrub_hours: Annotated[float, Meta(gt=0)] = 24.0  # how often every row is held against the sums
     drain_seconds: Annotated[float, Meta(ge=0)] = 10.0  # how long open requests may take after the first signal

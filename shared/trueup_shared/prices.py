@@ -1,115 +1,158 @@
-"""What a request costs at list price: one function over one dated table, `prices.json` (written by `make prices`).
+"""What a request costs at list price: a dated table, `prices.json` (written by `make prices`), under an operator's own
+prices.
 
 Money is integer nanodollars. None means that the model has no list price: its tokens are counted as unpriced, never
 as free. Context bands, tiers and speeds belong to a single request, so a request is priced whole and sums are sums of
 requests.
 """
 
-import json
-import re
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
-
-from msgspec import Struct
 
 from trueup_shared.metrics import MAX_COUNTER
+from trueup_shared.price_names import Named, is_local, named
+from trueup_shared.price_overrides import NO_OVERRIDES, Override, Overrides, encode_overrides, listed
+from trueup_shared.price_table import KINDS, Model, Rates, Variant, Vendor, read_table
 
-Bands = tuple[tuple[int, int], ...]  # (prompt tokens above which it holds, picodollars a token), ascending
-Rates = dict[str, Bands]
-Steps = tuple[tuple[int, tuple[int, ...]], ...]  # (prompt tokens above which they hold, rates of _KINDS), ascending
+RULES = 2  # raised when the same table comes to give other prices: other names of models, other rules below
 
-_KINDS = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "web_search")
+Steps = tuple[tuple[int, tuple[int, ...]], ...]  # (prompt tokens above which they hold, rates of KINDS), ascending
+Plan = tuple[tuple[int, Steps], ...]  # (moment in µs UTC from which they hold, steps), ascending
+Price = tuple[int | None, int | None]  # cost and cache savings in nanodollars: both, or neither
 
-_TABLE_BYTES = Path(__file__).with_name("prices.json").read_bytes()
-DIGEST = blake2b(_TABLE_BYTES, digest_size=16).hexdigest()
-DATE = re.search(rb'"date": "([\d-]+)"', _TABLE_BYTES).group(1).decode()  # type: ignore[union-attr]
-
+_NO_PRICE: Price = (None, None)
 _PICO_PER_NANO = 1000
 _HALF = _PICO_PER_NANO // 2
-
-Price = tuple[int | None, int | None]  # cost and cache savings in nanodollars: both, or neither
-_NO_PRICE: Price = (None, None)
-
-
-class _Plan(Struct, frozen=True):
-    """The prices of one model in one mode: steps by the moment (µs UTC) from which they hold, ascending."""
-
-    periods: tuple[tuple[int, Steps], ...]
+_BATCH = ("processing", "batch")  # the table's name for requests whose tier is `batch`
+_FAST = ("speed", "fast")
 
 
-def cost_nanousd(
-    provider: str | None,
-    model: str | None,
-    at: int,
-    *counters: int | str | None,
-    **named: int | str | None,
-) -> int | None:
-    """The first of `price`."""
-    return price(provider, model, at, *counters, **named)[0]  # type: ignore[arg-type]
+class PriceList:
+    """A table with overrides. PriceError when `content` is no table. `digest` is of all that prices depend on."""
+
+    def __init__(self, content: bytes, overrides: Overrides = NO_OVERRIDES) -> None:
+        table = read_table(content)
+        self.content, self.overrides = content, overrides
+        self.date, self.source = table.date.isoformat(), table.source
+        hashed = blake2b(bytes((RULES,)) + content, digest_size=16)
+        if overrides != NO_OVERRIDES:
+            hashed = blake2b(hashed.digest() + encode_overrides(overrides), digest_size=16)
+        self.digest = hashed.hexdigest()
+        self._vendors = {vendor.id: vendor for vendor in table.providers}
+        self._plan = lru_cache(maxsize=4096)(self._make_plan)
+
+    def price(
+        self,
+        provider: str | None,
+        model: str | None,
+        at: int,
+        input_tokens: int | None,
+        cache_read_tokens: int | None,
+        cache_write_tokens: int | None,
+        cache_write_1h_tokens: int | None,
+        output_tokens: int | None,
+        service_tier: str | None = None,
+        speed: str | None = None,
+        context_tokens: int | None = None,
+        web_searches: int | None = None,
+        input_undivided_tokens: int | None = None,
+        undivided_tokens: int | None = None,
+    ) -> Price:
+        """(cost, cache savings) of one request in nanodollars, at `at` (µs UTC).
+
+        What was not reported is not charged. The savings are what its cached prompt tokens would have cost as fresh
+        input, less what they did cost: reads save, writes may cost, so that they may be negative. Both are None when
+        the model has no price, when counters are not divided into what has one or nothing was reported, and beyond
+        what can be stored (9 million dollars for one request: a broken log). A cache write of unknown lifetime is
+        charged as five minutes (formats/claude.md).
+        """
+        if input_undivided_tokens is not None or undivided_tokens is not None:
+            return _NO_PRICE
+        if input_tokens is None and output_tokens is None and cache_read_tokens is None and cache_write_tokens is None:
+            return _NO_PRICE
+        plan = self._plan(provider, model, service_tier, speed) if model else None
+        if plan is None:
+            return _NO_PRICE
+        steps = plan[0][1]
+        for start, later in plan[1:]:
+            if at < start:
+                break
+            steps = later
+        fresh, read, write = input_tokens or 0, cache_read_tokens or 0, cache_write_tokens or 0
+        prompt = context_tokens if context_tokens is not None else fresh + read + write
+        long_lived = min(cache_write_1h_tokens or 0, write)
+        rates = steps[0][1]
+        for above, banded in steps[1:]:
+            if prompt > above:
+                rates = banded
+        if not rates:
+            return _NO_PRICE
+        input_, cache_read, cache_write, cache_write_1h, output, web_search = rates
+        cached = read * cache_read + (write - long_lived) * cache_write + long_lived * cache_write_1h
+        cost = fresh * input_ + cached + (output_tokens or 0) * output + (web_searches or 0) * web_search
+        nano = (cost + _HALF) // _PICO_PER_NANO
+        saved = ((read + write) * input_ - cached + _HALF) // _PICO_PER_NANO
+        return (nano, saved) if nano <= MAX_COUNTER and saved <= MAX_COUNTER else _NO_PRICE
+
+    def _make_plan(self, provider: str | None, model: str, service_tier: str | None, speed: str | None) -> Plan | None:
+        target = self.overrides.alias_of(model)
+        what = named(target or model)
+        found = self._find(None if target else provider, target or model, what)
+        modes = {("speed", speed), ("service_tier", service_tier), *what.modes}
+        if service_tier == "batch":
+            modes.add(_BATCH)
+        variants = [v for v in found.variants if v.when in modes] if found else []
+        names = tuple(dict.fromkeys((model, target or model, *what.names)))
+        own = [o for o in self.overrides.models if o.fits(provider, names) and modes.issuperset(o.modes)]
+        if _FAST in modes and not any(_FAST in ways for ways in [(v.when,) for v in variants] + [o.modes for o in own]):
+            return None  # it costs several times as much: nobody knows how many
+        plan = _plan(found, variants, own)
+        return plan if any(steps[0][1] for _, steps in plan) else None
+
+    def _find(self, provider: str | None, model: str, what: Named) -> Model | None:
+        """The vendor that is named has it, or its maker, or one that knows such names as its own."""
+        if is_local(provider, model):
+            return None
+        first = [self._vendors[name] for name in (provider, what.maker) if name in self._vendors]
+        for name in what.names:
+            vendors: list[Vendor] = [*first, *(v for v in self._vendors.values() if v.matches(name))]
+            for vendor in vendors:
+                if (found := vendor.find(name)) is not None:
+                    return found
+        return None
 
 
-def price(
-    provider: str | None,
-    model: str | None,
-    at: int,
-    input_tokens: int | None,
-    cache_read_tokens: int | None,
-    cache_write_tokens: int | None,
-    cache_write_1h_tokens: int | None,
-    output_tokens: int | None,
-    service_tier: str | None = None,
-    speed: str | None = None,
-    context_tokens: int | None = None,
-    web_searches: int | None = None,
-    input_undivided_tokens: int | None = None,
-    undivided_tokens: int | None = None,
-) -> Price:
-    """(cost, cache savings) of one request at list price, in nanodollars, at `at` (µs UTC).
-
-    What was not reported is not charged. The savings are what its cached prompt tokens would have cost as fresh input,
-    less what they did cost: reads save, writes may cost, so that they may be negative. Both are None when the model
-    has no price, when counters are not divided into what has one or nothing was reported, and beyond what can be
-    stored (9 million dollars for one request: a broken log). A cache write of unknown lifetime is charged as five
-    minutes (formats/claude.md).
-    """
-    if input_undivided_tokens is not None or undivided_tokens is not None:
-        return _NO_PRICE
-    if input_tokens is None and output_tokens is None and cache_read_tokens is None and cache_write_tokens is None:
-        return _NO_PRICE
-    plan = _plan(provider, model, service_tier, speed) if model else None
-    if plan is None:
-        return _NO_PRICE
-    steps = plan.periods[0][1]
-    for start, later in plan.periods[1:]:
-        if at < start:
-            break
-        steps = later
-    fresh, read, write = input_tokens or 0, cache_read_tokens or 0, cache_write_tokens or 0
-    prompt = context_tokens if context_tokens is not None else fresh + read + write
-    long_lived = min(cache_write_1h_tokens or 0, write)
-    rates = steps[0][1]
-    for above, banded in steps[1:]:
-        if prompt > above:
-            rates = banded
-    input_, cache_read, cache_write, cache_write_1h, output, web_search = rates
-    cached = read * cache_read + (write - long_lived) * cache_write + long_lived * cache_write_1h
-    cost = fresh * input_ + cached + (output_tokens or 0) * output + (web_searches or 0) * web_search
-    nano = (cost + _HALF) // _PICO_PER_NANO
-    saved = ((read + write) * input_ - cached + _HALF) // _PICO_PER_NANO
-    return (nano, saved) if nano <= MAX_COUNTER and saved <= MAX_COUNTER else _NO_PRICE
+def _plan(found: Model | None, variants: list[Variant], own: list[Override]) -> Plan:
+    """List prices, then the operator's, then what is listed for the mode, then the operator's for it."""
+    plain, special = [o for o in own if not o.modes], [o for o in own if o.modes]
+    prices = found.prices if found else ()
+    periods = []
+    moments = {0, *(p.at for p in prices), *(v.at for v in variants), *(o.at for o in own)}
+    for start in sorted(moments):
+        rates: Rates = {}
+        for price in prices:
+            rates = rates | price.rates if price.at <= start else rates
+        for override in plain:
+            rates = override.over(rates) if override.at <= start else rates
+        for variant in variants:
+            rates = rates | variant.rates if variant.at <= start else rates
+        for override in special:
+            rates = override.over(rates) if override.at <= start else rates
+        periods.append((start, _steps(rates)))
+    return tuple(periods)
 
 
 def _steps(rates: Rates) -> Steps:
-    """Rates of all kinds side by side, so that a request looks its bands up once."""
-    limits = sorted({above for kind in _KINDS for above, _ in rates[kind][1:]})
-    return tuple((limit, tuple(_rate(rates[kind], limit + 1) for kind in _KINDS)) for limit in (-1, *limits))
+    """Rates of all kinds side by side, so that a request looks its bands up once; none where there is no price."""
+    if not {"input", "output"} <= rates.keys():
+        return ((-1, ()),)
+    bands = [listed(rates, kind) for kind in KINDS]
+    limits = sorted({above for kind in bands for above, _ in kind[1:]})
+    return tuple((limit, tuple(_rate(kind, limit + 1) for kind in bands)) for limit in (-1, *limits))
 
 
-def _rate(bands: Bands, prompt: int) -> int:
+def _rate(bands: tuple[tuple[int, int], ...], prompt: int) -> int:
     rate = bands[0][1]
     for above, banded in bands[1:]:
         if prompt > above:
@@ -117,93 +160,16 @@ def _rate(bands: Bands, prompt: int) -> int:
     return rate
 
 
-@cache
-def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(_TABLE_BYTES)
-    return {vendor["id"]: vendor for vendor in table["providers"]}
+RELEASED = PriceList(Path(__file__).with_name("prices.json").read_bytes())
+DIGEST, DATE = RELEASED.digest, RELEASED.date
 
 
-@lru_cache(maxsize=4096)
-def _plan(provider: str | None, model: str, service_tier: str | None, speed: str | None) -> _Plan | None:
-    info = _model(provider, canonical_model(model))
-    if info is None:
-        return None
-    wanted = [["speed", speed], ["service_tier", service_tier]]
-    if service_tier == "batch":
-        wanted.append(["processing", "batch"])
-    variants = [variant for variant in info["variants"] if variant["when"] in wanted]
-    starts = sorted({_micros(entry["from"]) for entry in (*info["prices"], *variants)} | {0})
-    periods = []
-    for start in starts:
-        rates: Rates = {}
-        for entry in (*info["prices"], *variants):
-            if _micros(entry["from"]) <= start:
-                rates = rates | _bands(entry["rates"])
-        if rates:
-            periods.append((start, _steps(_complete(rates))))
-    return _Plan(tuple(periods))
-
-
-def _bands(rates: dict[str, Any]) -> Rates:
-    return {name: tuple((above, pico) for above, pico in bands) for name, bands in rates.items()}
-
-
-def _complete(rates: Rates) -> Rates:
-    """A vendor that states no cache price charges the input price; one without lifetimes charges every write alike."""
-    read = rates.get("cache_read", rates["input"])
-    write = rates.get("cache_write", rates["input"])
-    searches = rates.get("web_search", ((0, 0),))
-    return rates | {
-        "cache_read": read,
-        "cache_write": write,
-        "cache_write_1h": rates.get("cache_write_1h", write),
-        "web_search": searches,
-    }
-
-
-def _micros(date: str | None) -> int:
-    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 1_000_000 if date else 0
-
-
-def _model(provider: str | None, model: str) -> dict[str, Any] | None:
-    """The table's entry for a model: of its vendor where that is known, else of one whose names look like it."""
-    table = _table()
-    vendors = [table[provider]] if provider in table else [v for v in table.values() if _matches(v["match"], model)]
-    for vendor in vendors:
-        for info in vendor["models"]:
-            if _matches(info["match"], model):
-                found: dict[str, Any] = info
-                return found
-    return None
-
-
-_PREFIX = re.compile(r"^(?:[a-z]{2,6}\.)?(?:anthropic|openai|google|mistral|deepseek|meta|moonshotai|x-ai|zai)[./]")
-_SUFFIX = re.compile(r"(?:\[1m\]|-v\d+(?::\d+)?|@latest)+$")
-_CUSTOM = re.compile(r"custom:(.+?)(?:-\[[^\]]*\])?(?:-\d+)?$")  # Droid: a user's own, with a note and a number
-
-
-def canonical_model(model: str) -> str:
-    """The vendor's own name of a model that a gateway calls `us.anthropic.claude-x-v1:0` or `anthropic/claude-x`."""
-    if (custom := _CUSTOM.match(model)) is not None:
-        model = custom.group(1)
-    return _SUFFIX.sub("", _PREFIX.sub("", model)).replace("@", "-")
-
-
-_TESTS: dict[str, Callable[[str, str], bool]] = {
-    "equals": lambda model, text: model == text,
-    "starts_with": lambda model, text: model.startswith(text),
-    "ends_with": lambda model, text: model.endswith(text),
-    "contains": lambda model, text: text in model,
-    "regex": lambda model, text: re.search(text, model) is not None,
-}
-
-
-def _matches(clause: dict[str, Any] | None, model: str) -> bool:
-    if clause is None:
-        return False
-    ((kind, value),) = clause.items()
-    if kind == "or":
-        return any(_matches(part, model) for part in value)
-    if kind == "and":
-        return all(_matches(part, model) for part in value)
-    return _TESTS[kind](model, value)
+def cost_nanousd(
+    provider: str | None,
+    model: str | None,
+    at: int,
+    *counters: int | str | None,
+    **named_counters: int | str | None,
+) -> int | None:
+    """The cost of `PriceList.price`, by this release's own table: what agents price with."""
+    return RELEASED.price(provider, model, at, *counters, **named_counters)[0]  # type: ignore[arg-type]

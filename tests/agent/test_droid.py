@@ -12,7 +12,7 @@ from parsed import Parse
 from scanned import Scanned, scanned
 from trueup_agent.harnesses import HARNESSES
 from trueup_shared import keys
-from trueup_shared.prices import canonical_model
+from trueup_shared.price_names import canonical_model
 
 SESSION = "a1b20000-0000-4000-8000-000000000001"
 FOLDER = ".factory/sessions/-home-ana-shop"

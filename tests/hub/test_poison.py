@@ -12,10 +12,10 @@ import pytest
 from ledgers import Ledger, add_host, event, event_key, message, message_key, put_events, session
 from trueup_hub.db import Database
 from trueup_hub.errors import HubError
-from trueup_hub.ingest import changes, incoming, poison
+from trueup_hub.ingest import changes, poison
 from trueup_hub.ingest.verify import verify
 from trueup_shared import keys
-from trueup_shared.prices import Price
+from trueup_shared.prices import Price, PriceList
 
 CONSTRAINTS = {
     keys.SESSIONS: "ALTER TABLE sessions ADD CONSTRAINT no CHECK (git_branch <> 'poison')",
@@ -76,15 +76,15 @@ async def test_among_many_good_rows_only_they_are_rejected(db: Database, ledger:
 async def test_a_mistake_of_ours_costs_the_rows_that_it_concerns(
     db: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = incoming.prices.price
+    right = PriceList.price
 
-    def wrong(provider: str | None, model: str | None, *rest: Any) -> Price:
+    def wrong(prices: PriceList, provider: str | None, model: str | None, *rest: Any) -> Price:
         if model == "claude-cursed-4":
             raise ValueError("invalid literal for int(): '4\0'")  # the database's door takes these for its own
-        return right(provider, model, *rest)
+        return right(prices, provider, model, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(incoming.prices, "price", wrong)
+        patch.setattr(PriceList, "price", wrong)
         put_events(ledger, range(50))
         put_events(ledger, range(50, 53), model="claude-cursed-4")
         receipt = await ledger.push()

@@ -95,10 +95,10 @@ def test_a_cost_that_cannot_be_stored_is_unknown() -> None:
 def test_the_cache_saves_what_its_tokens_would_have_cost_as_fresh_input(counters: dict[str, int], saved: int) -> None:
     model, at = "claude-sonnet-4-5-20250929", 1_762_000_000_000_000  # 2025-11-01: long prompts cost more then
     given = {name: counters.get(name) for name in COUNTED}
-    cost, found = prices.price(None, model, at, *given.values(), context_tokens=counters.get("context_tokens"))
+    cost, found = prices.RELEASED.price(None, model, at, *given.values(), context_tokens=counters.get("context_tokens"))
     fresh = (given["input_tokens"] or 0) + (given["cache_read_tokens"] or 0) + (given["cache_write_tokens"] or 0)
     prompt = counters.get("context_tokens", fresh)
-    uncached, nothing = prices.price(
+    uncached, nothing = prices.RELEASED.price(
         None, model, at, fresh, None, None, None, given["output_tokens"], None, None, prompt
     )
     assert (found, nothing) == (saved, 0)
@@ -106,8 +106,8 @@ def test_the_cache_saves_what_its_tokens_would_have_cost_as_fresh_input(counters
 
 
 def test_savings_that_cannot_be_stored_are_unknown_and_so_is_their_cost() -> None:
-    assert prices.price(None, "claude-sonnet-4-5", NOW, None, 2**53 // 1000, None, None, None) == (None, None)
-    assert None not in prices.price(None, "claude-sonnet-4-5", NOW, None, 2**53 // 5_401, None, None, None)
+    assert prices.RELEASED.price(None, "claude-sonnet-4-5", NOW, None, 2**53 // 1000, None, None, None) == (None, None)
+    assert None not in prices.RELEASED.price(None, "claude-sonnet-4-5", NOW, None, 2**53 // 5_401, None, None, None)
 
 
 def test_the_table_says_its_date_and_digest() -> None:

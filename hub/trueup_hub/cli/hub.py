@@ -24,7 +24,7 @@ from trueup_hub.cli.loading import (
     show,
     table,
 )
-from trueup_hub.cli.maintenance import backup, restore, verify
+from trueup_hub.cli.maintenance import backup, reprice, restore, verify
 from trueup_hub.enrolment import clean_label, make_enroll_code
 from trueup_hub.errors import HubError, NotFound
 from trueup_hub.ingest import forgetting
@@ -42,7 +42,7 @@ def hub() -> None:
     """The hub: adds up the ledgers of all machines."""
 
 
-for command in (verify, backup, restore):
+for command in (verify, reprice, backup, restore):
     hub.add_command(command)
 
 

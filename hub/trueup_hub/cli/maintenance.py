@@ -1,23 +1,30 @@
-"""`trueup hub verify`, `backup`, `restore`: the hub's numbers against its rows, and its database as one file."""
+"""`trueup hub verify`, `reprice`, `backup`, `restore`: the hub's numbers against its rows, its prices, its database."""
 
 import asyncio
 import os
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
 import msgspec
 
 from trueup_hub import backup as backups
+from trueup_hub import repricing
 from trueup_hub.auth import Auth
 from trueup_hub.cli.loading import data_dir_of, load_settings, one_line_errors, opened_database, run_with_auth, show
 from trueup_hub.errors import AlreadyRunning
+from trueup_hub.pricing import applicable, candidate, establish, own_overrides
+from trueup_hub.repricing import Repriced
 from trueup_hub.running import running_hub
 from trueup_hub.scrubbing import scrub_all
 from trueup_hub.settings import HubSettings
 from trueup_hub.verification import Difference, Waiting, differences, waiting
 from trueup_shared.cli import Globals
+from trueup_shared.prices import PriceList
 
 _NOT_CONVERGED = 3
+_ACTOR = "command line"
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, resolve_path=True))
@@ -63,6 +70,64 @@ def _account(found: list[Difference], left: list[Difference], awaited: list[Wait
 
 def _lines(found: list[Difference]) -> list[str]:
     return [f"{one.label or 'no host'}: {one.what} ({one.check}: {one.count})" for one in found]
+
+
+@click.command()
+@click.option("--prices", "file", type=click.Path(path_type=Path), help="Apply the price table in this file.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would change.")
+@_as_json
+@click.pass_obj
+def reprice(given: Globals, file: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Price all stored requests with the table in force, under `price_overrides`. The hub may run meanwhile.
+
+    Interrupted, the hub goes on by itself. What it did is in the audit table, with the sums before and after.
+    """
+
+    async def work(auth: Auth, settings: HubSettings) -> tuple[PriceList, Repriced]:
+        overrides = own_overrides(settings.price_overrides)
+        applied = None if file is None else applicable(file, overrides)
+        if dry_run:
+            prices = applied or await candidate(auth.db, overrides)
+            return prices, await _followed(repricing.dry_run(auth.db, prices))
+        table = await establish(auth.db, overrides, _ACTOR, applied)
+        number = await repricing.begin(auth.db, table, _ACTOR)
+        return table.prices, await _followed(repricing.go_on(auth.db, number))
+
+    prices, done = run_with_auth(given, work)
+    about = {"digest": prices.digest, "date": prices.date, "source": prices.source, "own": prices.overrides.number}
+    document = {"dry_run": dry_run, "prices": about} | msgspec.to_builtins(done)
+    show(document, as_json, "\n".join(_repriced(prices, done, dry_run)))
+
+
+async def _followed(steps: AsyncIterator[Repriced]) -> Repriced:
+    """The last step; on its way a line a second for people."""
+    told = time.monotonic()
+    async for step in steps:
+        if not step.ended and time.monotonic() > told + 1:
+            click.echo(f"{step.seen:,} of {step.rows:,} requests gone through, {step.events:,} repriced", err=True)
+            told = time.monotonic()
+    return step
+
+
+def _repriced(prices: PriceList, done: Repriced, dry_run: bool) -> list[str]:
+    own = f", {prices.overrides.number} of your own over it" if prices.overrides.number else ""
+    table = f"the table of {prices.date} ({prices.source}{own})"
+    if not done.events:
+        return [f"All {done.seen:,} requests are priced with {table}."]
+    before, after = done.before, done.after
+    return [
+        f"{done.events:,} requests {'would be' if dry_run else 'are'} priced again with {table}; "
+        f"{done.counted:,} of them count:",
+        f"  cost at list price  {_dollars(before.cost_microusd)} -> {_dollars(after.cost_microusd)}",
+        f"  saved by caching    {_dollars(before.cache_savings_microusd)} -> {_dollars(after.cache_savings_microusd)}",
+        f"  tokens unpriced     {before.unpriced_tokens:,} -> {after.unpriced_tokens:,}",
+    ]
+
+
+def _dollars(microusd: int) -> str:
+    """To the cent, half up."""
+    cents, sign = (abs(microusd) + 5_000) // 10_000, "-" if microusd < 0 else ""
+    return f"{sign}${cents // 100:,}.{cents % 100:02d}"
 
 
 @click.command()

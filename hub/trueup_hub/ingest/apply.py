@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from trueup_hub.db import Connection, Database, OutOfRange, Record, UniqueViolation, retried
 from trueup_hub.directives import open_directives
 from trueup_hub.errors import PositionMismatch
-from trueup_hub.ingest.changes import add_terms, apply_changes, hint, new_transaction, price_table
+from trueup_hub.ingest.changes import add_terms, apply_changes, hint, new_transaction
 from trueup_hub.ingest.decode import Decoded, Refused, decode_batch
 from trueup_hub.ingest.identity import contact
 from trueup_hub.ingest.jobs import decided_by
@@ -19,6 +19,7 @@ from trueup_hub.ingest.position import lock_ledger, position_of
 from trueup_hub.ingest.redigest import change_digest_set
 from trueup_hub.ingest.superseding import remove_from_predecessors, withdrawn
 from trueup_hub.ingest.transaction import Transaction
+from trueup_hub.pricing import in_force, released
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, wire
 
@@ -73,7 +74,7 @@ class _Attempts(Struct):
     async def _on(self, connection: Connection) -> wire.Receipt | None:
         batch, db = self.batch, self.db
         terms = await add_terms(db, connection, self.decoded)
-        price_no = await price_table(db, connection)
+        await released(db, connection)
         async with connection.transaction():
             ledger, receipt = await _lock_ledger(connection, self.host_no, self.host_id, self.ledger_id, batch)
             if receipt is not None:
@@ -84,9 +85,10 @@ class _Attempts(Struct):
                 *(db, connection, ledger, terms),
                 batch_no=batch.batch_no,
                 parsers=batch.parsers,
+                priced=await in_force(db, connection),
                 careful=self.careful,
             )
-            return await _Application(tx, ledger, self.ledger_id, batch, self.decoded, price_no).run()
+            return await _Application(tx, ledger, self.ledger_id, batch, self.decoded).run()
 
     async def mend(self, cause: Exception) -> bool:
         """Change what is tried next; False when it is no fault of the batch, or nothing helps."""
@@ -154,7 +156,6 @@ class _Application(Struct):
     ledger_id: str
     batch: wire.Batch
     decoded: Decoded
-    price_no: int
 
     async def run(self) -> wire.Receipt:
         decoded = self.decoded
@@ -166,7 +167,7 @@ class _Application(Struct):
             if row.key is not None:
                 refused[row.table].add(row.key)
         rejected = await self._keep_rejections(gone)
-        await apply_changes(self.tx, decoded, self.price_no, gone, refused)
+        await apply_changes(self.tx, decoded, gone, refused)
         if self.batch.kind == "full":
             await self._confirm()
         return await self._move_ledger(*rejected)

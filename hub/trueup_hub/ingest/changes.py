@@ -21,8 +21,9 @@ from trueup_hub.ingest.sessions import Activity, apply_sessions
 from trueup_hub.ingest.terms import Terms
 from trueup_hub.ingest.transaction import Transaction
 from trueup_hub.ingest.zones import zones_for_ingest
+from trueup_hub.pricing import InForce
 from trueup_hub.sqlfiles import load
-from trueup_shared import keys, prices, wire
+from trueup_shared import keys, wire
 from trueup_shared.harnesses import DATA_VERSIONS
 
 _SQL = load("ingest")
@@ -41,6 +42,7 @@ def new_transaction(
     *,
     batch_no: int = 0,
     parsers: Mapping[str, wire.ParserVersion] | None = None,
+    priced: InForce | None = None,
     careful: bool = False,
 ) -> Transaction:
     """For the changes of one ledger, whose row is locked, made at once: its sums are of one call of what follows."""
@@ -54,6 +56,7 @@ def new_transaction(
         rollup=Rollup(usd=terms["usd"], credits=terms["credits"]),
         digest_set=ledger["digest_set"],
         parsers=parsers,
+        priced=priced,
         careful=careful,
     )
 
@@ -76,19 +79,19 @@ async def remove_rows(tx: Transaction, gone: Keys) -> None:
 
     Counted in tx.counts.removed. The next best copies count from now on. Position and verdict of the ledger stay.
     """
-    await apply_changes(tx, _NOTHING, 0, gone, {})
+    await apply_changes(tx, _NOTHING, gone, {})
     rows = (tx.rows[table] for table in TABLES)
     await tx.connection.execute(_SQL["add_to_ledger"], tx.host_no, tx.ledger_no, tx.digest % keys.DIGEST_MODULUS, *rows)
 
 
-async def apply_changes(tx: Transaction, decoded: Decoded, price_no: int, gone: Keys, refused: Keys) -> None:
+async def apply_changes(tx: Transaction, decoded: Decoded, gone: Keys, refused: Keys) -> None:
     """Write decoded rows, remove the keys `gone`, take accepted versions of `refused` keys out of the sums.
 
     What it comes to for the ledger's own row is in tx.digest and tx.rows, for the caller to write.
     """
     gone_of, refused_of = ({table: set(by.get(table, ())) for table in TABLES} for by in (gone, refused))
     zones = await zones_for_ingest(tx.connection)
-    await apply_events(tx, decoded, price_no, gone_of[keys.EVENTS], refused_of[keys.EVENTS])
+    await apply_events(tx, decoded, gone_of[keys.EVENTS], refused_of[keys.EVENTS])
     copies = message_copies(tx, decoded)
     messages = await plan_messages(tx, copies, gone_of[keys.MESSAGES], refused_of[keys.MESSAGES])
     sessions = [(row, digest_of(keys.SESSIONS, row, tx.digest_set)) for row in decoded.sessions]
@@ -113,16 +116,6 @@ async def add_terms(db: Database, connection: Connection, decoded: Decoded) -> T
     terms = Terms(db)
     await terms.add(connection, wanted)
     return terms
-
-
-async def price_table(db: Database, connection: Connection) -> int:
-    if "price_no" not in db.caches:
-        await connection.execute(_SQL["add_price_table"], prices.DIGEST, prices.DATE)
-        db.caches["price_no"] = await connection.fetchval(
-            "SELECT price_no FROM prices WHERE digest = $1", prices.DIGEST
-        )
-    number: int = db.caches["price_no"]
-    return number
 
 
 async def hint(connection: Connection, host_id: str) -> None:

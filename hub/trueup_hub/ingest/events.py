@@ -39,14 +39,14 @@ class _Plan(Struct):
     series: set[bytes]
 
 
-async def apply_events(tx: Transaction, decoded: Decoded, price_no: int, gone: set[bytes], refused: set[bytes]) -> None:
+async def apply_events(tx: Transaction, decoded: Decoded, gone: set[bytes], refused: set[bytes]) -> None:
     """Write the batch's events, remove the keys `gone`, take accepted versions of `refused` keys out of the sums."""
     lookups = gone | refused | {row.key for row in decoded.events if tx.careful or row.body.owner_key is not None}
     own = await _own(tx, lookups)
     # The database claims owners while we price and digest: two thirds of the time of either.
     claim = asyncio.create_task(_claim(tx, decoded), name="claim owners")
     try:
-        incoming = await event_copies(tx, decoded, price_no)
+        incoming = await event_copies(tx, decoded)
     finally:
         won = await claim
     own |= await _own(tx, {e.event_key for e in incoming if (e.owner_key or e.event_key) not in won} - lookups)

@@ -8,7 +8,7 @@ import msgspec
 from trueup_hub.ingest.copies import EventCopy, MessageCopy
 from trueup_hub.ingest.decode import Decoded
 from trueup_hub.ingest.transaction import Transaction
-from trueup_shared import digest_sets, keys, prices, wire
+from trueup_shared import digest_sets, keys, wire
 from trueup_shared.metrics import BIT
 
 _PAUSE_ROWS = 250  # other requests, and the database, get on meanwhile
@@ -19,14 +19,17 @@ def digest_of(table: int, row: wire.SessionRow | wire.MessageRow, digest_set: in
     return keys.row_digest_bytes(table, row.key, wire.encode_body(body), digest_set)
 
 
-async def event_copies(tx: Transaction, decoded: Decoded, price_no: int) -> list[EventCopy]:
+async def event_copies(tx: Transaction, decoded: Decoded) -> list[EventCopy]:
+    if not decoded.events:
+        return []
+    assert tx.priced is not None  # who brings events says what they cost
+    price_no, price = tx.priced.number, tx.priced.prices.price
     terms = tx.terms
     numbers_of = {
         names: (tx.data_version(names[0]), *(terms[name] for name in names)) for names in set(decoded.event_dimensions)
     }
     host_no, ledger_no, batch_no = tx.host_no, tx.ledger_no, tx.batch_no
     prefix, encode = bytes((tx.digest_set, keys.EVENTS)), digest_sets.encoder(keys.EVENTS, tx.digest_set)
-    price = prices.price
     copies: list[EventCopy] = []
     for row, names in zip(decoded.events, decoded.event_dimensions, strict=True):
         key, b = row.key, row.body

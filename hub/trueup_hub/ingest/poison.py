@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 
 from trueup_hub.db import Connection, Database, Record, is_fault_of_a_row
-from trueup_hub.ingest.changes import add_terms, apply_changes, new_transaction, price_table
+from trueup_hub.ingest.changes import add_terms, apply_changes, new_transaction
 from trueup_hub.ingest.decode import Decoded
 from trueup_hub.ingest.position import lock_ledger
+from trueup_hub.pricing import InForce, in_force, released
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, wire
 
@@ -62,12 +63,13 @@ async def find_failing(db: Database, host_no: int, ledger_id: str, batch: wire.B
     ]
     rows.sort(key=attrgetter("session_key"))
     async with db.ingest() as connection:
-        price_no = await price_table(db, connection)
+        await released(db, connection)
         transaction = connection.transaction()
         await transaction.start()
         try:
             ledger = await lock_ledger(connection, host_no, ledger_id)
-            search = _Search(db, connection, ledger, batch, decoded, price_no, monotonic() + SEARCH_SECONDS)
+            priced = await in_force(db, connection)
+            search = _Search(db, connection, ledger, batch, decoded, priced, monotonic() + SEARCH_SECONDS)
             await search.lock()
             if await search.fails(()) is None:
                 await search.sift(rows)
@@ -85,7 +87,7 @@ class _Search(Struct):
     ledger: Record
     batch: wire.Batch
     decoded: Decoded
-    price_no: int
+    priced: InForce
     until: float
     failed: Failed = field(default_factory=dict)
 
@@ -134,9 +136,10 @@ class _Search(Struct):
                         *(self.db, self.connection, self.ledger, terms),
                         batch_no=self.batch.batch_no,
                         parsers=self.batch.parsers,
+                        priced=self.priced,
                         careful=True,
                     )
-                    await apply_changes(tx, part, self.price_no, gone, refused)
+                    await apply_changes(tx, part, gone, refused)
         except SuspectError as suspect:
             return suspect.cause
         return None

@@ -13,8 +13,10 @@ from msgspec import Struct, field
 from trueup_hub.db import Connection, Database, retried
 from trueup_hub.ingest.digests import FACTS, FIRST, LAST, Rebuilt, Sums, following, rebuilt_rows
 from trueup_hub.ingest.position import lock_ledger_no
+from trueup_hub.pricing import table_of
 from trueup_hub.sqlfiles import load
-from trueup_shared import keys, prices
+from trueup_shared import keys
+from trueup_shared.prices import Price, PriceList
 
 _SQL = load("scrub")
 _CORRECT_LEDGER = _SQL["correct_ledger"].format(
@@ -84,7 +86,7 @@ async def _correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes)
         done = Slice(low, high)
         for sql in _DROP:
             await connection.execute(sql, *place, low, high)
-        found = await _look(connection, host_no, ledger_no, done)
+        found = await _look(db, connection, host_no, ledger_no, done)
         await _set_digests(connection, host_no, ledger_no, found)
         done.corrected = await _set_sums(connection, host_no, ledger_no, done, found)
         if done.corrected or high == LAST:
@@ -94,9 +96,8 @@ async def _correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes)
     return done
 
 
-async def _look(connection: Connection, host_no: int, ledger_no: int, done: Slice) -> _Found:
+async def _look(db: Database, connection: Connection, host_no: int, ledger_no: int, done: Slice) -> _Found:
     found = _Found()
-    price_no = await connection.fetchval("SELECT price_no FROM prices WHERE digest = $1", prices.DIGEST)
     async for rows in rebuilt_rows(connection, host_no, ledger_no, done.low, done.high):
         done.rows += len(rows)
         for row in rows:
@@ -107,8 +108,8 @@ async def _look(connection: Connection, host_no: int, ledger_no: int, done: Slic
             altered = row.digest != row.stored
             if altered:
                 found.wrong_digests[row.table].append(row)
-            if row.table == keys.EVENTS and row.record["price_no"] == price_no:
-                price = _price(row)
+            if row.table == keys.EVENTS and (prices := await table_of(db, connection, row.record["price_no"])):
+                price = _price(row, prices)
                 if price != (row.record["cost_nanousd"], row.record["cache_savings_nanousd"]):
                     found.wrong_costs.append((row.key, *price))
                     altered = True
@@ -116,7 +117,8 @@ async def _look(connection: Connection, host_no: int, ledger_no: int, done: Slic
     return found
 
 
-def _price(row: Rebuilt) -> prices.Price:
+def _price(row: Rebuilt, prices: PriceList) -> Price:
+    """By the table that the row names: what another would charge is a repricing's to say."""
     b, r = row.body, row.record
     return prices.price(
         *(b.provider, b.model, b.at, r["input_tokens"], r["cache_read_tokens"], r["cache_write_tokens"]),

@@ -9,6 +9,7 @@ from trueup_hub.db import Connection, Database, Record
 from trueup_hub.ingest.ownership import Precedence, Versions
 from trueup_hub.ingest.rollups import Rollup
 from trueup_hub.ingest.terms import Terms
+from trueup_hub.pricing import InForce
 from trueup_hub.sqlfiles import load
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.wire import ParserVersion
@@ -45,6 +46,7 @@ class Transaction(Struct):
     digest: int = 0  # what the batch adds to the ledger's
     rows: dict[int, int] = field(default_factory=lambda: {1: 0, 2: 0, 3: 0})  # … and to its row counts, by table
     sessions: dict[bytes, SessionDelta] = field(default_factory=dict)
+    priced: InForce | None = None  # what new events are priced with; None: there are none
     careful: bool = False  # look every row up, also those whose owner key nobody had
 
     def account(self, table: int, session_key: bytes, row_digest: bytes, sign: int) -> None:
