@@ -20,6 +20,7 @@ ADMISSION = web.AppKey("admission", Admission)
 TURNS = web.AppKey("turns", Turns)
 TELEMETRY = web.AppKey("telemetry", Telemetry)
 LIVE = web.AppKey("live", Live)
+ROUTES = web.AppKey("routes", tuple[Route, ...])
 STOPPING = web.AppKey("stopping", asyncio.Event)  # set by the first signal; streams end
 
 CALLER = web.RequestKey("caller", Caller)

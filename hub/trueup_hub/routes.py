@@ -5,9 +5,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from trueup_hub import capabilities, trust
+from trueup_hub import capabilities, keys, trust
 from trueup_hub.analytics import activity, breakdown, heatmap, hour_of_week, session, sessions, summary, top_sessions
-from trueup_hub.handlers import about, agents, analytics, auth, hosts, ledgers, live, metrics, pages
+from trueup_hub.handlers import about, agents, analytics, auth, docs, hosts, ledgers, live, metrics, pages
 from trueup_hub.ingest import forgetting
 from trueup_hub.middleware import expected, guarded
 from trueup_hub.params import COMMON, FORMAT, Parameter
@@ -126,6 +126,9 @@ ROUTES = (
     ),
     Route("POST", f"{_API}/logout", auth.post_logout, "nobody", (), statuses=(204,)),
     Route("GET", f"{_API}/me", auth.get_me, "viewer", (), auth.Me),
+    Route("GET", "/api/openapi.json", docs.get_openapi, "nobody", (), "application/json", etag=True),
+    Route("GET", "/api/docs", docs.get_docs, "nobody", (), "text/html", etag=True),
+    Route("GET", "/api/docs.css", docs.get_docs_style, "nobody", (), "text/css", etag=True),
     Route("GET", "/login", auth.get_login, "nobody", None),
     Route("GET", "/healthz", pages.get_healthz, "nobody", None, "text/plain"),
     Route("GET", "/readyz", pages.get_readyz, "nobody", None, "text/plain", refuses=("stopping",)),
@@ -135,7 +138,7 @@ ROUTES = (
 
 
 def add_routes(app: web.Application) -> None:
-    app[about.ROUTES] = ROUTES
+    app[keys.ROUTES] = ROUTES
     for route in ROUTES:
         handler = guarded(route)
         if route.method == "GET" and not route.stream:

@@ -3,17 +3,14 @@
 from aiohttp import web
 
 from trueup_hub.capabilities import capabilities
-from trueup_hub.keys import CALLER, DATABASE, SETTINGS
+from trueup_hub.keys import CALLER, DATABASE, ROUTES, SETTINGS
 from trueup_hub.responses import reply
-from trueup_hub.route import Route
-
-ROUTES = web.AppKey("routes", tuple[Route, ...])
 
 
 async def get_capabilities(request: web.Request) -> web.Response:
     """What this hub can be asked, before anything is. 304 without a body where the client has this very answer."""
-    app, of_all = request.app, request[CALLER].scope != "host"
-    found = await capabilities(app[DATABASE], app[SETTINGS].timezone, app[ROUTES], of_all=of_all)
+    app, routes, of_all = request.app, request.app[ROUTES], request[CALLER].scope != "host"
+    found = await capabilities(app[DATABASE], app[SETTINGS].timezone, routes, of_all=of_all)
     known = request.if_none_match or ()
     # no-cache: keep it, but ask each time whether it still holds
     headers = {"ETag": f'"{found.hash}"', "Cache-Control": "private, no-cache"}

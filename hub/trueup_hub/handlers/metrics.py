@@ -11,6 +11,7 @@ from trueup_hub.keys import DATABASE, TELEMETRY, TURNS
 
 
 async def get_metrics(request: web.Request) -> web.Response:
+    """How the hub and its hosts are, for Prometheus."""
     db, app = request.app[DATABASE], request.app
     now = datetime.now(UTC)
     async with db.snapshot() as connection:
