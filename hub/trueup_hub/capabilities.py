@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Struct
 
 from trueup_hub import params
-from trueup_hub.analytics import activity, breakdown, heatmap, session, sessions, summary, top_sessions
+from trueup_hub.analytics import activity, breakdown, heatmap, hour_of_week, sessions, summary, top_sessions
 from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.totals import Totals
+from trueup_hub.pricing import Facts, facts
 from trueup_hub.reporters import MAX_HOSTS, MAX_LABELS, ByName, HostCounters, Reporters, reporters
 from trueup_hub.route import Route
-from trueup_hub.pricing import Facts, facts
 from trueup_shared import __version__, digest_sets
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import COUNTERS, METRICS, Metric
@@ -51,10 +51,10 @@ METRICS_BY_ENDPOINT = {
     "summary": _carried(summary.Summary),
     "activity": _carried(activity.Point),
     "heatmap": heatmap.SUPPORTED,
+    "hour-of-week": hour_of_week.SUPPORTED,
     "top-sessions": top_sessions.SUPPORTED,
     "breakdown": _carried(breakdown.Part),
     "sessions": _carried(sessions.SessionItem),
-    "session": _carried(session.Session),
 }
 
 
@@ -100,12 +100,13 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     hash: str = ""
 
 
-async def capabilities(
-    db: "Database", timezone: str, routes: Iterable[Route] = (), *, of_all: bool = True
-) -> Capabilities:
+async def capabilities(db: "Database", timezone: str, routes: Iterable[Route], *, of_all: bool = True) -> Capabilities:
     """`routes`: all of the hub. `of_all`: with what hosts report, which a host is not told of others."""
-    routes = list(routes)
-    reported = await reporters(db) if of_all else Reporters()
+    return document(timezone, list(routes), await reporters(db) if of_all else Reporters(), await facts(db))
+
+
+def document(timezone: str, routes: list[Route], reported: Reporters, prices: Facts) -> Capabilities:
+    """Everything but what is read from the database follows from this release."""
     found = Capabilities(
         version=__version__,
         protocols=(PROTOCOL, PROTOCOL),
@@ -129,7 +130,7 @@ async def capabilities(
         harnesses=reported.harnesses,
         hosts=reported.hosts,
         values=reported.values,
-        prices=await facts(db),
+        prices=prices,
     )
     digest = blake2b(msgspec.json.encode(found, order="sorted"), digest_size=16).hexdigest()
     return msgspec.structs.replace(found, hash=digest)

@@ -1,12 +1,25 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hub_client import API, HubClient, bearer, problem
-from trueup_hub.capabilities import METRICS_BY_ENDPOINT
+from trueup_hub import reporters
+from trueup_hub.routes import ROUTES
+from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import COUNTERS, METRICS
+from trueup_shared.selection import why_unknown
 from trueup_shared.wire import PROTOCOL
-from usage_data import event, machine
+from usage_data import event, machine, message, session
+
+PRICED = {
+    "provider": "anthropic",
+    "model": "claude-opus-4-1",
+    "context_tokens": 7,
+    **dict.fromkeys(
+        ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"), 5
+    ),
+}
 
 
 @pytest.fixture
@@ -35,20 +48,60 @@ async def test_everything_that_the_hub_can_do_is_named(hub: HubClient, headers: 
 
 async def test_agents_may_ask_too_and_nobody_else_without_credentials(hub: HubClient) -> None:
     enrolled = await hub.host()
-    assert (await capabilities(hub, bearer(enrolled.credential)))["protocols"] == [PROTOCOL, PROTOCOL]
+    await hub.host("another")
+    told = await capabilities(hub, bearer(enrolled.credential))
+    assert told["protocols"] == [PROTOCOL, PROTOCOL]
+    assert (told["hosts"], told["harnesses"], told["values"]) == ([], {}, {}), "of others it is told nothing"
     await problem(await hub.http.get(f"{API}/capabilities"), 401, "unauthorized")
 
 
-async def test_every_metric_that_is_named_is_answered_and_every_other_is_refused(hub: HubClient, headers) -> None:
-    for endpoint in ("heatmap", "top-sessions"):
+# Where an answer has the metrics that it is not asked for by name.
+CARRIED: dict[str, Callable[[Any], Any]] = {
+    "summary": lambda answer: answer,
+    "activity": lambda answer: answer["series"][0]["points"][0],
+    "breakdown": lambda answer: answer["rows"][0],
+    "sessions": lambda answer: answer["sessions"][0],
+}
+
+
+async def test_every_metric_that_is_named_is_answered_and_every_other_refused_with_the_list(
+    hub: HubClient, headers: dict[str, str]
+) -> None:
+    ana = await machine(hub.db, "ana")
+    await ana.send(session("s", "2026-11-03T10:00Z"), event("e", "s", "2026-11-03T10:00Z", **PRICED))
+    named = (await capabilities(hub, headers))["metrics"]
+    by_metric = [r.path.rpartition("/")[2] for r in ROUTES if any(p.name == "metric" for p in r.takes or ())]
+    assert set(named) == {*by_metric, *CARRIED}
+    for endpoint, supported in named.items():
+        path = f"{API}/{endpoint}" if endpoint == "sessions" else f"{API}/analytics/{endpoint}"
         for metric in METRICS:
-            url = f"{API}/analytics/{endpoint}?metric={metric.name}"
-            response = await hub.http.get(url, headers=headers)
-            if metric.name in METRICS_BY_ENDPOINT[endpoint]:
-                assert response.status == 200, url
+            if endpoint in by_metric:
+                response = await hub.http.get(path, params={"metric": metric.name}, headers=headers)
+                if metric.name not in supported:
+                    assert (await problem(response, 400, "unsupported_metric"))["supported"] == supported
+                    continue
+                document = await response.json()
+                items = next(value for value in document.values() if isinstance(value, list))
+                assert any(item["value"] is not None for item in items), (endpoint, metric.name)
             else:
-                document = await problem(response, 400, "unsupported_metric")
-                assert document["supported"] == list(METRICS_BY_ENDPOINT[endpoint])
+                query = {"by": "model"} if endpoint == "breakdown" else {}
+                response = await hub.http.get(path, params=query, headers=headers)
+                found = CARRIED[endpoint](await response.json())
+                values = {**found, **found["totals"]}
+                value = values.get(metric.name, values.get(f"{metric.name}_microusd"))
+                assert (value is not None) == (metric.name in supported), (endpoint, metric.name)
+
+
+async def test_routes_and_what_they_take_are_named(hub: HubClient, headers: dict[str, str]) -> None:
+    found = await capabilities(hub, headers)
+    readers = [r for r in ROUTES if r.method == "GET" and r.need in ("viewer", "anybody") and "/api/v1/" in r.path]
+    assert set(found["routes"]) == {route.path.removeprefix(f"{API}/") for route in readers}
+    assert found["routes"]["analytics/heatmap"]["metric"]["choices"] == found["metrics"]["heatmap"]
+    limit = found["routes"]["analytics/top-sessions"]["limit"]
+    assert (limit["lowest"], limit["highest"], limit["default"]) == (1, found["limits"]["top_sessions"], 10)
+    features = {f"analytics.{route.path.rpartition('/')[2]}" for route in readers if "/analytics/" in route.path}
+    assert features <= set(found["features"])
+    assert found["data_versions"] == DATA_VERSIONS
 
 
 async def test_who_reports_what_and_how_well(hub: HubClient, headers: dict[str, str]) -> None:
@@ -68,18 +121,82 @@ async def test_who_reports_what_and_how_well(hub: HubClient, headers: dict[str, 
         ("bob", ["claude", "codex"]),
     ]
     assert found["hosts"][0]["harnesses"]["claude"]["output_tokens"]["reported"] == "all"
+    assert claude["total_tokens"]["reported"] == "none"  # none has both input and output
+    assert why_unknown(found, "reasoning_tokens", ["claude"]) == "reasoning_tokens is not reported by claude"
+    assert why_unknown(found, "cost") is not None
+    assert why_unknown(found, "input_tokens", ["claude", "codex"]) is None
+
+
+async def tag(hub: HubClient, headers: dict[str, str]) -> str:
+    response = await hub.http.get(f"{API}/capabilities", headers=headers)
+    assert response.headers["ETag"] == f'"{(await response.json())["hash"]}"'
+    return response.headers["ETag"]
 
 
 async def test_a_client_that_has_the_answer_is_told_so_without_it(hub: HubClient, headers: dict[str, str]) -> None:
     ana = await machine(hub.db, "ana")
     await ana.send(event("e1", "s", "2026-11-03T10:00Z", output_tokens=5))
-    first = await hub.http.get(f"{API}/capabilities", headers=headers)
-    tag = first.headers["ETag"]
-    assert tag == f'"{(await first.json())["hash"]}"'
-    await ana.send(event("e2", "s", "2026-11-03T11:00Z", output_tokens=5))
-    again = await hub.http.get(f"{API}/capabilities", headers=headers | {"If-None-Match": tag})
-    assert (again.status, await again.read(), again.headers["ETag"]) == (304, b"", tag)
-    await ana.send(event("e3", "s", "2026-11-03T11:00Z", input_tokens=5))
-    changed = await hub.http.get(f"{API}/capabilities", headers=headers | {"If-None-Match": tag})
-    assert changed.status == 200
-    assert changed.headers["ETag"] != tag
+    known = await tag(hub, headers)
+    again = await hub.http.get(f"{API}/capabilities", headers=headers | {"If-None-Match": known})
+    assert (again.status, await again.read(), again.headers["ETag"]) == (304, b"", known)
+
+
+async def test_the_hash_changes_with_what_can_be_asked_and_with_nothing_else(
+    hub: HubClient, headers: dict[str, str]
+) -> None:
+    ana = await machine(hub.db, "ana")
+    at = "2026-11-03T10:00Z"
+    await ana.send(event("e1", "s", at, output_tokens=5))
+    before = await tag(hub, headers)
+    more = [event(f"m{n}", f"s{n}", f"2026-1{n % 2}-0{n}T11:00Z", output_tokens=n) for n in range(1, 9)]
+    await ana.send(*more, message("m", "s", at))
+    assert await tag(hub, headers) == before, "more of the same"
+    hashes = [before]
+    await ana.send(event("e2", "s", at, input_tokens=5))  # another counter
+    hashes.append(await tag(hub, headers))
+    await ana.send(event("e3", "s", at, output_tokens=5, lower_bounds=16))  # as a lower bound
+    hashes.append(await tag(hub, headers))
+    await ana.send(event("e4", "c", at, harness="codex", output_tokens=5))
+    hashes.append(await tag(hub, headers))
+    await machine(hub.db, "bob")
+    hashes.append(await tag(hub, headers))
+    await hub.db.execute("""UPDATE hosts SET labels = '{"team": "web"}' WHERE label = 'bob'""")
+    hashes.append(await tag(hub, headers))
+    assert len(set(hashes)) == len(hashes)
+    assert (await capabilities(hub, headers))["values"]["label"] == ["team:", "team:web"]
+
+
+async def test_what_cannot_be_listed_whole_is_not_passed_off_as_whole(
+    hub: HubClient, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporters, "MAX_HOSTS", 2)
+    monkeypatch.setattr(reporters, "MAX_LABELS", 1)
+    for name in ("ana", "bob", "cid"):
+        await machine(hub.db, name)
+    found = await capabilities(hub, headers)
+    assert ([host["label"] for host in found["hosts"]], "host" in found["values"]) == (["ana", "bob"], False)
+    assert found["values"]["label"] == []
+    await hub.db.execute("""UPDATE hosts SET labels = '{"team": "web", "floor": "1"}' WHERE label = 'bob'""")
+    assert "label" not in (await capabilities(hub, headers))["values"]
+
+
+async def test_what_is_known_is_not_summed_again(
+    hub: HubClient, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await machine(hub.db, "ana")
+    await ana.send(event("e1", "s", "2026-11-03T10:00Z", output_tokens=5))
+    await tag(hub, headers)
+    read: list[int] = []
+    read_again = reporters._read
+
+    async def counted(db: Any) -> Any:
+        read.append(1)
+        return await read_again(db)
+
+    monkeypatch.setattr(reporters, "_read", counted)
+    for _ in range(3):
+        await tag(hub, headers)
+    assert read == []
+    await ana.send(event("e2", "s", "2026-11-03T10:00Z", output_tokens=5))
+    await tag(hub, headers)
+    assert read == [1]

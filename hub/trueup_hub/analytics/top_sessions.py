@@ -7,23 +7,13 @@ from trueup_hub.analytics.scope import open_scope
 from trueup_hub.analytics.totals import Coverage, Totals, coverage_of_metric, totals_of
 from trueup_hub.params import Common, Parameter, metric
 from trueup_hub.trust import Reply, trust_of
-from trueup_shared.metrics import METRIC
+from trueup_shared.metrics import METRIC, METRICS
 from trueup_shared.money import micro
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
 
-SUPPORTED = (
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "total_tokens",
-    "peak_context_tokens",
-    "cost",
-    "cache_savings",
-)
+SUPPORTED = tuple(m.name for m in METRICS if m.kind != "count")
 MAX_LIMIT = 100
 TAKES = (
     metric(SUPPORTED, "total_tokens"),
