@@ -3,6 +3,8 @@
 .PHONY: help up venv dev dashboard test test-nobrowser lint bench soak prices harnesses lock clean
 
 PY = .venv/bin/python
+# All of the tests, on all cores. `$(PY) -m pytest tests/hub/test_auth.py` runs a few in one process.
+PYTEST = $(PY) -m pytest -q -n auto --dist worksteal
 
 help:
 	@echo 'make up             everything on this machine: hub, agent, page'
@@ -34,10 +36,10 @@ lint: dev
 test: dev dashboard
 	@deploy/checkout/browser.sh
 	@$(PY) deploy/dashboard.py test
-	@$(PY) -m pytest -q $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-nobrowser: dev dashboard
-	@$(PY) -m pytest -q -m 'not browser' $(ARGS)
+	@$(PYTEST) -m 'not browser' $(ARGS)
 	@echo 'Left out: the tests that drive the page in a real browser (make test runs them) and the dashboard unit tests.'
 
 bench: dev dashboard
@@ -45,7 +47,7 @@ bench: dev dashboard
 
 # Longer runs of the property tests.
 soak: dev dashboard
-	@$(PY) -m pytest -q -m 'not browser' --hypothesis-profile=soak --timeout=3600 $(ARGS)
+	@$(PYTEST) -m 'not browser' --hypothesis-profile=soak --timeout=3600 $(ARGS)
 
 # Writes shared/trueup_shared/prices.json anew from genai-prices, in an environment of its own.
 prices:

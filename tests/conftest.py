@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -29,7 +30,22 @@ settings.load_profile("default")
 
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `make test` shares the tests out to: one on each core, each with a PostgreSQL of its own."""
-    return min(os.cpu_count() or 1, 4)
+    return min(len(os.sched_getaffinity(0)), 4)
+
+
+_died: list[str] = []
+
+
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """One of these processes has ended, `error` tells if not as it should."""
+    if error:
+        _died.append(f"{node.gateway.id}: {error}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """pytest-xdist passes over the death of a process whose tests are all done. In one process it is no success."""
+    if _died and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 @pytest.fixture(scope="session")
