@@ -193,5 +193,5 @@ def asked(query: dict[str, str], **more: str) -> Common:
 
 
 IS_SOAK = settings().max_examples > 1_000  # `make soak`: many more
-EXAMPLES = 2_000 if IS_SOAK else 25
+EXAMPLES = 2_000 if IS_SOAK else 15
 SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # the database is the same for all examples
