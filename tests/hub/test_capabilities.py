@@ -27,6 +27,11 @@ async def headers(hub: HubClient) -> dict[str, str]:
     return await hub.token()
 
 
+@pytest.fixture(autouse=True)
+def always_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporters, "AT_LEAST_TIMES", 0)
+
+
 async def capabilities(hub: HubClient, headers: dict[str, str]) -> Any:
     response = await hub.http.get(f"{API}/capabilities", headers=headers)
     assert response.status == 200
@@ -200,3 +205,7 @@ async def test_what_is_known_is_not_summed_again(
     await ana.send(event("e2", "s", "2026-11-03T10:00Z", output_tokens=5))
     await tag(hub, headers)
     assert read == [1]
+    monkeypatch.setattr(reporters, "AT_LEAST_TIMES", 10**9)
+    await ana.send(event("e3", "s", "2026-11-03T10:00Z", output_tokens=5))
+    await tag(hub, headers)
+    assert read == [1], "not as often as something comes, where that would take all the time"
