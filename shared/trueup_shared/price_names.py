@@ -14,7 +14,8 @@ _GATEWAYS = (
     "azure|azure_ai|azure_openai|bedrock|bedrock_converse|converse|copilot|github_copilot|github-copilot|litellm"
     "|litellm_proxy|models|openrouter|requesty|vercel|vertex|vertex_ai|vertex_ai_beta"
 )
-_GATEWAY = re.compile(rf"^(?:{_GATEWAYS})/")
+_GATEWAY = re.compile(rf"^({_GATEWAYS})/")
+_OPENAI_S = ("azure", "azure_openai")  # where a name says no maker
 _ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:[^/]*/")  # of an inference profile or a foundation model
 _VERTEX = re.compile(r"^(?:projects/[^/]+/locations/[^/]+/)?publishers/([a-z-]+)/models/")
 # Makers as Bedrock (`us.anthropic.`) and OpenRouter (`anthropic/`) name them -> as the price table does.
@@ -38,13 +39,16 @@ _MAKERS = {
 }
 _MAKER = re.compile(rf"^(?:[a-z]{{2,8}}\.)?({'|'.join(map(re.escape, _MAKERS))})[./]")
 
-_TAG = re.compile(r":(?:beta|exacto|extended|floor|free|nitro|online|thinking)$")  # OpenRouter's
+_TAG = re.compile(r":(?:beta|exacto|floor|free|nitro|online|thinking)$")  # OpenRouter's
 _BATCH = re.compile(r":batch$")
 _WINDOW = re.compile(r"(?:\[1m\]|-v\d+(?::\d+)?(?::\d+k)?|@latest|@default)+$")  # Claude Code, Bedrock, Vertex
 _FAST = re.compile(r"^(claude-.+)-fast$")
 _CUSTOM = re.compile(r"custom:(.+?)(?:-\[[^\]]*\])?(?:-\d+)?$")  # Droid: a user's own, with a note and a number
-_DATE = re.compile(r"[-@](?:20\d{6}|20\d\d-\d\d-\d\d)$")
-_EFFORT = re.compile(r"(?:[-: ]?\((?:minimal|low|medium|high|xhigh)\)|-(?:minimal|low|medium|high|xhigh|thinking))+$")
+_DATE = r"[-@](?:20\d{6}|20\d\d-\d\d-\d\d)$"
+_EFFORT = r"[-:]?\((?:minimal|low|medium|high|xhigh)\)$|-(?:minimal|low|medium|high|xhigh|thinking)$"
+_DATED = re.compile(_DATE)
+_THINKING = re.compile(f"{_DATE}|{_EFFORT}")
+_THINKS = re.compile(r"(?:claude|codex|gemini|gpt|grok)-|o[1-9]")  # where `-medium` is no size
 _GENERATION_FIRST = re.compile(r"^claude-(\d(?:[.-]\d)?)-(fable|haiku|mythos|opus|sonnet)(?=$|-)")  # Cursor's
 _DASHED = re.compile(r"(?<=-\d)-(?=\d(?:-|$))")
 
@@ -76,9 +80,10 @@ def named(model: str) -> Named:
     if (custom := _CUSTOM.match(model)) is not None:
         model = custom.group(1)
     model = _ARN.sub("", model)
-    while (shorter := _GATEWAY.sub("", model)) != model:
-        model = shorter
     maker = None
+    while (gateway := _GATEWAY.match(model)) is not None:
+        maker = "openai" if gateway.group(1) in _OPENAI_S else None
+        model = model[gateway.end() :]
     for prefix in (_VERTEX, _MAKER):
         if (found := prefix.match(model)) is not None:
             maker = _MAKERS.get(found.group(1))
@@ -93,13 +98,13 @@ def named(model: str) -> Named:
 
 
 def _spellings(model: str) -> Iterator[str]:
-    """As it is; in small letters; without its date; without how hard it thinks; in another order; with dots."""
+    """As it is; in small letters; without a date, without how hard it thinks; in another order; with dots."""
     yield model
-    plain = model.lower().replace(" ", "-")
-    yield plain
-    undated = _DATE.sub("", plain)
-    yield undated
-    calm = _EFFORT.sub("", undated).rstrip("-")
-    yield calm
-    yield _GENERATION_FIRST.sub(r"claude-\2-\1", calm)
-    yield _DASHED.sub(".", calm)
+    name = model.lower().replace(" ", "-")
+    yield name
+    ending = _THINKING if _THINKS.match(name) else _DATED
+    while (shorter := ending.sub("", name)) != name:
+        name = shorter
+        yield name
+    yield _GENERATION_FIRST.sub(r"claude-\2-\1", name)
+    yield _DASHED.sub(".", name)
