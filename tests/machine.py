@@ -18,7 +18,7 @@ class Machine:
     """One ledger of one host. `push` sends bodies under their keys; the same key again restates the row."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, enrolled: wire.EnrollReply) -> None:
-        self.host_id = enrolled.host_id
+        self.host_id, self.credential = enrolled.host_id, enrolled.credential
         self._http = http
         self._headers = {"Authorization": f"Bearer {enrolled.credential}"}
         self._rows = Rows(str(uuid.uuid4()))

@@ -107,7 +107,10 @@ def _packed_row(row: Raw, kind: type[msgspec.Struct]) -> Raw:
         value = msgspec.json.decode(row, type=kind)
     except msgspec.ValidationError:
         value = msgspec.json.decode(row)
-    return Raw(msgspec.msgpack.encode(value))
+    try:
+        return Raw(msgspec.msgpack.encode(value))
+    except OverflowError:  # JSON has greater numbers than msgpack
+        return Raw(msgspec.msgpack.encode(bytes(row)))
 
 
 def _uuid(text: str) -> UUID:

@@ -2,10 +2,11 @@
 
 import contextlib
 import time
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from trueup_hub import directives, hosts
 from trueup_hub.directives import DirectiveStatus
@@ -28,9 +29,9 @@ class HostChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Resync(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an agent is asked for: `full_push`, `push`, `repair` or `rescan`, and why, for people."""
+    """What an agent is asked for, and why, for people."""
 
-    kind: str = "full_push"
+    kind: Annotated[str, Meta(extra_json_schema={"enum": list(directives.KINDS)})] = "full_push"
     reason: str = ""
 
 

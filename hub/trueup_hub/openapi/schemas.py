@@ -31,6 +31,8 @@ from msgspec.inspect import (
 from trueup_shared import wire
 
 REF = "#/components/schemas/"
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+_SIXTEEN_BYTES = "^[A-Za-z0-9+/]{21}[AQgw]==$"  # the only fixed length that there is
 _ROWS = {
     "sessions": wire.SessionRow,
     "messages": wire.MessageRow,
@@ -99,7 +101,7 @@ def _complete(schema: Schema, cls: type[Struct], *, required: bool) -> None:
             about["description"] = comment
         if required:
             about.pop("default", None)
-    if required:
+    if required and not cls.__struct_config__.omit_defaults:
         schema["required"] = [field.encode_name for field in info.fields]
 
 
@@ -133,6 +135,12 @@ def _portable(schema: Any) -> Any:
         return [_portable(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
+    if schema.get("contentEncoding") == "base64":
+        fixed = schema.pop("minLength", None) == schema.pop("maxLength", "")
+        schema["pattern"] = _SIXTEEN_BYTES if fixed else _BASE64
+    several = schema.get("prefixItems")
+    if several and all(one == several[0] for one in several):  # simpler to read, for people and programs
+        schema = {key: value for key, value in schema.items() if key != "prefixItems"} | {"items": several[0]}
     return {key: _rewritten(key, value) for key, value in schema.items()}
 
 
