@@ -6,7 +6,18 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from trueup_hub import capabilities, keys, trust
-from trueup_hub.analytics import activity, breakdown, heatmap, hour_of_week, session, sessions, summary, top_sessions
+from trueup_hub.analytics import (
+    activity,
+    breakdown,
+    heatmap,
+    hour_of_week,
+    messages,
+    session,
+    session_usage,
+    sessions,
+    summary,
+    top_sessions,
+)
 from trueup_hub.handlers import about, agents, analytics, auth, docs, hosts, ledgers, live, metrics, pages
 from trueup_hub.ingest import forgetting
 from trueup_hub.middleware import expected, guarded
@@ -17,6 +28,7 @@ from trueup_shared import wire
 _API = "/api/v1"
 _LEDGER = f"{_API}/ledgers/{{ledger_id}}"
 _TABLE = (*COMMON, FORMAT)
+_SESSION = (*(parameter for parameter in COMMON if parameter.name == "counted"), FORMAT)  # its whole life
 _DEEP = (
     Parameter(name="deep", kind="choice", doc="1: recompute digests from columns.", choices=("0", "1"), default="0"),
 )
@@ -116,7 +128,12 @@ ROUTES = (
     ),
     _read("analytics/breakdown", analytics.get_analytics_breakdown, (*breakdown.TAKES, *_TABLE), breakdown.Breakdown),
     _read("sessions", analytics.get_sessions, (*sessions.TAKES, *_TABLE), sessions.Sessions),
-    Route("GET", f"{_API}/sessions/{{session_id}}", analytics.get_session, "viewer", (), session.Session),
+    _read("sessions/{session_id}", analytics.get_session, _SESSION, session.Session),
+    _read(
+        *("sessions/{session_id}/messages", analytics.get_session_messages, (*messages.TAKES, *_SESSION)),
+        answers=messages.Messages,
+    ),
+    _read("sessions/{session_id}/usage", analytics.get_session_usage, _SESSION, session_usage.SessionUsage),
     Route("GET", f"{_API}/events", live.get_events, "viewer", (), "text/event-stream", stream=True),
     Route(
         *("POST", f"{_API}/login", auth.post_login, "nobody", ()),

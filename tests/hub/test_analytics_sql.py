@@ -7,7 +7,7 @@ from trueup_hub.sqlfiles import load
 
 
 @pytest.mark.parametrize("counted", COUNTED)
-@pytest.mark.parametrize("module", ["analytics", "capabilities", "sessions", "trust"])
+@pytest.mark.parametrize("module", ["analytics", "capabilities", "session", "sessions", "trust"])
 async def test_every_block_is_understood_by_the_migrated_database(db: Database, module: str, counted: str) -> None:
     async with db.connection() as connection:
         for name in load(module):

@@ -3,10 +3,21 @@
 from aiohttp import web
 
 from trueup_hub import trust
-from trueup_hub.analytics import activity, breakdown, heatmap, hour_of_week, session, sessions, summary, top_sessions
+from trueup_hub.analytics import (
+    activity,
+    breakdown,
+    heatmap,
+    hour_of_week,
+    messages,
+    session,
+    session_usage,
+    sessions,
+    summary,
+    top_sessions,
+)
 from trueup_hub.keys import DATABASE, QUERY, SETTINGS
 from trueup_hub.params import Common
-from trueup_hub.responses import answer, reply
+from trueup_hub.responses import answer
 
 
 async def get_analytics_summary(request: web.Request) -> web.Response:
@@ -56,8 +67,23 @@ async def get_sessions(request: web.Request) -> web.Response:
 
 
 async def get_session(request: web.Request) -> web.Response:
-    """One session over its whole life, and where its numbers come from."""
-    return reply(await session.session(request.app[DATABASE], request[QUERY]["session_id"]))
+    """One session over its whole life."""
+    query, db = request[QUERY], request.app[DATABASE]
+    return await answer(request, await session.session(db, query["session_id"], query["counted"]), "session")
+
+
+async def get_session_messages(request: web.Request) -> web.Response:
+    """The messages of a session with what each used, and usage without a message, page by page."""
+    key, counted, limit, cursor = (request[QUERY][name] for name in ("session_id", "counted", "limit", "cursor"))
+    found = await messages.messages(request.app[DATABASE], key, counted, limit, cursor)
+    return await answer(request, found, "messages", found.messages, messages.Message)
+
+
+async def get_session_usage(request: web.Request) -> web.Response:
+    """Where the numbers of a session come from, what was set aside, and what its subagents used."""
+    query, db = request[QUERY], request.app[DATABASE]
+    found = await session_usage.session_usage(db, query["session_id"], query["counted"])
+    return await answer(request, found, "session-usage", found.parts, session_usage.Part)
 
 
 async def get_trust(request: web.Request) -> web.Response:

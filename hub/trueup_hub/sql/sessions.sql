@@ -77,25 +77,3 @@ WITH copies AS (
 SELECT session_key, sum(messages)::int8 AS messages, sum(user_messages)::int8 AS user_messages,
        sum(tool_calls)::int8 AS tool_calls, sum(sessions)::int8 AS sessions
 FROM entries GROUP BY session_key
-
--- usage_by_model: what session $1 used, model by model
-WITH copies AS (SELECT DISTINCT host_no, session_key FROM sessions WHERE session_key = $1)
-SELECT nullif(term, '') AS model, {sums}
-FROM {usage_of_copies}
-JOIN terms ON term_no = model
-GROUP BY term
-
--- copies: in which ledgers session $1 is, and what of each counts
-SELECT h.host_id, h.label, l.ledger_id, s.chosen, s.stale, s.messages, s.seq, s.batch_no, s.data_version,
-       l.agent_version, l.generation, count(e.counted) FILTER (WHERE e.counted) AS events_counted,
-       count(e.counted) FILTER (WHERE NOT e.counted) AS events_set_aside
-FROM sessions s
-JOIN hosts h USING (host_no)
-JOIN ledgers l USING (host_no, ledger_no)
-LEFT JOIN events e USING (host_no, ledger_no, session_key)
-WHERE s.session_key = $1
-GROUP BY h.host_no, l.host_no, l.ledger_no, s.host_no, s.ledger_no, s.session_key
-ORDER BY s.chosen DESC, h.host_no, l.ledger_no
-
--- children: sessions that name session $1 as their parent
-SELECT DISTINCT session_key FROM sessions WHERE parent_key = $1 AND chosen ORDER BY session_key
