@@ -15,6 +15,9 @@ ALTER TABLE usage_days
 -- counted=all: copies of sessions that are not shown count too.
 CREATE INDEX sessions_set_aside ON sessions (host_no, session_key) WHERE NOT chosen;
 
+-- A session's subagents.
+CREATE INDEX sessions_of_parent ON sessions (parent_key) WHERE parent_key IS NOT NULL;
+
 -- Price tables: `price_no` of hub_state is what new rows are priced with, at every replica alike.
 ALTER TABLE prices
   ADD COLUMN source text NOT NULL DEFAULT '',
