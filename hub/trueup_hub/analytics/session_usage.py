@@ -30,7 +30,7 @@ class Times(Struct, frozen=True, kw_only=True):
     file: int
 
 
-class Part(Place, frozen=True, kw_only=True):
+class Contribution(Place, frozen=True, kw_only=True):
     """What one ledger has of the session out of one log, by harness, provider and model. `counted` false: set aside,
     because the copy at `counts_at` counts (null: none does yet); `conflicts`: exact there and here, with other numbers.
     """
@@ -89,7 +89,7 @@ class SessionUsage(Struct, frozen=True, kw_only=True):
     peak_context_tokens: int | None
     set_aside: Sum  # copies that do not count; sessions: this one, if there are any
     copies: list[Copy]
-    parts: list[Part]
+    parts: list[Contribution]
     parts_total: int
     share: float | None  # of all tokens of `with_subagents`
     with_subagents: Sum
@@ -170,7 +170,7 @@ async def _subagents(
     return found
 
 
-async def _parts(connection: "Connection", rows: list[Any]) -> list[Part]:
+async def _parts(connection: "Connection", rows: list[Any]) -> list[Contribution]:
     """Those that count first, then the greatest."""
     order = sorted(rows, key=lambda row: (not row["counted"], -row["s_total_tokens"], -row["n"], row["first_at"]))
     shown = order[:MAX_LISTED]
@@ -179,7 +179,7 @@ async def _parts(connection: "Connection", rows: list[Any]) -> list[Part]:
     numbers = list({number for row in shown for number in row["price_numbers"]})
     tables = {row[0]: PriceTable(*row[1:]) for row in await connection.fetch(sql("session", "price_tables"), numbers)}
     return [
-        Part(
+        Contribution(
             host=where[row["ledger_no"]].host,
             ledger_id=where[row["ledger_no"]].ledger_id,
             counts_at=where.get(row["counting_ledger_no"]),
