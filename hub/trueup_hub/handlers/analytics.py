@@ -83,7 +83,7 @@ async def get_session_usage(request: web.Request) -> web.Response:
     """Where the numbers of a session come from, what was set aside, and what its subagents used."""
     query, db = request[QUERY], request.app[DATABASE]
     found = await session_usage.session_usage(db, query["session_id"], query["counted"])
-    return await answer(request, found, "session-usage", found.parts, session_usage.Part)
+    return await answer(request, found, "session-usage", found.parts, session_usage.Contribution)
 
 
 async def get_trust(request: web.Request) -> web.Response:
