@@ -1,0 +1,285 @@
+"""Stored requests priced again: totals are right after each chunk, whatever else goes on, and nothing counts twice."""
+
+import asyncio
+import random
+from contextlib import aclosing
+
+import pytest
+
+from ledgers import Ledger, add_host, event, event_key, put_events
+from price_tables import everything, table, totals
+from trueup_hub import repricing
+from trueup_hub.db import Database
+from trueup_hub.errors import HubError
+from trueup_hub.ingest.verify import verify
+from trueup_hub.pricing import establish, facts
+from trueup_hub.repricing import Repriced, Sums
+from trueup_hub.scrubbing import scrub_all
+from trueup_shared import keys
+from trueup_shared.money import micro
+from trueup_shared.price_overrides import NO_OVERRIDES
+from trueup_shared.prices import PriceList
+
+SERIES = keys.series_key("claude", "series")
+MODELS = ("claude-sonnet-4-5", "claude-opus-4-8", "gpt-5.1", "in-house", None)
+
+
+def fill(ledger: Ledger, seed: int, first: int = 0, number: int = 40) -> None:
+    """Requests of every kind of price, most of which other ledgers have as well, some with other numbers."""
+    random_ = random.Random(seed)
+    for n in range(first, first + number):
+        if random_.random() < 0.8:
+            body = event(
+                n,
+                session_key=keys.session_key("claude", f"s{n % 3}"),
+                model=random_.choice(MODELS),
+                provider=None,
+                speed=random_.choice([None, "fast"]),
+                service_tier=random_.choice([None, "standard", "priority", "batch"]),
+                lower_bounds=random_.choice([None, 16, 2, 18]),
+                cache_write_1h_tokens=random_.choice([None, 20]),
+                web_searches=random_.choice([None, 0, 2]),
+                context_tokens=random_.choice([None, 300_000]),
+                undivided_tokens=random_.choice([None] * 5 + [70]),
+            )
+            ledger.put(event_key(n), body)
+    for n in range(seed % 3, 4):
+        ledger.put(event_key(f"{seed} {first} {n}"), event(n, owner_key=SERIES, model="claude-opus-4-8"))
+
+
+async def three(db: Database) -> list[Ledger]:
+    hosts = [await add_host(db, name, n) for n, name in enumerate(("first", "second", "third"))]
+    ledgers = [Ledger(db, host) for host in hosts]
+    for seed, ledger in enumerate(ledgers):
+        fill(ledger, seed)
+        await ledger.push()
+    return ledgers
+
+
+async def apply(db: Database, prices: PriceList) -> int:
+    return await repricing.begin(db, await establish(db, NO_OVERRIDES, "a test", prices), "a test")
+
+
+async def reprice(db: Database, number: int, chunk: int = 7) -> Repriced:
+    async for step in repricing.go_on(db, number, chunk):
+        done = step
+    return done
+
+
+def sums(nanos: tuple[int, int, int]) -> Sums:
+    return Sums(micro(nanos[0]), micro(nanos[1]), nanos[2])
+
+
+async def audited(db: Database, action: str = "prices.reprice") -> list[dict[str, object]]:
+    return [row[0] for row in await db.fetch("SELECT detail FROM audit WHERE action = $1 ORDER BY audit_no", action)]
+
+
+async def test_after_each_chunk_all_totals_agree_and_in_the_end_they_are_the_new_tables(db: Database) -> None:
+    await three(db)
+    before, rows = await totals(db), await db.fetchval("SELECT count(*) FROM events")
+    new = table(times=3, without="gpt", **{"in-house": 1_000_000})
+    number, steps = await apply(db, new), 0
+    async for step in repricing.go_on(db, number, 9):
+        steps += 1
+        now = await totals(db)
+        assert [a - b for a, b in zip(now, before, strict=True)] == pytest.approx(
+            [
+                (step.after.cost_microusd - step.before.cost_microusd) * 1000,
+                (step.after.cache_savings_microusd - step.before.cache_savings_microusd) * 1000,
+                step.after.unpriced_tokens - step.before.unpriced_tokens,
+            ],
+            abs=1000,
+        )
+        assert await verify(db) == {}
+    assert steps > 10
+    assert (step.ended, step.seen, step.rows, step.events) == (True, rows, rows, rows)
+    assert (step.before, step.after) == (sums(before), sums(await totals(db)))
+    assert step.before.unpriced_tokens != step.after.unpriced_tokens > 0
+    assert await db.fetchval("SELECT count(DISTINCT price_no) FROM events") == 1
+    [line] = await audited(db)
+    tables = [row[0] for row in await db.fetch("SELECT digest FROM prices ORDER BY price_no")]
+    assert (line["tables_before"], line["table_after"]) == (tables[:1], tables[1])
+    assert (line["outcome"], line["events"], line["counted"]) == (
+        "done",
+        rows,
+        await db.fetchval("SELECT sum(n) FROM usage_slots"),
+    )
+    assert line["before"] == {name: getattr(step.before, name) for name in Sums.__struct_fields__}
+    assert line["after"] == {name: getattr(step.after, name) for name in Sums.__struct_fields__}
+    assert (await scrub_all(db)).found == 0
+
+
+async def test_a_dry_run_changes_nothing_and_says_what_then_happens(db: Database) -> None:
+    await three(db)
+    stored, new = await everything(db), table(times=2, without="opus")
+    async for step in repricing.dry_run(db, new, 11):
+        told = step
+    assert await everything(db) == stored
+    assert told.ended and told.events > 50
+    assert await reprice(db, await apply(db, new)) == told
+
+
+async def test_to_price_again_with_the_same_table_changes_nothing_and_is_noted(db: Database) -> None:
+    await three(db)
+    before = await totals(db)
+    done = await reprice(db, await repricing.begin(db, await establish(db, NO_OVERRIDES), "a test"))
+    assert (done.events, done.counted, done.digests) == (0, 0, [])
+    assert done.seen == done.rows > 50
+    assert await totals(db) == before
+    assert len(await audited(db)) == 1
+
+
+async def test_a_table_with_fewer_models_makes_tokens_unpriced_and_not_free(db: Database) -> None:
+    ledger = Ledger(db, await add_host(db, "ana"))
+    put_events(ledger, range(2))
+    await ledger.push()
+    cost, saved, unpriced = await totals(db)
+    assert cost > 0 and saved > 0 and unpriced == 0
+    await reprice(db, await apply(db, table(without="sonnet")))
+    assert await totals(db) == (0, 0, 2 * 1060 + 100 + 101)
+    assert await db.fetchval("SELECT sum(r_cost) + sum(r_cache_savings) FROM usage_slots") == 0
+    await reprice(db, await apply(db, table(day="2031-02-01")))
+    assert await totals(db) == (cost, saved, unpriced)
+    assert await verify(db) == {}
+
+
+async def test_beside_batches_that_flip_and_replace_copies_nothing_is_counted_wrongly(db: Database) -> None:
+    ledgers = await three(db)
+    new = table(times=2, **{"in-house": 5})
+    number = await apply(db, new)
+
+    async def push(ledger: Ledger, seed: int) -> None:
+        for turn in range(4):
+            fill(ledger, seed + turn, first=turn * 12)
+            await ledger.push(15)
+            while ledger.acked < ledger.seq:
+                await ledger.push(15)
+
+    async def watch() -> None:
+        for _ in range(6):
+            assert await verify(db) == {}
+            await asyncio.sleep(0)
+
+    work = [reprice(db, number), reprice(db, number, 5), watch()]
+    await asyncio.gather(*(push(ledger, 10 * n) for n, ledger in enumerate(ledgers, 1)), *work)
+    assert await verify(db) == {}
+    assert await db.fetchval("SELECT count(DISTINCT price_no) FROM events") == 1
+    assert len(await audited(db)) == 1
+    stored = await totals(db)
+    again = await reprice(db, await apply(db, table(times=2, day="2031-02-01", **{"in-house": 5})))
+    assert again.before == again.after == sums(stored) == sums(await totals(db))
+
+
+async def test_killed_between_chunks_it_goes_on_where_it_was_and_counts_nothing_twice(db: Database) -> None:
+    await three(db)
+    before, rows = await totals(db), await db.fetchval("SELECT count(*) FROM events")
+    number = await apply(db, table(times=2))
+    async with aclosing(repricing.go_on(db, number, 7)) as steps:
+        for _ in range(3):
+            step = await anext(steps)
+    assert 0 < step.events < rows and not step.ended
+    assert await verify(db) == {}
+    assert await repricing.begin(db, await establish(db, NO_OVERRIDES), "another") == number
+    await repricing.go_on_with_all(db)
+    done = await repricing.state(db, number)
+    assert (done.ended, done.events, done.before) == (True, rows, sums(before))
+    assert await verify(db) == {}
+    await repricing.go_on_with_all(db)
+    assert len(await audited(db)) == 1
+
+
+async def test_one_to_another_table_takes_the_place_of_one_that_was_interrupted(db: Database) -> None:
+    await three(db)
+    before = await totals(db)
+    async with aclosing(repricing.go_on(db, await apply(db, table(times=2)), 7)) as steps:
+        step = await anext(steps)
+    number = await apply(db, table(times=3, day="2031-02-01"))
+    await repricing.go_on_with_all(db)
+    first, second = await audited(db)
+    assert (first["outcome"], first["events"], second["outcome"]) == ("replaced", step.events, "done")
+    assert len((await repricing.state(db, number)).digests) == 2
+    assert (await totals(db))[0] == 3 * before[0]
+    assert await verify(db) == {}
+
+
+async def test_what_no_sum_can_hold_keeps_its_price_and_stops_nothing(db: Database) -> None:
+    greedy, ledger = Ledger(db, await add_host(db, "greedy")), Ledger(db, await add_host(db, "ana", 1))
+    for n in range(1100):
+        greedy.put(event_key(f"greedy {n}"), event(0, model="in-house", input_tokens=9_000_000, cache_read_tokens=None))
+    put_events(ledger, range(2))
+    await greedy.push()
+    await ledger.push()
+    done = await reprice(db, await apply(db, table(**{"in-house": 10**12})), 1000)
+    assert done.ended
+    kept = done.rows - done.events
+    assert 0 < kept < 200
+    assert (await facts(db)).priced_otherwise == kept
+    assert await db.fetchval("SELECT count(DISTINCT price_no) FROM events WHERE host_no = $1", ledger.host_no) == 1
+    assert await verify(db) == {}
+
+
+async def test_a_table_of_another_release_is_left_for_it_to_go_on_with(db: Database) -> None:
+    await three(db)
+    number = await apply(db, table(times=2))
+    await db.execute("UPDATE prices SET digest = 'other rules' WHERE applied")
+    db.caches.pop("prices", None)
+    stored = await totals(db)
+    with pytest.raises(HubError, match="another release"):
+        await reprice(db, number)
+    assert await totals(db) == stored
+    assert await verify(db) == {}
+
+
+async def test_savings_are_filled_in_where_this_table_gives_the_cost_that_is_stored(db: Database) -> None:
+    await three(db)
+    cost, saved, unpriced = await totals(db)
+    await db.execute(
+        "INSERT INTO prices (digest, dated, first_used_at) VALUES ('of before', '2025-01-01', now());"
+        "UPDATE events SET cache_savings_nanousd = NULL,"
+        " price_no = (SELECT price_no FROM prices WHERE digest = 'of before')"
+    )
+    other = await db.fetch(
+        "UPDATE events SET cost_nanousd = cost_nanousd + 1 WHERE ctid IN"
+        " (SELECT ctid FROM events WHERE counted AND cost_nanousd IS NOT NULL ORDER BY event_key LIMIT 5)"
+        " RETURNING event_key"
+    )
+    await scrub_all(db)
+    assert await totals(db) == (cost + 5, 0, unpriced)
+    await db.execute("INSERT INTO repricings (kind, asked_by) VALUES ('savings', 'upgrade')")
+    await repricing.go_on_with_all(db)
+    assert await verify(db) == {}
+    after = await totals(db)
+    assert (after[0], after[2]) == (cost + 5, unpriced)  # no number that was shown changes
+    left = await db.fetch(
+        "SELECT event_key FROM events WHERE cost_nanousd IS NOT NULL AND cache_savings_nanousd IS NULL"
+    )
+    assert {row[0] for row in left} == {row[0] for row in other}
+    assert await db.fetchval("SELECT count(DISTINCT price_no) FROM events") == 1
+    assert await db.fetchval("SELECT sum(r_cost) - sum(r_cache_savings) FROM usage_slots") == 5
+    await reprice(db, await repricing.begin(db, await establish(db, NO_OVERRIDES), "a test"))
+    assert await totals(db) == (cost, saved, unpriced)
+
+
+async def test_a_scrub_holds_costs_against_the_table_that_they_name_and_leaves_unknown_tables_alone(
+    db: Database,
+) -> None:
+    ledger = Ledger(db, await add_host(db, "ana"))
+    put_events(ledger, range(3))
+    await ledger.push()
+    price_no = await db.fetchval(
+        "INSERT INTO prices (digest, dated, first_used_at) VALUES ('of before', '2025-01-01', now()) RETURNING price_no"
+    )
+    await db.execute("UPDATE events SET cost_nanousd = 5, price_no = $2 WHERE event_key = $1", event_key(0), price_no)
+    async with aclosing(repricing.go_on(db, await apply(db, table(times=2)), 1)) as steps:
+        for _ in range(2):
+            await anext(steps)
+    await scrub_all(db)
+    assert await verify(db) == {}
+    stored = await db.fetch("SELECT cost_nanousd, price_no FROM events ORDER BY price_no, cost_nanousd")
+    assert len({row[1] for row in stored}) == 2
+    await db.execute("UPDATE events SET cost_nanousd = 7 WHERE price_no <> $1", price_no)
+    await db.execute("UPDATE events SET cost_nanousd = 7 WHERE price_no = $1", price_no)
+    await scrub_all(db)
+    mended = await db.fetch("SELECT cost_nanousd, price_no FROM events ORDER BY price_no, cost_nanousd")
+    assert [7 if row[1] == price_no else row[0] for row in stored] == [row[0] for row in mended]
+    assert await verify(db) == {}
