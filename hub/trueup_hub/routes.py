@@ -32,6 +32,7 @@ _SESSION = (*(parameter for parameter in COMMON if parameter.name == "counted"),
 _DEEP = (
     Parameter(name="deep", kind="choice", doc="1: recompute digests from columns.", choices=("0", "1"), default="0"),
 )
+_REJECTED_AFTER = Parameter(name="rejected_after", kind="text", doc="`more` of the page of rejected rows before.")
 _BUSY = ("busy", "too_many_requests")  # what is as much work as a batch
 _PUSH = (*_BUSY, "unsupported_protocol", "position_mismatch", "too_many_ledgers")
 
@@ -77,7 +78,12 @@ ROUTES = (
         refuses=_PUSH,
         stream=True,
     ),
-    Route("GET", f"{_LEDGER}/buckets", ledgers.get_buckets, "host", _DEEP, wire.Buckets, refuses=_BUSY, slow=True),
+    Route(
+        *("GET", f"{_LEDGER}/buckets", ledgers.get_buckets, "host", (*_DEEP, _REJECTED_AFTER)),
+        answers=wire.Buckets,
+        refuses=(*_BUSY, "too_many_rejected"),
+        slow=True,
+    ),
     Route(
         *("GET", f"{_LEDGER}/buckets/{{bucket}}", ledgers.get_bucket, "host", _DEEP),
         answers=wire.BucketSessions,

@@ -6,8 +6,7 @@ absent; in its canonical encoding it is what the digest covers. Byte by byte in 
 
 from typing import Annotated, Literal
 
-import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field, msgpack
 
 from trueup_shared.storable import (
     Count,
@@ -98,7 +97,7 @@ Body = SessionBody | MessageBody | EventBody
 CLOCK_SKEW = 1  # in `flags`: dated ahead of the machine's clock
 OLD_DATA = 2  # … read by an older parser, and its log is gone
 
-_encoder = msgspec.msgpack.Encoder()
+_encoder = msgpack.Encoder()
 
 
 def encode_body(body: Body) -> bytes:
@@ -152,6 +151,7 @@ Parsers = Annotated[dict[Word, ParserVersion], Meta(max_length=100)]
 
 # What agent and hub can do beyond rows in order. Each names its own in its handshake, and uses what both name.
 FEATURES = DIRECTIVES, GENERATIONS, REPAIR = "directives", "generations", "repair"
+PAGES = "pages"  # said in a header of requests, Prefer (RFC 7240): a hub that knows none passes it over
 
 
 class AgentInfo(Struct, frozen=True, kw_only=True):
@@ -305,8 +305,9 @@ class Buckets(Struct, frozen=True, kw_only=True):
     last_batch_id: Key | None
     acked_seq: Count
     digest_set: Number = 1
-    sums: bytes
-    rejected: list[RejectedDigest] = []
+    sums: bytes  # none with pages after the first
+    rejected: list[RejectedDigest] = []  # in pages to whoever says `Prefer: pages`, all to agents that know none
+    more: str | UnsetType = UNSET  # ask for those after this; absent: these are all
 
 
 class SessionSum(Struct, frozen=True, array_like=True, gc=False):
@@ -385,8 +386,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     source_gone: Count = 0
     drift_suspected: Words = []  # harnesses
     last_error: str | None = None
-    # A hub that lost its database learns from these what it called the host.
-    label: Word | None = None
+    label: Word | None = None  # and the next two: a hub that lost its database learns what it called the host
     kind: Literal["server", "laptop", "ephemeral"] | None = None
     platform: Word | None = None
     replaces: Words = []

@@ -1,6 +1,7 @@
 """What the hub asks for is carried out once, whatever happens in between, and the hub hears how far it is."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from trueup_agent.credential import load_host
 from trueup_agent.errors import AgentError, HubUnreachable
 from trueup_agent.ledger import Ledger
 from trueup_agent.push import forever, heartbeat
-from trueup_agent.push.directives import Directives, Step
+from trueup_agent.push.directives import KEPT, Directives, Step
 from trueup_agent.push.forever import Pusher
 from trueup_agent.push.heartbeat import Heartbeats
 from trueup_agent.push.uplink import Uplink
@@ -254,3 +255,29 @@ async def _all_done(hub: Hub, ana: Home) -> bool:
     found = await asked(hub, ana)
     assert not [text for text in found.values() if text.startswith(("failed", "given_up"))], found
     return all(text.startswith("done: converged") for text in found.values())
+
+
+async def test_a_hub_that_asks_for_full_pushes_without_end_gets_ten_of_them_a_day(ledger: Ledger) -> None:
+    now, ids = 1e9, itertools.count()
+    begun: list[str] = []
+
+    async def work(step: Step) -> str:
+        begun.append("full_push")
+        return "converged"
+
+    def asking(kind: str, times: int) -> list[wire.Directive]:
+        return [wire.Directive(id=f"{kind} {next(ids)}", kind=kind) for _ in range(times)]
+
+    directives = Directives(ledger, {"full_push": work}, lambda: now)
+    async with carrying_out(directives):
+        for _ in range(6):
+            await directives.heed(asking("dance", 100))  # what else it asks for pushes nothing out of memory
+            await directives.heed(asking("full_push", 3))
+            await until(ended(directives), "all end")
+        assert len(begun) == 10
+        failed = [note for state, _, _, note in await states(directives) if state == "failed"]
+        assert [note for note in failed if "10 times within a day" in note]
+        assert len(await directives.tasks()) <= KEPT
+        now += 86_401
+        await directives.heed(asking("full_push", 1))
+        await until(lambda: len(begun) == 11, "the next day it does one again")

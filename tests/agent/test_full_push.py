@@ -240,3 +240,21 @@ async def test_rejected_rows_stay_rejected_and_the_rest_is_whole(hub: Hub, ana: 
     result = await push_full(ana)
     await is_whole(hub, ana, result)
     assert (result.rejected, account(result)) == (1, (0, 0, 253, 0))
+
+
+async def test_a_hub_whose_receipts_never_come_to_the_head_ends_the_push_with_one_line(ana: Machine) -> None:
+    class Stuck(HubClient):
+        """Says of each batch that it is there, and that it is where it was."""
+
+        sent = 0
+
+        async def send_batch(self, ledger_id: str, body: bytes) -> wire.Receipt:
+            receipt = await super().send_batch(ledger_id, body)
+            self.sent += 1
+            return msgspec.structs.replace(receipt, acked_seq=1)
+
+    await ana.write(121, 130)
+    async with Stuck(ana.host.hub_url, ana.host.credential) as client:
+        with pytest.raises(errors.Refused, match="does not get on"):
+            await asyncio.wait_for(push_full(ana, client, rows=1000), 20)
+        assert client.sent < 20

@@ -1,5 +1,6 @@
 """Whatever answers at the hub's address, the agent gets one of its own errors, in one line."""
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer, TestServer
 
 from trueup_agent import errors
+from trueup_agent.push import hub_client
 from trueup_agent.push.hub_client import HubClient, hub_address
 from trueup_shared import wire
 
@@ -166,3 +168,24 @@ def test_an_address_has_one_spelling() -> None:
     for wrong in ("hub.example", "ftp://hub.example", "https://", "http://hub:nope", "https://hub.example/?a=b", ""):
         with pytest.raises(errors.WrongHubAddress, match="write it as"):
             hub_address(wrong)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_answer_without_end_is_not_read_to_its_end(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_client, "MOST_ANSWER_BYTES", 3 * 1024 * 1024)
+    written = 0
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = web.StreamResponse(status=status)
+        response.enable_compression()  # what counts is what it becomes here
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(bytes(1024 * 1024))
+                written += 1
+        return response
+
+    with pytest.raises(errors.NotAHub, match="with more than 3 MiB: not read"):
+        await ask(handler)
+    assert written < 100

@@ -13,6 +13,7 @@ from faults.proxy import fault_proxy
 from hub_process import Hub
 from ledger_rows import event, message, session, update
 from pushing import Machine, events_at, machine, port_of
+from trueup_agent.errors import NotAHub
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.ledger.tables import EVENTS
 from trueup_agent.push import push, rejections
@@ -21,7 +22,10 @@ from trueup_agent.push.full import FullPush
 from trueup_agent.push.hub_client import HubClient
 from trueup_agent.push.push import PushResult
 from trueup_agent.push.rejections import RejectedRow, still_rejected
+from trueup_agent.push.verify import verify as verify_ledger
+from trueup_hub.ingest import compare
 from trueup_hub.ingest.verify import verify
+from trueup_shared import wire
 
 position: Any = sys.modules["trueup_hub.ingest.position"]  # the package has a function of that name
 
@@ -182,3 +186,41 @@ async def test_a_full_push_tries_them_again_whatever_the_versions(hub: Hub, ana:
 async def push_full(ana: Machine) -> PushResult:
     async with HubClient(ana.host.hub_url, ana.host.credential) as client:
         return await FullPush(ana.ledger, client, BatchSize(50)).run(0.0)
+
+
+async def test_rejected_rows_come_in_pages_and_all_of_them_are_agreed_or_tried_again(
+    hub: Hub, ana: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "PAGE", 1)
+    asked: list[str] = []
+
+    class Told(HubClient):
+        async def buckets(self, ledger_id: str, deep: bool = False, after: str = "") -> wire.Buckets:
+            asked.append(after)
+            return await super().buckets(ledger_id, deep, after)
+
+    assert (await ana.push()).rejected == 3
+    async with Told(ana.host.hub_url, ana.host.credential) as client:
+        found = await verify_ledger(ana.data_dir, client, deep=False)
+    assert (found.verdict, len(found.rejected)) == ("converged", 3)
+    assert len(asked) == 3 and asked[0] == "" and len(set(asked)) == 3
+    await mend(hub)
+    monkeypatch.setattr(rejections, "_versions", lambda position: "another")
+    result = await ana.push()
+    assert (result.inserted, result.rejected, result.verdict) == (3, 0, "converged")
+
+
+async def test_a_hub_that_tells_of_rejected_rows_without_end_is_not_heard_to_the_end(ana: Machine) -> None:
+    class Endless(HubClient):
+        pages = 0
+
+        async def buckets(self, ledger_id: str, deep: bool = False, after: str = "") -> wire.Buckets:
+            self.pages += 1
+            told = await super().buckets(ledger_id, deep)
+            return structs.replace(told, more=f"3.{self.pages:032x}")
+
+    await ana.push()
+    async with Endless(ana.host.hub_url, ana.host.credential) as client:
+        with pytest.raises(NotAHub, match="more rejected rows than the 3"):
+            await verify_ledger(ana.data_dir, client, deep=False)
+    assert client.pages == 1

@@ -131,12 +131,12 @@ async def test_a_hub_that_is_pushed_to_meanwhile_is_compared_again(
     class Busy(HubClient):
         pushes = 2
 
-        async def buckets(self, ledger_id: str, deep: bool = False) -> wire.Buckets:
+        async def buckets(self, ledger_id: str, deep: bool = False, after: str = "") -> wire.Buckets:
             if self.pushes:
                 self.pushes -= 1
                 await ana.write(100 + self.pushes, 100 + self.pushes)
                 await ana.push()
-            return await super().buckets(ledger_id, deep)
+            return await super().buckets(ledger_id, deep, after)
 
     async with Busy(ana.host.hub_url, ana.host.credential) as client:
         assert (await verify(ana.data_dir, client, deep=True)).verdict == "converged"

@@ -231,3 +231,30 @@ async def test_deep_comparing_and_commits_are_admitted_like_batches(
     await agent.get("/buckets", wire.Buckets)
     leave.set()
     assert (await first).acked_seq == agent.seq
+
+
+async def test_an_agent_without_pages_gets_all_rejected_rows_or_is_told_that_they_are_too_many(
+    hub: HubClient, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "PAGE", 2)
+    monkeypatch.setattr(compare, "MOST_REJECTED", 5)
+    for n in range(5):
+        agent.put(event_key(f"bad {n}"), event(n, session_key=SESSION_KEYS[0], model="a\0b"))
+    await agent.push()
+    whole = await agent.get("/buckets", wire.Buckets)
+    assert (len(whole.rejected), whole.more) == (5, msgspec.UNSET)
+    agent._headers["Prefer"] = "respond-async, pages"
+    page = await agent.get("/buckets", wire.Buckets)
+    rows, sums = list(page.rejected), page.sums
+    while page.more:
+        page = await agent.get(f"/buckets?rejected_after={page.more}", wire.Buckets)
+        assert (page.sums, page.last_batch_id) == (b"", whole.last_batch_id)
+        rows += page.rejected
+    assert (rows, sums) == (whole.rejected, whole.sums)
+    for nonsense in ("3", "3.", "4." + "0" * 32, "3." + "x" * 32, "9" * 400):
+        await problem(await agent.ask("GET", f"/buckets?rejected_after={nonsense}"), 400, "bad_parameter")
+    del agent._headers["Prefer"]
+    agent.put(event_key("bad 5"), event(5, session_key=SESSION_KEYS[0], model="a\0b"))
+    await agent.push()
+    document = await problem(await agent.ask("GET", "/buckets"), 409, "too_many_rejected")
+    assert document["limit"] == 5

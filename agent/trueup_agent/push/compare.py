@@ -16,6 +16,7 @@ from trueup_agent.errors import Busy, PositionMismatch, cause_of
 from trueup_agent.ledger import LedgerReader
 from trueup_agent.ledger.compare import BUCKETS, OwnRow, Place, removed_after, rows_at, rows_of, session_sums
 from trueup_agent.push.hub_client import HubClient
+from trueup_agent.push.rejections import rejected_pages
 from trueup_shared import keys, wire
 
 K = TypeVar("K")
@@ -97,18 +98,19 @@ class Comparer:
         return self.found
 
     async def _compare(self, reader: LedgerReader) -> None:
-        told = await self._asked(partial(self._hub.buckets, self._ledger_id, self._deep))
+        told, own = b"", await asyncio.to_thread(session_sums, reader)
         [[digest_set]] = reader.query("SELECT digest_set FROM ledger")
-        if told.digest_set != digest_set and told.last_batch_id is not None:
-            raise PositionMismatch("the hub's sums are of another digest set until the next push")
-        own = await asyncio.to_thread(session_sums, reader)
-        await asyncio.to_thread(self._settle_rejections, reader, told.rejected, own)
+        async for page in rejected_pages(self._position, self._ask_for_sums):
+            if page.digest_set != digest_set and page.last_batch_id is not None:
+                raise PositionMismatch("the hub's sums are of another digest set until the next push")
+            await asyncio.to_thread(self._settle_rejections, reader, page.rejected, own)
+            told = told or page.sums
         sums = [0] * BUCKETS
         for session_key, digest in own.items():
             sums[session_key[0]] += digest
         size = keys.KEY_BYTES
         self.found.buckets = [
-            n for n in range(BUCKETS) if keys.digest_bytes(sums[n]) != told.sums[n * size : (n + 1) * size]
+            n for n in range(BUCKETS) if keys.digest_bytes(sums[n]) != told[n * size : (n + 1) * size]
         ]
         rows = await self._sessions(own)
         done = 0
@@ -139,6 +141,9 @@ class Comparer:
 
         await _at_once(compare_bucket, list(here))
         return differing
+
+    async def _ask_for_sums(self, after: str) -> wire.Buckets:
+        return await self._asked(partial(self._hub.buckets, self._ledger_id, self._deep, after))
 
     async def _ask_for_rows(self, session_key: bytes) -> None:
         told = await self._asked(partial(self._hub.session_rows, self._ledger_id, session_key, self._deep))

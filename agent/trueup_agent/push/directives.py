@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import time
 from typing import Literal
 
 import msgspec
@@ -19,6 +20,9 @@ log = structlog.get_logger()
 
 META = "directives"
 KEPT = 100
+# A full push reads and sends everything: a hub that asks for it again and again is mistaken, or not ours any more.
+MOST_FULL_PUSHES, MOST_OTHERS = 10, 50  # within a day
+_DAY_SECONDS = 86_400.0
 PROGRESS_SECONDS = 2.0
 _LONGEST_NOTE = 500
 
@@ -27,7 +31,8 @@ Work = Callable[[Step], Awaitable[str]]  # -> what came of it; raises AgentError
 
 
 class Task(Struct, kw_only=True):
-    """A directive as this ledger remembers it. `reported`: the hub has heard how it ended."""
+    """A directive as this ledger remembers it. `reported`: the hub has heard how it ended. `at`: when it was taken on
+    (Unix time), 0 = never, or by an earlier release."""
 
     id: str
     kind: str
@@ -36,12 +41,14 @@ class Task(Struct, kw_only=True):
     of: int = 0
     note: str = ""
     reported: bool = False
+    at: float = 0.0
 
 
 class Directives:
     """Of the ledger as it is called now: under a new id it sends everything anyway, and was asked nothing yet."""
 
-    def __init__(self, ledger: Ledger, works: Mapping[str, Work]) -> None:
+    def __init__(self, ledger: Ledger, works: Mapping[str, Work], clock: Callable[[], float] = time) -> None:
+        self._clock = clock
         self._ledger = ledger
         self._works = works
         self._ledger_id = ""
@@ -55,18 +62,41 @@ class Directives:
 
     async def heed(self, asked: Iterable[wire.Directive]) -> None:
         """Take on what is new. What is done is told again: the hub does not know it yet, or no more."""
+        asked = list(asked)[:KEPT]
         known = {task.id: task for task in await self.tasks()}
-        fresh = [Task(id=one.id, kind=one.kind) for one in asked if one.id not in known]
         for one in asked:
             if one.id in known:
                 known[one.id].reported = False
+        fresh = [one for one in asked if one.id not in known]
+        refused = [one for one in fresh if not self._take_on(one)]
+        if refused:
+            log.warning("the hub asks for more than it gets in a day", refused=len(refused), kind=refused[0].kind)
         if fresh:
-            for task in fresh:
-                log.info("directive", kind=task.kind, id=task.id)
-            self._tasks = (await self.tasks() + fresh)[-KEPT:]
+            self._forget_old()
             await self._save()
             self._asked.set()
             self.news.set()
+
+    def _take_on(self, asked: wire.Directive) -> bool:
+        """False when there were more of them within a day than a hub has reason to ask for. The hub hears why."""
+        full, task = asked.kind == "full_push", Task(id=asked.id, kind=asked.kind)
+        most = MOST_FULL_PUSHES if full else MOST_OTHERS
+        if sum(self._of_today(known) and (known.kind == "full_push") == full for known in self._tasks) < most:
+            task.at = self._clock()
+            log.info("directive", kind=task.kind, id=task.id)
+        else:
+            task.state, task.note = "failed", f"asked for too often: this agent does that {most} times within a day"
+        self._tasks.append(task)
+        return task.state == "running"
+
+    def _of_today(self, task: Task) -> bool:
+        return abs(self._clock() - task.at) < _DAY_SECONDS
+
+    def _forget_old(self) -> None:
+        """Not those of today, which are counted: at most MOST_FULL_PUSHES and MOST_OTHERS."""
+        old = [task for task in self._tasks if not self._of_today(task)]
+        too_many = {id(task) for task in old[: max(0, len(self._tasks) - KEPT)]}
+        self._tasks = [task for task in self._tasks if id(task) not in too_many]
 
     async def reports(self) -> list[wire.DirectiveReport]:
         self.news.clear()

@@ -5,7 +5,7 @@ ordinary batches go on, and committed. Whatever interrupts it, the next run goes
 import msgspec
 from msgspec import Struct
 
-from trueup_agent.errors import HubTooOld, PositionMismatch
+from trueup_agent.errors import HubTooOld, PositionMismatch, Refused
 from trueup_agent.ledger import Ledger
 from trueup_agent.push.batches import AGENT, BatchSize, Prepared, asking_for_receipt
 from trueup_agent.push.hub_client import HubClient
@@ -85,7 +85,12 @@ class FullPush(Push):
         sender = self._sender
         head = await self._ledger.head()
         while head.seq != sender.position.acked_seq:
+            before = sender.position.acked_seq
             await self._to_head()
+            if sender.position.acked_seq <= before:
+                raise Refused(
+                    f"the hub does not get on: it is at {before} of {head.seq}, and what is sent stays so", ""
+                )
             head = await self._ledger.head()
         sender.tell(Progress("Removing what is not in the ledger", 0, 0, ""))
         commit = wire.CommitGeneration(

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import time
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -33,6 +34,8 @@ T = TypeVar("T")
 CONNECT_SECONDS = 10.0
 # The hub answers only after commit: a large batch into a busy database takes its time.
 ANSWER_SECONDS = 120.0
+# Unpacked. No answer of a hub comes near; rows of a session take 40 bytes each.
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
 # So many times as long where it goes through all rows.
 THOROUGH_TIMES = 5
 DEFAULT_BUSY_SECONDS = 5.0
@@ -96,7 +99,11 @@ class HubClient:
             # A proxy is for the way out; nothing listens for us on its loopback.
             trust_env=not is_loopback(self.address),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"trueup-agent/{__version__}", "Accept": wire.CONTENT_TYPE},
+            headers={
+                "User-Agent": f"trueup-agent/{__version__}",
+                "Accept": wire.CONTENT_TYPE,
+                "Prefer": wire.PAGES,
+            },
         )
         return self
 
@@ -133,9 +140,15 @@ class HubClient:
         route, body = f"ledgers/{ledger_id}/generations/{number}/commit", msgspec.msgpack.encode(commit)
         return await self._call("POST", route, wire.Committed, body, thorough=True)
 
-    async def buckets(self, ledger_id: str, deep: bool = False) -> wire.Buckets:
-        """`deep`, here and below: recomputed from the stored columns, which takes as long as there are rows."""
-        return await self._compared(f"ledgers/{ledger_id}/buckets", wire.Buckets, deep)
+    async def buckets(self, ledger_id: str, deep: bool = False, after: str = "") -> wire.Buckets:
+        """`deep`, here and below: recomputed from the stored columns, which takes as long as there are rows.
+
+        `after`: `more` of the page before; then without sums.
+        """
+        route = f"ledgers/{ledger_id}/buckets"
+        if after:
+            return await self._call("GET", f"{route}?rejected_after={quote(after, safe='')}", wire.Buckets)
+        return await self._compared(route, wire.Buckets, deep)
 
     async def bucket_sessions(self, ledger_id: str, bucket: int, deep: bool = False) -> wire.BucketSessions:
         return await self._compared(f"ledgers/{ledger_id}/buckets/{bucket}", wire.BucketSessions, deep)
@@ -178,8 +191,7 @@ class HubClient:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS),
             ) as answer:
-                content = await answer.read()
-                self.bytes_received += len(content)
+                content = await self._content(answer, route)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             raise HubUnreachable(f"the hub at {self.address} cannot be reached: {_reason(error)}") from error
         if answer.status // 100 == 2:
@@ -193,6 +205,17 @@ class HubClient:
             answer.headers.get("Location"),
             _problem(content, answer.content_type),
         )
+
+    async def _content(self, answer: aiohttp.ClientResponse, route: str) -> bytes:
+        content = bytearray()
+        async for chunk in answer.content.iter_any():
+            content += chunk
+            if len(content) > MOST_ANSWER_BYTES:
+                answer.close()
+                most = f"{MOST_ANSWER_BYTES // 1024**2} MiB"
+                raise NotAHub(f"{self.address} answers {route.partition('?')[0]} with more than {most}: not read")
+        self.bytes_received += len(content)
+        return bytes(content)
 
     def _failure(self, status: int, retry_after: str | None, location: str | None, problem: Problem) -> PushError:
         said = problem.detail or problem.title or f"HTTP status {status}"

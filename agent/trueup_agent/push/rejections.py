@@ -2,9 +2,12 @@
 one of the two sides is of another version than when they were rejected.
 """
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+
 import msgspec
 from msgspec import Struct
 
+from trueup_agent.errors import NotAHub
 from trueup_agent.ledger import Ledger, LedgerReader, tables
 from trueup_agent.ledger.compare import Place
 from trueup_agent.push.hub_client import HubClient
@@ -50,6 +53,22 @@ async def remember(ledger: Ledger, rows: list[RejectedRow]) -> None:
     await ledger.set_meta(META, msgspec.json.encode((kept + rows)[-MOST:]).decode())
 
 
+async def rejected_pages(
+    position: wire.Position, ask: Callable[[str], Awaitable[wire.Buckets]]
+) -> AsyncIterator[wire.Buckets]:
+    """All that the hub has rejected, page by page; the first has its sums. `ask` takes `more` of the page before."""
+    told, more = 0, ""
+    while True:
+        page = await ask(more)
+        yield page
+        told += len(page.rejected)
+        if not page.more:
+            return
+        more = page.more
+        if not page.rejected or told >= position.rejected:
+            raise NotAHub(f"the hub tells of more rejected rows than the {position.rejected} that it says it has")
+
+
 async def rows_to_retry(ledger: Ledger, hub: HubClient, position: wire.Position) -> list[Place]:
     """Rows that this hub rejected when it or we were of another version; `retried` follows when they were sent.
 
@@ -60,7 +79,8 @@ async def rows_to_retry(ledger: Ledger, hub: HubClient, position: wire.Position)
     if position.rejected:
         if await ledger.get_meta(TRIED) == _versions(position):
             return []
-        found = (await hub.buckets(ledger.ledger_id)).rejected
+        pages = rejected_pages(position, lambda after: hub.buckets(ledger.ledger_id, after=after))
+        found = [row async for page in pages for row in page.rejected]
         if places := [(row.table, row.key) for row in found if row.key is not None and row.table in TABLES]:
             return places
     else:

@@ -10,7 +10,7 @@ from trueup_hub.ingest import compare, generations
 from trueup_hub.keys import ADMISSION, CALLER, DATABASE, LIVE, QUERY
 from trueup_hub.responses import agent_reply
 from trueup_hub.scrubbing import scrub_host
-from trueup_shared.wire import CommitGeneration, OpenGeneration
+from trueup_shared.wire import PAGES, CommitGeneration, OpenGeneration
 
 
 async def post_generation(request: web.Request) -> web.Response:
@@ -46,9 +46,14 @@ async def post_commit(request: web.Request) -> web.Response:
 
 
 async def get_buckets(request: web.Request) -> web.Response:
-    """256 sums of row digests by the first byte of the session key, and the rejected rows beside them."""
+    """256 sums of row digests by the first byte of the session key, and the rejected rows beside them.
+
+    In pages for whoever prefers that.
+    """
+    paged = PAGES in request.headers.get("Prefer", "").replace(" ", "").split(",")
+    after = request[QUERY]["rejected_after"] or ("" if paged else None)
     with _reading(request) as (place, deep):
-        return agent_reply(request, await compare.buckets(request.app[DATABASE], *place, deep=deep))
+        return agent_reply(request, await compare.buckets(request.app[DATABASE], *place, deep=deep, after=after))
 
 
 async def get_bucket(request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     status: int
     detail: str  # what was wrong and what to do, for people
     code: str
+    request_id: str  # in every line of the hub's log about the request
 
 
 CODES: dict[str, tuple[int, str]] = {
@@ -38,12 +39,14 @@ CODES: dict[str, tuple[int, str]] = {
     "position_mismatch": (409, "The hub is elsewhere with that ledger: `position`."),
     "code_used": (409, "The enrolment code was used by another machine."),
     "too_many_ledgers": (409, "The host has had as many ledgers as a host can have."),
+    "too_many_rejected": (409, "More rows of the ledger were rejected than an agent without pages can be told."),
     "retired": (409, "The host was retired: its agent cannot be asked."),
     "forgotten": (409, "The host is being forgotten."),
     "no_ledger": (409, "The host has not sent anything yet."),
     "agent_too_old": (409, "The agent of the host is too old to be asked."),
     "too_large": (413, "The body is larger than `limit`."),
     "too_many_rows": (413, "The batch has more rows than `limit`."),
+    "uri_too_long": (414, "The address is longer than `limit` characters, its query included."),
     "unsupported_media_type": (415, "The body must be JSON or msgpack, and say so."),
     "unsupported_encoding": (415, "The body is packed in a way that the hub cannot unpack."),
     "wrong_host": (421, "The hub does not answer to that name: setting `allowed_hosts`."),
@@ -56,7 +59,7 @@ CODES: dict[str, tuple[int, str]] = {
 }
 ELSEWHERE = {"revoked": 403}  # codes that have another status in some routes
 
-_ALWAYS = ("bad_request", "wrong_host", "internal", "busy", "timeout", "database_unavailable")
+_ALWAYS = ("bad_request", "uri_too_long", "wrong_host", "internal", "busy", "timeout", "database_unavailable")
 
 
 def codes_of(route: Route) -> dict[int, list[str]]:

@@ -1,8 +1,9 @@
 -- What an agent compares with its ledger when the sums differ (design section 6.6).
 
--- rejected_rows: rows that count in the ledger's digest by their bytes as received
-SELECT table_no, CASE WHEN key_known THEN row_key END AS key, seq, digest FROM rejections
-WHERE host_no = $1 AND ledger_no = $2 ORDER BY table_no, row_key;
+-- rejected_rows: rows that count in the ledger's digest by their bytes as received, $5 of them after a place
+SELECT table_no, CASE WHEN key_known THEN row_key END AS key, seq, digest, row_key FROM rejections
+WHERE host_no = $1 AND ledger_no = $2 AND (table_no, row_key) > ($3::int4, $4::uuid)
+ORDER BY table_no, row_key LIMIT $5;
 
 -- bucket_sums: sums of the sessions' digests by the first byte of their key
 SELECT get_byte(uuid_send(session_key), 0) AS bucket, mod(sum(digest), 340282366920938463463374607431768211456) AS digest
