@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Trust } from "../src/lib/types";
 import { byUrgency, trustFacts, trustLine } from "../src/lib/words";
 
-const none = { total: 0, converged: 0, behind: 0, silent: 0, diverged: 0, forked: 0, never: 0 };
+const none = { total: 0, converged: 0, behind: 0, silent: 0, diverged: 0, forked: 0, never: 0, retired: 0 };
 const trust = (hosts: Partial<typeof none>, facts: Partial<Trust> = {}): Trust => ({
   as_of: "2026-11-22T09:00:00Z",
   complete_up_to: null,

@@ -1,5 +1,7 @@
 /** The hub's API. Addresses are relative to the page, which may lie below a path prefix; the cookie is the session's. */
 
+import type { Login, Problem } from "./types";
+
 export class HubError extends Error {
   constructor(
     readonly status: number, // 0 = the hub could not be reached
@@ -8,12 +10,6 @@ export class HubError extends Error {
   ) {
     super(message);
   }
-}
-
-interface Problem {
-  title?: string;
-  detail?: string;
-  code?: string;
 }
 
 export type Query = Record<string, string | string[] | null | undefined>;
@@ -42,7 +38,7 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
 /** Exchange a token for the session cookie. */
 export async function logIn(token: string): Promise<void> {
   const headers = { Accept: "application/json", "Content-Type": "application/json" };
-  await send("api/v1/login", { method: "POST", headers, body: JSON.stringify({ token }) });
+  await send("api/v1/login", { method: "POST", headers, body: JSON.stringify({ token } satisfies Login) });
 }
 
 export async function logOut(): Promise<void> {
@@ -66,10 +62,10 @@ async function send(url: string, init: RequestInit): Promise<Response> {
   );
 }
 
-async function readProblem(reply: Response): Promise<Problem> {
+async function readProblem(reply: Response): Promise<Partial<Problem>> {
   try {
     const body: unknown = await reply.json();
-    return body && typeof body === "object" ? (body as Problem) : {};
+    return body && typeof body === "object" ? (body as Partial<Problem>) : {};
   } catch {
     return {};
   }

@@ -1,10 +1,10 @@
 /** Where each day of a range stands in a calendar of weeks, and what its colour means. */
 
 import { addDays, daysBetween, weekday } from "./dates";
-import type { HeatmapEntry } from "./types";
+import type { Entry } from "./types";
 
 export interface Cell {
-  entry: HeatmapEntry;
+  entry: Entry;
   week: number; // column
   day: number; // row, 0 = Monday
 }
@@ -12,12 +12,12 @@ export interface Cell {
 export type Look = "empty" | "unreported" | "zero" | "value";
 
 /** Nothing happened, happened but not reported, reported as zero, or a value. Four things that must not look alike. */
-export function lookOf({ value, coverage }: HeatmapEntry): Look {
+export function lookOf({ value, coverage }: Entry): Look {
   if (value === null) return coverage.events > 0 ? "unreported" : "empty";
   return value === 0 ? "zero" : "value";
 }
 
-export function cellsOf(entries: HeatmapEntry[]): Cell[] {
+export function cellsOf(entries: Entry[]): Cell[] {
   const first = entries[0];
   if (!first) return [];
   const monday = addDays(first.date, -weekday(first.date));
@@ -60,7 +60,7 @@ export function moveTo(key: string, index: number, count: number): number | null
 }
 
 /** What each colour stands for: `[lowest, highest]` of the days that have it, where there are any. */
-export function levelRanges(entries: HeatmapEntry[], levels: number): ([number, number] | null)[] {
+export function levelRanges(entries: Entry[], levels: number): ([number, number] | null)[] {
   const ranges: ([number, number] | null)[] = new Array<null>(levels + 1).fill(null);
   for (const { value, level } of entries) {
     if (value === null) continue;

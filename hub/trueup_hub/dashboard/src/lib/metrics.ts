@@ -1,6 +1,7 @@
 /** How metrics are called and read on the page. Which of them there are is the hub's to say (`/capabilities`). */
 
 import type { Kind } from "./format";
+import type { Totals } from "./types";
 
 interface Named {
   label: string;
@@ -28,6 +29,6 @@ const NAMES: Record<string, Named> = {
 export const metricName = (metric: string): Named =>
   NAMES[metric] ?? { label: metric.replaceAll("_", " "), kind: "count" };
 
-/** The field of `totals` that carries a metric. */
-export const totalsField = (metric: string): string =>
-  NAMES[metric]?.kind === "money" ? `${metric}_microusd` : metric;
+/** The field of `totals` that carries a metric; of a newer hub's perhaps one that this page's types do not have. */
+export const totalsField = (metric: string): keyof Totals =>
+  (NAMES[metric]?.kind === "money" ? `${metric}_microusd` : metric) as keyof Totals;

@@ -1,7 +1,9 @@
 /** The state of hosts and of trust in words. */
 
 import { exact, plural } from "./format";
-import type { HostState, Trust } from "./types";
+import type { HostReport, Trust } from "./types";
+
+export type HostState = HostReport["state"];
 
 export type Tone = "good" | "warn" | "bad" | "quiet";
 
