@@ -79,10 +79,12 @@ def pg() -> Iterator[EmbeddedPg]:
         await migrate(db)
         await db.close()
 
-    asyncio.run(start())
-    yield server
-    asyncio.run(server.stop())
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        asyncio.run(start())
+        yield server
+    finally:  # also when Ctrl-C comes while it starts
+        asyncio.run(server.stop())
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

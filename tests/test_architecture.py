@@ -1,6 +1,7 @@
 """The shape that everything grows in: who may import whom, how large a module may be, where SQL and HTTP live."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -17,6 +18,7 @@ SQL = sorted(path for root in PACKAGES.values() for path in root.rglob("*.sql"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
