@@ -81,6 +81,30 @@ async def test_a_metric_that_the_hub_does_not_have_falls_back_and_says_so(filled
     await expect(page.get_by_label("Metric of the calendar")).to_have_value("total_tokens")
 
 
+async def test_nothing_that_the_hub_does_not_have_is_ever_asked_for(filled_hub: Hub, pages: Opener) -> None:
+    page = await pages.log_in(filled_hub)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/v1/")[2]))
+    await page.goto(f"{filled_hub.url}/?heatmap=happiness&by=mood&host=nobody&label=floor:9&chart=joy&project=website")
+    for word in ("happiness", "mood", "nobody", "floor:9", "joy"):
+        await expect(page.get_by_role("status").filter(has_text=word)).to_be_visible()
+    await expect(tile(page, "Total tokens")).to_be_visible()
+    analytics = [url for url in asked if url.startswith("analytics/")]
+    assert asked.index("capabilities") < asked.index(analytics[0])
+    assert all("project=website" in url for url in analytics)
+    assert not [
+        url for url in analytics if any(word in url for word in ("happiness", "mood", "nobody", "floor", "joy"))
+    ]
+
+
+async def test_a_metric_that_nobody_reports_cannot_be_chosen_and_says_why(filled_hub: Hub, pages: Opener) -> None:
+    page = await pages.log_in(filled_hub)
+    option = page.get_by_label("Metric of the calendar").locator("option[value=reasoning_tokens]")
+    await expect(option).to_be_disabled()
+    await expect(option).to_have_attribute("title", "reasoning_tokens is not reported by claude, codex")
+    await expect(page.get_by_label("Metric of the calendar").locator("option[value=output_tokens]")).to_be_enabled()
+
+
 async def test_switching_the_metric_shows_it_and_stays_in_the_address(filled_hub: Hub, pages: Opener) -> None:
     page = await pages.log_in(filled_hub)
     await page.get_by_label("Metric of the calendar").select_option("messages")

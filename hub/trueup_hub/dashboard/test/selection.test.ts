@@ -1,6 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { address, listed } from "../src/lib/api";
-import { DEFAULTS, obeyCapabilities, readSelection, writeSelection } from "../src/lib/selection";
+import golden from "../../../../tests/golden/selection.json";
+import {
+  DEFAULTS,
+  obeyCapabilities,
+  readSelection,
+  writeSelection,
+  type Group,
+  type Selection,
+} from "../src/lib/selection";
+import type { Capabilities } from "../src/lib/types";
 
 describe("the address", () => {
   test("says nothing where everything is as by default", () => {
@@ -44,21 +53,41 @@ describe("the address", () => {
 });
 
 describe("capabilities", () => {
-  const offered = { chart: ["total_tokens", "cost"], heatmap: ["messages", "cost"], top: ["total_tokens"] };
+  const hub = golden.hubs["0.2.0"] as unknown as Capabilities;
 
-  test("a metric that the hub does not have goes back to the default, and is told", () => {
-    const asked = { ...DEFAULTS, chart: "happiness", heatmap: "output_tokens" };
-    const { selection, notices } = obeyCapabilities(asked, offered);
-    expect([selection.chart, selection.heatmap, selection.top]).toEqual(["total_tokens", "messages", "total_tokens"]);
-    expect(notices).toHaveLength(2);
-    expect(notices[0]).toContain("happiness");
+  test("what the hub does not have goes back to the default, and is told once", () => {
+    const asked: Selection = {
+      ...DEFAULTS,
+      ...{ chart: "happiness", heatmap: "output_tokens", groupBy: "mood" as Group },
+      filters: { host: ["bob", "ana"], harness: ["cursor"] },
+    };
+    const { selection, notices } = obeyCapabilities(asked, hub);
+    expect(selection).toEqual({ ...DEFAULTS, filters: { host: ["ana"] } });
+    expect(notices).toEqual([
+      "This hub knows no host “bob”; left out.",
+      "This hub knows no harness “cursor”; left out.",
+      "This hub has no “happiness” for tokens over time; showing total tokens.",
+      "This hub does not have group_by=mood for analytics/activity; using model.",
+      "This hub has no “output_tokens” for the calendar; showing total tokens.",
+    ]);
+    expect(obeyCapabilities(selection, hub)).toEqual({ selection, notices: [] });
   });
 
-  test("one that it has stays", () => {
-    expect(obeyCapabilities({ ...DEFAULTS, heatmap: "cost" }, offered)).toEqual({
-      selection: { ...DEFAULTS, heatmap: "cost" },
-      notices: [],
-    });
+  test("what it has stays", () => {
+    const asked: Selection = {
+      ...DEFAULTS,
+      ...{ range: "custom", from: "2026-11-01", to: "2026-11-22", timezone: "Europe/Berlin" },
+      ...{ heatmap: "cost", granularity: "week" },
+      filters: { label: ["team:web"], model: ["a,b", ""] },
+    };
+    expect(obeyCapabilities(asked, hub)).toEqual({ selection: asked, notices: [] });
+  });
+
+  test("a panel that an earlier hub does not have is told, and the others go on", () => {
+    const earlier = { ...golden.hubs["0.1.0"], features: ["analytics.activity", "analytics.breakdown"] };
+    const { selection, notices } = obeyCapabilities({ ...DEFAULTS, by: "model" }, earlier as unknown as Capabilities);
+    expect(selection).toEqual({ ...DEFAULTS, by: "model" });
+    expect(notices).toEqual(["This hub does not have the calendar.", "This hub does not have top sessions."]);
   });
 });
 

@@ -1,12 +1,12 @@
-import { HubError, listed, logOut, type Query } from "./api";
+import { HubError, logOut, type Query } from "./api";
+import { coerce, metricsOf, whyUnknown, type Values } from "./coerce";
 import { presetRange, suitableGranularity, today } from "./dates";
 import { coalesce, listen, type LiveState } from "./live";
 import { Panel } from "./panel.svelte";
 import {
+  commonValues,
   DEFAULTS,
-  FILTERS,
   obeyCapabilities,
-  offeredMetrics,
   readSelection,
   writeSelection,
   type Filter,
@@ -38,8 +38,7 @@ export class Dashboard {
   timezone = $derived(
     this.selection.timezone ?? this.summary.data?.timezone ?? this.capabilities.data?.timezone ?? "UTC",
   );
-  metrics = $derived(this.capabilities.data ? offeredMetrics(this.capabilities.data) : null);
-  ready = $derived(this.metrics !== null);
+  ready = $derived(this.capabilities.data !== null);
   unreachable = $derived(this.summary.error?.status === 0);
 
   async start(): Promise<void> {
@@ -70,7 +69,7 @@ export class Dashboard {
     await this.capabilities.load("capabilities");
     const now = this.capabilities.data;
     if (!now) return;
-    const { selection, notices } = obeyCapabilities(this.selection, offeredMetrics(now));
+    const { selection, notices } = obeyCapabilities(this.selection, now);
     if (now.version !== version)
       notices.push(`The hub is now version ${now.version}: reload the page to have its page.`);
     if (notices.length === 0) return;
@@ -92,15 +91,25 @@ export class Dashboard {
 
   readAddress(): void {
     const read = readSelection(location.search);
-    const obeyed = obeyCapabilities(read.selection, this.metrics ?? { chart: [], heatmap: [], top: [] });
+    const hub = this.capabilities.data;
+    const obeyed = hub ? obeyCapabilities(read.selection, hub) : { selection: read.selection, notices: [] };
     this.selection = obeyed.selection;
     this.notices = [...read.notices, ...obeyed.notices];
   }
 
-  readAddressAndRefresh(): void {
+  async readAddressAndRefresh(): Promise<void> {
     if (!this.ready) return;
+    await this.capabilities.load("capabilities");
     this.readAddress();
     void this.#load(true);
+  }
+
+  /** What a panel can show: each metric that the hub has for it, with the reason where nobody reports it. */
+  metricsFor(endpoint: string): { metric: string; unknown: string | null }[] {
+    const hub = this.capabilities.data;
+    if (!hub) return [];
+    const harnesses = this.selection.filters.harness ?? [];
+    return metricsOf(hub, endpoint).map((metric) => ({ metric, unknown: whyUnknown(hub, metric, harnesses) }));
   }
 
   /** Change the selection, the address and what is shown. */
@@ -123,30 +132,42 @@ export class Dashboard {
 
   async #load(usage = this.#usageChanged): Promise<void> {
     const { heatmap, top, groupBy, by } = this.selection;
-    const common = this.#commonQuery();
-    const asked = [this.hosts.load("hosts"), this.summary.load("analytics/summary", common)];
+    const common = this.#common();
+    const asked = [this.hosts.load("hosts"), this.#ask(this.summary, "analytics/summary", common)];
     if (usage) {
       this.#usageChanged = false;
       asked.push(
-        this.heatmap.load("analytics/heatmap", { ...common, metric: heatmap }),
-        this.top.load("analytics/top-sessions", { ...common, metric: top, limit: "10" }),
-        this.breakdown.load("analytics/breakdown", { ...common, by }),
-        this.#loadActivity({ ...common, group_by: groupBy }),
+        this.#ask(this.heatmap, "analytics/heatmap", { ...common, metric: [heatmap] }),
+        this.#ask(this.top, "analytics/top-sessions", { ...common, metric: [top], limit: ["10"] }),
+        this.#ask(this.breakdown, "analytics/breakdown", { ...common, by: [by] }),
+        this.#loadActivity({ ...common, group_by: [groupBy] }),
       );
     }
     await Promise.all(asked);
     this.#noticeSignedOut();
   }
 
+  /**
+   * Nothing is sent that this hub cannot be asked: what of the selection was put back was told when it was read. Values
+   * of filters stay: a host that the page has just heard of may be newer than the list of all.
+   */
+  #ask<T>(panel: Panel<T>, endpoint: string, wanted: Values): Promise<void> {
+    const found = coerce({ ...this.capabilities.data, values: {} }, endpoint, wanted);
+    if (found.endpoint === null) return panel.refuse(`This hub does not have ${endpoint}.`);
+    const query: Query = {};
+    for (const [name, value] of found.query) query[name] = [...(query[name] ?? []), value];
+    return panel.load(found.endpoint, query);
+  }
+
   /** The step needs the range, which for "everything" only the hub knows. */
-  async #loadActivity(query: Query): Promise<void> {
+  async #loadActivity(wanted: Values): Promise<void> {
     let granularity = this.selection.granularity;
     if (!granularity) {
-      const { from, to } = query;
-      const known = typeof from === "string" && typeof to === "string" ? { from, to } : await this.#wholeRange();
+      const [from, to] = [wanted["from"]?.[0], wanted["to"]?.[0]];
+      const known = from && to ? { from, to } : await this.#wholeRange();
       granularity = known ? suitableGranularity(known.from, known.to) : "day";
     }
-    await this.activity.load("analytics/activity", { ...query, granularity });
+    await this.#ask(this.activity, "analytics/activity", { ...wanted, granularity: [granularity] });
   }
 
   async #wholeRange(): Promise<{ from: string; to: string } | null> {
@@ -155,12 +176,9 @@ export class Dashboard {
     return from && to ? { from, to } : null;
   }
 
-  #commonQuery(): Query {
-    const { range, timezone, filters } = this.selection;
-    const { from, to } = range === "custom" ? this.selection : presetRange(range, today(this.timezone));
-    const query: Query = { from, to, timezone };
-    for (const filter of FILTERS) if (filters[filter]) query[filter] = filters[filter].map(listed);
-    return query;
+  #common(): Values {
+    const { range } = this.selection;
+    return commonValues(this.selection, range === "custom" ? this.selection : presetRange(range, today(this.timezone)));
   }
 
   #noticeSignedOut(): boolean {

@@ -34,6 +34,12 @@ export class Panel<T> {
     }
   }
 
+  /** Nothing can be asked: say why. */
+  async refuse(why: string): Promise<void> {
+    this.clear();
+    this.error = new HubError(404, "not_found", why);
+  }
+
   clear(): void {
     this.#running?.abort();
     this.data = this.error = null;

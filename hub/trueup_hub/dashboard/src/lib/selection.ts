@@ -1,5 +1,6 @@
 /** What the reader has selected. It lives in the page's query string, so that an address shows the same view to anyone. */
 
+import { coerce, isTimezone, type Change, type Values } from "./coerce";
 import { GRANULARITIES, isDay, PRESETS, type Granularity, type Preset } from "./dates";
 import { metricName } from "./metrics";
 import type { Capabilities } from "./types";
@@ -8,7 +9,7 @@ export const GROUPS = ["model", "harness", "provider", "project", "host"] as con
 export type Group = (typeof GROUPS)[number];
 
 /** Filters that the API takes as they are; the page shows them and can remove them. */
-export const FILTERS = ["host", "harness", "project", "model", "provider"] as const;
+export const FILTERS = ["host", "harness", "project", "model", "provider", "label"] as const;
 export type Filter = (typeof FILTERS)[number];
 
 export interface Selection {
@@ -109,35 +110,65 @@ export function writeSelection(selection: Selection): string {
   return text ? `?${text}` : "";
 }
 
-export function isTimezone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
+/** What each panel asks, and where the selection has it. */
+const PANELS = [
+  {
+    endpoint: "analytics/activity",
+    words: "tokens over time",
+    fields: { metric: "chart", group_by: "groupBy", granularity: "granularity" },
+  },
+  { endpoint: "analytics/heatmap", words: "the calendar", fields: { metric: "heatmap" } },
+  { endpoint: "analytics/top-sessions", words: "top sessions", fields: { metric: "top" } },
+  { endpoint: "analytics/breakdown", words: "the breakdown", fields: { by: "by" } },
+] as const;
+type Field = "chart" | "heatmap" | "top" | "groupBy" | "by" | "granularity";
+
+type Ends = { from: string | null; to: string | null };
+
+/** What all panels ask in the same way; values of lists are not quoted yet. */
+export function commonValues(selection: Selection, { from, to }: Ends): Values {
+  const values: Values = {};
+  for (const [name, value] of Object.entries({ from, to, timezone: selection.timezone }))
+    if (value !== null) values[name] = [value];
+  for (const filter of FILTERS) if (selection.filters[filter]) values[filter] = selection.filters[filter];
+  return values;
 }
 
-export type MetricsByPanel = Record<"chart" | "heatmap" | "top", string[]>;
-
-/** Put every metric that the hub does not have for its panel back to the default, and say so. */
-export function obeyCapabilities(selection: Selection, offered: MetricsByPanel): Read {
+/** Put whatever the hub cannot be asked back to the default, and say so. */
+export function obeyCapabilities(selection: Selection, capabilities: Capabilities): Read {
   const kept = structuredClone(selection);
-  const notices: string[] = [];
-  const words = { chart: "tokens over time", heatmap: "the calendar", top: "top sessions" };
-  for (const panel of ["chart", "heatmap", "top"] as const) {
-    const known = offered[panel];
-    if (known.includes(kept[panel]) || known.length === 0) continue;
-    const fallback = known.includes(DEFAULTS[panel]) ? DEFAULTS[panel] : (known[0] as string);
-    notices.push(
-      `This hub has no “${kept[panel]}” for ${words[panel]}; showing ${metricName(fallback).label.toLowerCase()}.`,
-    );
-    kept[panel] = fallback;
+  const notices = new Set<string>();
+  for (const { endpoint, words, fields } of PANELS) {
+    const own = Object.entries(fields) as [string, Field][];
+    const wanted = commonValues(kept, kept);
+    const usual: Record<string, string> = {};
+    for (const [name, field] of own) {
+      const [value, standard] = [kept[field], DEFAULTS[field]];
+      if (value !== null) wanted[name] = [value];
+      if (standard !== null) usual[name] = standard;
+    }
+    const found = coerce(capabilities, endpoint, wanted, usual);
+    if (found.endpoint === null) {
+      notices.add(`This hub does not have ${words}.`);
+      continue;
+    }
+    for (const change of found.changes) notices.add(inWords(change, words));
+    const of = (name: string): string | null => found.values[name]?.[0] ?? null;
+    for (const [name, field] of own) Object.assign(kept, { [field]: of(name) ?? DEFAULTS[field] });
+    for (const name of ["from", "to", "timezone"] as const) kept[name] = of(name);
+    for (const filter of FILTERS) {
+      const values = found.values[filter];
+      if (values) kept.filters[filter] = values;
+      else delete kept.filters[filter];
+    }
+    if (kept.range === "custom" && !kept.from && !kept.to) kept.range = DEFAULTS.range;
   }
-  return { selection: kept, notices };
+  return { selection: kept, notices: [...notices] };
 }
 
-export function offeredMetrics(capabilities: Capabilities): MetricsByPanel {
-  const of = (endpoint: string) => capabilities.metrics[endpoint] ?? [];
-  return { chart: of("activity"), heatmap: of("heatmap"), top: of("top-sessions") };
+function inWords({ parameter, wanted, instead, reason }: Change, words: string): string {
+  if (parameter === "metric")
+    return `This hub has no “${wanted[0]}” for ${words}; showing ${metricName(instead[0] ?? "").label.toLowerCase()}.`;
+  const now = instead.length ? `; using ${instead[0]}` : "; left out";
+  return `${reason.charAt(0).toUpperCase()}${reason.slice(1)}${now}.`;
 }
