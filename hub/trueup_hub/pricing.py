@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
 from msgspec import Struct
 
 from trueup_hub.db import Connection, Database, Record
@@ -19,8 +18,6 @@ from trueup_shared.price_overrides import NO_OVERRIDES, Overrides, decode_overri
 from trueup_shared.price_table import MAX_FILE_BYTES, PriceError
 from trueup_shared.prices import RELEASED, PriceList
 from trueup_shared.settings import SettingError
-
-log = structlog.get_logger()
 
 _SQL = load("prices")
 _TABLES_AT_HAND = 8  # some megabytes each
@@ -89,7 +86,6 @@ async def establish(
             await connection.execute(_SQL["set_in_force"], number)
             about = {"before": before["digest"], "after": chosen.digest, "date": chosen.date, "source": chosen.source}
             await connection.execute(_SQL["note"], actor, "prices.in_force", chosen.digest, about)
-            log.info("another price table is in force", **about)
     return InForce(number, chosen)
 
 
