@@ -45,8 +45,9 @@ _RECEIVED = 4  # batches on their way for each that is applied: a thin line must
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """A request that is not HTTP is answered with 400 by aiohttp; it is no error of the hub, to be logged as one."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+    """A request that is not HTTP, or whose body is not what it says, is answered with 400: no error of the hub."""
+    theirs = HttpProcessingError, web.RequestPayloadError
+    return record.exc_info is None or not isinstance(record.exc_info[1], theirs)
 
 
 server_logger.addFilter(_is_ours)
@@ -109,7 +110,8 @@ async def serving(settings: HubSettings, stopping: asyncio.Event) -> AsyncIterat
             log.info("migrated the database", migration=name)
         await tell_administrator(db)
         await add_zone(db, settings.timezone)  # days in the hub's own zone are asked for most
-        await establish(db, overrides)
+        prices = (await establish(db, overrides)).prices
+        log.info("prices in force", digest=prices.digest, date=prices.date, own=prices.overrides.number)
         await stack.enter_async_context(life(db))
         app = build_app(settings, db, key, stopping)
         await begin_again(app[AUTH])
