@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from trueup_hub.analytics.totals import Totals
+from trueup_hub.analytics.totals import Coverage, Totals
 from trueup_hub.db import Database
 from trueup_hub.params import DIMENSIONS, Common
 from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, COUNTERS, TOTAL_BITS, TOTAL_PARTS
@@ -45,10 +45,10 @@ class Facts(NamedTuple):
 _NAMES = """h.label AS host, h.labels, (SELECT term FROM terms WHERE term_no = f.harness) AS harness,
  (SELECT term FROM terms WHERE term_no = f.project) AS project"""
 _MODEL = "(SELECT term FROM terms WHERE term_no = f.model) AS model"
-_EVENTS = f"""SELECT f.*, f.counted AS once, {_NAMES}, {_MODEL},
+_EVENTS = f"""SELECT f.*, f.counted AS once, l.ledger_id, {_NAMES}, {_MODEL},
  (SELECT term FROM terms WHERE term_no = f.provider) AS provider,
  (SELECT term FROM terms WHERE term_no = f.reported_cost_unit) AS unit
- FROM events f JOIN hosts h USING (host_no) WHERE NOT f.stale"""
+ FROM events f JOIN hosts h USING (host_no) JOIN ledgers l USING (ledger_no) WHERE NOT f.stale"""
 _MESSAGES = f"""SELECT f.at, f.tool_names, f.session_key, s.chosen AS once, {_NAMES}, {_MODEL}, '' AS provider,
  r.term = 'user' AND k.term = 'prompt' AS prompted
  FROM messages f JOIN hosts h USING (host_no) JOIN sessions s USING (host_no, ledger_no, session_key)
@@ -153,6 +153,11 @@ def coverage_of(events: Sequence[Record]) -> dict[str, tuple[int, int, int, int]
         found[f"{name}_microusd"] = covered(lambda row, name=name: row[f"{name}_nanousd"] is not None, mask, 0)  # type: ignore[misc]
     dollars = sum(row["reported_cost"] is not None and row["unit"] == "usd" for row in events)
     return found | {"reported_cost_microusd": (len(events), dollars, 0, 0)}
+
+
+def known(found: dict[str, Coverage]) -> dict[str, tuple[int, int, int, int]]:
+    """Coverage of an answer, as `coverage_of` has it."""
+    return {name: (one.events, one.reported, one.lower_bound, one.derived) for name, one in found.items()}
 
 
 ROUNDED = ("cost_microusd", "cache_savings_microusd", "reported_cost_microusd")

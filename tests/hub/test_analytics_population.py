@@ -16,6 +16,7 @@ from population import (
     chosen,
     coverage_of,
     dimension,
+    known,
     local_day,
     peak_of,
 )
@@ -25,16 +26,11 @@ from trueup_hub.analytics.breakdown import breakdown
 from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.heatmap import heatmap
 from trueup_hub.analytics.summary import summary
-from trueup_hub.analytics.totals import Coverage
 from trueup_hub.params import FIRST_DAY, LAST_DAY
 from trueup_shared.metrics import METRICS, TOTAL_PARTS, Metric
 
 read_only = settings(max_examples=fleet.EXAMPLES, deadline=None, suppress_health_check=fleet.SHARED)
 NOTHING = Rows([], [], [])
-
-
-def known(found: dict[str, Coverage]) -> dict[str, tuple[int, int, int, int]]:
-    return {name: (one.events, one.reported, one.lower_bound, one.derived) for name, one in found.items()}
 
 
 @read_only

@@ -112,7 +112,7 @@ SELECT avg(messages)::float8 AS avg_messages,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY messages) AS median_messages,
        percentile_cont(0.9) WITHIN GROUP (ORDER BY messages) AS p90_messages
 FROM sessions
-WHERE chosen AND started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
+WHERE chosen AND NOT stale AND started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
   AND ($3::int4[] IS NULL OR host_no = ANY ($3))
   AND ($4::int4[] IS NULL OR harness = ANY ($4))
   AND ($5::int4[] IS NULL OR project = ANY ($5))

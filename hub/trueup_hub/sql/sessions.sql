@@ -12,8 +12,9 @@ WITH used AS (
   SELECT session_key FROM used
   UNION
   SELECT session_key FROM sessions
-  WHERE {chosen} AND ((started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900))
-                    OR (started_at IS NULL AND $13::bool))
+  WHERE {chosen} AND ((started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
+                       AND NOT stale)
+                    OR ((started_at IS NULL OR stale) AND $13::bool))
     AND ($3::int4[] IS NULL OR host_no = ANY ($3))
     AND ($4::int4[] IS NULL OR harness = ANY ($4))
     AND ($5::int4[] IS NULL OR project = ANY ($5))
@@ -52,7 +53,7 @@ GROUP BY used.session_key
 
 -- counts_of_sessions: messages, tool calls and starts of sessions $8 inside the range
 WITH copies AS (
-  SELECT host_no, ledger_no, session_key, started_at, harness, project
+  SELECT host_no, ledger_no, session_key, CASE WHEN NOT stale THEN started_at END AS started_at, harness, project
   FROM sessions WHERE {chosen} AND session_key = ANY ($8::uuid[])
 ), entries AS (
   SELECT c.session_key, 1 AS messages, coalesce(cardinality(m.tool_names), 0) AS tool_calls, 0 AS sessions,
