@@ -121,7 +121,9 @@ def _answer_to(error: Exception, request: web.Request) -> web.Response:
             detail = f"{error.reason}: {request.method} {request.path}"
             return told(error.status, _CODES.get(error.status, "bad_request"), detail, headers=allow)
         case ContentEncodingError() | web.RequestPayloadError():
-            return told(400, "malformed", "The body does not match its Content-Encoding or ended early.")
+            answer = told(400, "malformed", "The body does not match its Content-Encoding or ended early.")
+            answer.force_close()  # nobody knows where the next request begins
+            return answer
         case TimeoutError():
             log.warning("gave up on a request", path=request.path)
             return told(503, "timeout", "The hub could not answer in time.", headers=again)
