@@ -1,6 +1,6 @@
 # Needed: Python 3.11 or newer with pip or venv, make, and a package registry. Nothing else.
 .POSIX:
-.PHONY: help up venv dev dashboard test test-nobrowser lint bench soak prices harnesses types lock clean
+.PHONY: help up venv dev dashboard test test-nobrowser lint bench soak prices harnesses types examples lock clean
 
 PY = .venv/bin/python
 # All of the tests, on all cores. `$(PY) -m pytest tests/hub/test_auth.py` runs a few in one process.
@@ -14,6 +14,7 @@ help:
 	@echo 'make bench          the benchmarks, with ratios against the peers that it can install (ARGS="--only harnesses": MB/s)'
 	@echo 'make soak           fuzz of every harness, random histories, hostile trees: for hours'
 	@echo 'make types          the types of the dashboard anew, from those of the API'
+	@echo 'make examples       the examples in the documents of the API anew'
 	@echo 'make harnesses      docs/harnesses.md anew, from what the harnesses say of themselves'
 
 venv:
@@ -57,6 +58,10 @@ prices:
 # Writes docs/harnesses.md anew from what the harnesses say of themselves.
 harnesses: dev
 	@$(PY) deploy/make_harnesses.py
+
+# Has a hub answer the examples of the API's documents anew.
+examples: dev
+	@WRITE_EXAMPLES=1 $(PY) -m pytest -q tests/hub/test_api_examples.py
 
 # Writes the dashboard's types.ts anew from the types of the API's answers.
 types: dev

@@ -104,7 +104,7 @@ def _operation(route: Route, schema_of: dict[Any, Schema], examples: Sequence[Ex
             *(_parameter(parameter, "path", examples) for parameter in route.in_path),
             *(_parameter(parameter, "query", examples) for parameter in route.takes or ()),
         ],
-        "responses": _answers(route, schema_of, examples) | _errors(route),
+        "responses": _answers(route, schema_of, examples) | _errors(route, examples),
     }
     if route.sent is not None:
         kind, needed = _sent(route)
@@ -171,11 +171,7 @@ def _answers(route: Route, schema_of: dict[Any, Schema], examples: Sequence[Exam
             content[CONTENT_TYPE] = {}
     found: dict[str, Any] = {}
     for status in route.statuses:
-        shown: dict[str, Any] = {kind: dict(about) for kind, about in content.items()}
-        for one in examples:
-            if one.status == status and one.media_type in shown:
-                example = {"summary": one.says, "value": one.answer}
-                shown[one.media_type].setdefault("examples", {})[one.name] = example
+        shown = {kind: about | _shown(status, kind, examples) for kind, about in content.items()}
         headers = _HEADERS | ({"ETag": {"schema": {"type": "string"}}} if route.etag else {})
         found[str(status)] = {
             "description": HTTPStatus(status).phrase,
@@ -187,14 +183,24 @@ def _answers(route: Route, schema_of: dict[Any, Schema], examples: Sequence[Exam
     return found
 
 
-def _errors(route: Route) -> dict[str, Any]:
+def _shown(status: int, media_type: str, examples: Iterable[Example]) -> dict[str, Any]:
+    found = {
+        one.name: {"summary": one.says, "value": one.answer}
+        for one in examples
+        if (one.status, one.media_type) == (status, media_type)
+    }
+    return {"examples": found} if found else {}
+
+
+def _errors(route: Route, examples: Sequence[Example]) -> dict[str, Any]:
     return {
         str(status): {
             "description": "\n".join(f"- `{code}`: {CODES[code][1]}" for code in codes),
             "headers": _HEADERS,
             "content": {
                 PROBLEM_TYPE: {
-                    "schema": {"allOf": [{"$ref": f"{REF}Problem"}, {"properties": {"code": {"enum": codes}}}]}
+                    "schema": {"allOf": [{"$ref": f"{REF}Problem"}, {"properties": {"code": {"enum": codes}}}]},
+                    **_shown(status, PROBLEM_TYPE, examples),
                 }
             },
         }

@@ -1,11 +1,12 @@
 """Questions and answers of a real hub with a small fixed set of data: what documents show, and a test asks anew.
 
-`make examples` writes examples.json. What differs from run to run is written as tests/examples.py says.
+`make examples` writes examples.json. What differs from run to run is written as tests/api_examples.py says.
 """
 
 import shlex
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from trueup_hub.route import Route
+
+FILE = Path(str(files("trueup_hub"))) / "openapi" / "examples.json"
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -55,5 +58,4 @@ class Example(Question, frozen=True, kw_only=True):
 
 @cache
 def load() -> tuple[Example, ...]:
-    found = (files("trueup_hub") / "openapi" / "examples.json").read_bytes()
-    return msgspec.json.decode(found, type=tuple[Example, ...])
+    return msgspec.json.decode(FILE.read_bytes(), type=tuple[Example, ...])
