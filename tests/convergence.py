@@ -58,6 +58,8 @@ DAMAGE = {
     "sums altered": "UPDATE sessions SET digest = 5, rows = 3 WHERE get_byte(uuid_send(session_key), 15) % 8 = $1",
     "cells altered": "UPDATE session_slots SET s_output_tokens = 1, n = n + 1 WHERE slot % 8 = $1",
     "days altered": "UPDATE usage_days SET s_output_tokens = s_output_tokens + 1 WHERE harness % 8 = $1",
+    "totals altered": "UPDATE session_totals SET n = n + 1, first_slot = 5, host_no = -1 WHERE last_slot % 8 = $1",
+    "days of projects lost": "DELETE FROM project_days WHERE project % 8 = $1",
     "activity altered": "UPDATE activity_slots SET messages = messages + 1 WHERE slot % 8 = $1",
 }
 

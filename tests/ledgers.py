@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from trueup_hub.db import Database
 from trueup_hub.ingest import apply_batch, generations
+from trueup_hub.ingest.cells import KEYS
 from trueup_shared import keys, wire
 
 HOUR = 3_600_000_000
@@ -224,6 +225,6 @@ async def empty(db: Database) -> None:
     """Forget everything but terms and hosts."""
     await db.execute(
         "TRUNCATE ledgers, batches, rejections, events, event_owners, event_claims, messages, sessions, session_owners,"
-        " usage_slots, session_slots, usage_days, activity_slots"
+        f" measures, {', '.join(KEYS)}"
     )
     db.caches.pop("precedence", None)

@@ -9,6 +9,7 @@ from ledgers import Ledger, add_host, event, event_key, message, message_key, pu
 from trueup_hub.db import Database
 from trueup_hub.errors import PositionMismatch
 from trueup_hub.ingest import generations, position
+from trueup_hub.ingest.cells import KEYS
 from trueup_hub.ingest.verify import verify
 from trueup_shared import keys, wire
 
@@ -145,7 +146,7 @@ async def test_removing_all_of_a_ledger_leaves_nothing_of_it(db: Database, ledge
     lose(ledger, *list(ledger.rows))
     done = await ledger.push_full()
     assert (done.removed, done.digest, done.verdict) == (26, bytes(16), "converged")
-    for table in ("events", "messages", "sessions", "usage_slots", "session_slots", "usage_days", "activity_slots"):
+    for table in ("events", "messages", "sessions", *KEYS):
         assert await db.fetchval(f"SELECT count(*) FROM {table}") == 0, table
     assert await verify(db) == {}
 

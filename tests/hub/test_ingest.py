@@ -7,6 +7,7 @@ from ledgers import NOON, Ledger, add_host, event, event_key, message, message_k
 from trueup_hub.db import Database
 from trueup_hub.errors import PositionMismatch
 from trueup_hub.ingest import position
+from trueup_hub.ingest.cells import KEYS
 from trueup_hub.ingest.verify import verify
 from trueup_shared import __version__, keys, wire
 
@@ -126,7 +127,7 @@ async def test_tombstones_take_rows_out_of_everything(db: Database, ledger: Ledg
         ledger.remove(table, key)
     receipt = await ledger.push()
     assert (receipt.removed, receipt.verdict, receipt.digest) == (5, "converged", bytes(16))
-    for table in ("events", "messages", "sessions", "usage_slots", "session_slots", "usage_days", "activity_slots"):
+    for table in ("events", "messages", "sessions", *KEYS):
         assert await db.fetchval(f"SELECT count(*) FROM {table}") == 0, table
     # The owner row stays as a lock, vacant; a row that comes back counts again.
     assert await db.fetchval("SELECT count(*) FROM event_owners WHERE ledger_no IS NULL") == 3
@@ -151,7 +152,7 @@ async def test_the_peak_follows_when_its_event_goes_or_shrinks(db: Database, led
     peaks = "SELECT (SELECT max(max_context_tokens) FROM {}) FROM usage_slots LIMIT 1"
     ledger.put(event_key(1), event(1, context_tokens=600))
     await ledger.push()
-    for table in ("usage_slots", "session_slots", "usage_days"):
+    for table in ("usage_slots", "session_slots", "session_totals", "usage_days", "project_days"):
         assert await db.fetchval(peaks.format(table)) == 700
     ledger.remove(keys.EVENTS, event_key(3))
     ledger.put(event_key(1), event(1, context_tokens=None))

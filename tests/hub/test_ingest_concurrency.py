@@ -14,6 +14,7 @@ from ledgers import Ledger, add_host, empty, event, event_key, message, message_
 from stepping import Steps
 from trueup_hub.db import Database
 from trueup_hub.ingest import apply_batch, events, jobs
+from trueup_hub.ingest.cells import KEYS
 from trueup_hub.ingest.verify import verify
 from trueup_shared import keys, wire
 
@@ -89,7 +90,7 @@ _ENDS = {
     "sessions": "SELECT l.ledger_id, session_key, chosen, s.messages, s.rows, s.digest FROM sessions s"
     " JOIN ledgers l USING (host_no, ledger_no)",
     "ledgers": "SELECT ledger_id, acked_seq, digest, sessions, messages, events, verdict FROM ledgers",
-    **{table: f"SELECT * FROM {table}" for table in ("usage_slots", "session_slots", "usage_days", "activity_slots")},
+    **{table: f"SELECT * FROM {table}" for table in KEYS},
 }
 
 

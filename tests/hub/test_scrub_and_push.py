@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from hub_process import Hub, running_hub
 from pushing import Machine, machine
 from trueup_hub.db import Database, UniqueViolation
+from trueup_hub.ingest.cells import KEYS
 from trueup_hub.ingest.verify import verify
 from trueup_hub.scrubbing import scrub_all
 
 SHOWN = (
     *(
         f"SELECT to_jsonb(t) - 'model', term FROM {table} t JOIN terms ON term_no = model"
-        for table in ("usage_slots", "usage_days", "session_slots", "activity_slots")
+        for table in KEYS
+        if table != "session_totals"
     ),
+    "SELECT * FROM session_totals",
     "SELECT event_key, ledger_no, counted, row_digest FROM events",
     "SELECT message_key, ledger_no, row_digest FROM messages",
     "SELECT session_key, ledger_no, chosen, rows, digest FROM sessions",
@@ -68,7 +71,7 @@ DAMAGES = {
     "claims lost": "DELETE FROM event_claims",
     "owners of sessions lost": "DELETE FROM session_owners",
     "slots altered": "UPDATE usage_slots SET n = n + {n}, s_output_tokens = 1, max_context_tokens = {n}",
-    "cells lost": "TRUNCATE session_slots, activity_slots",
+    "cells lost": "TRUNCATE session_slots, session_totals, activity_slots",
     "the ledgers' sums altered": "UPDATE ledgers SET digest = {n}, events = {n}",
     "a term altered": "UPDATE terms SET term = gen_random_uuid()::text WHERE term = 'm'",
     "all events lost": "DELETE FROM events",

@@ -5,6 +5,7 @@ import pytest
 from ledgers import Ledger, add_host, event, event_key, message, message_key, put_events, session
 from trueup_hub.db import Database
 from trueup_hub.ingest import add_zone
+from trueup_hub.ingest.cells import KEYS
 from trueup_hub.ingest.verify import count_differences, verify
 from trueup_hub.scrubbing import scrub_all
 from trueup_shared import keys
@@ -16,6 +17,9 @@ TOTALS = (
     "SELECT host_no, to_jsonb(usage_days) FROM usage_days ORDER BY 1, 2",
     "SELECT host_no, to_jsonb(session_slots) FROM session_slots ORDER BY 1, 2",
     "SELECT host_no, to_jsonb(activity_slots) FROM activity_slots ORDER BY 1, 2",
+    "SELECT host_no, to_jsonb(session_totals) FROM session_totals ORDER BY 2",
+    "SELECT host_no, to_jsonb(project_days) FROM project_days ORDER BY 1, 2",
+    "SELECT host_no, to_jsonb(activity_days) FROM activity_days ORDER BY 1, 2",
     "SELECT host_no, to_jsonb(event_owners) FROM event_owners WHERE ledger_no IS NOT NULL ORDER BY 2",
     "SELECT host_no, to_jsonb(event_claims) FROM event_claims ORDER BY 2",
     "SELECT host_no, to_jsonb(session_owners) FROM session_owners ORDER BY 2",
@@ -74,13 +78,24 @@ DAMAGES = {
     "peaks too high": "UPDATE session_slots SET max_context_tokens = 1234567",
     "days too high": "UPDATE usage_days SET max_context_tokens = 1234567, s_cost = 1",
     "slots lost": "DELETE FROM usage_slots WHERE host_no = 1",
-    "all rollups lost": "TRUNCATE usage_slots, session_slots, usage_days, activity_slots",
+    "all rollups lost": f"TRUNCATE {', '.join(KEYS)}, measures",
     "an invented slot": "INSERT INTO usage_slots SELECT (u).* FROM (SELECT u FROM usage_slots u LIMIT 1) x"
     " ON CONFLICT (host_no, slot, harness, provider, model, project) DO UPDATE SET slot = 7",
     "an invented session cell": "UPDATE session_slots SET session_key = gen_random_uuid() WHERE host_no = 1",
     "an invented day": "UPDATE usage_days SET day = '2020-02-02'",
     "activity that is wrong": "UPDATE activity_slots SET messages = 9, tool_calls = 0, sessions = 5",
     "activity lost": "DELETE FROM activity_slots",
+    "days of activity that are wrong": "UPDATE activity_days SET messages = 9, sessions = sessions - 1",
+    "days of projects too high": "UPDATE project_days SET max_context_tokens = 1234567, n = n + 1",
+    "days of projects under another one": "UPDATE project_days SET project = project + 1 WHERE host_no = 1",
+    "totals of sessions that say more": "UPDATE session_totals SET s_output_tokens = s_output_tokens + 1, n = n + 3",
+    "totals of sessions with another span": "UPDATE session_totals SET first_slot = 5, last_slot = 3, harness = -1",
+    "totals of sessions of another host": "UPDATE session_totals SET host_no = 2, max_context_tokens = NULL",
+    "totals of sessions of nobody": "UPDATE session_totals SET session_key = gen_random_uuid(), host_no = 77",
+    "totals of a shared session under another key": "UPDATE session_totals SET session_key = gen_random_uuid()"
+    " WHERE host_no = -1",
+    "totals of sessions lost": "DELETE FROM session_totals",
+    "measures that are not noted": "DELETE FROM measures WHERE measure LIKE '%output%' OR measure LIKE 'max%'",
 }
 
 

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from uuid import UUID
 
 from trueup_hub.db import Connection, Database, Record
+from trueup_hub.ingest.activity import Activity
 from trueup_hub.ingest.decode import Decoded
 from trueup_hub.ingest.events import apply_events
 from trueup_hub.ingest.incoming import digest_of, message_copies
 from trueup_hub.ingest.messages import plan_messages
 from trueup_hub.ingest.position import lock_ledger_no
 from trueup_hub.ingest.rollups import Rollup, write_rollups
-from trueup_hub.ingest.sessions import Activity, apply_sessions
+from trueup_hub.ingest.sessions import apply_sessions
 from trueup_hub.ingest.terms import Terms
 from trueup_hub.ingest.transaction import Transaction
 from trueup_hub.ingest.zones import zones_for_ingest
@@ -98,7 +99,7 @@ async def apply_changes(tx: Transaction, decoded: Decoded, gone: Keys, refused: 
     activity = Activity(tx.terms["user"], tx.terms["prompt"])
     await apply_sessions(tx, sessions, gone_of[keys.SESSIONS], refused_of[keys.SESSIONS], messages, activity)
     await write_rollups(tx.connection, tx.rollup, zones)
-    await activity.write(tx)
+    await activity.write(tx.connection)
 
 
 async def add_terms(db: Database, connection: Connection, decoded: Decoded) -> Terms:

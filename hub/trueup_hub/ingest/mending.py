@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from trueup_hub.db import Database, retried
+from trueup_hub.ingest.activity import Activity
 from trueup_hub.ingest.digests import FIRST, LAST, following
 from trueup_hub.ingest.jobs import decide_again, settling_transaction
 from trueup_hub.ingest.messages import plan_messages
-from trueup_hub.ingest.sessions import Activity, apply_sessions
+from trueup_hub.ingest.sessions import apply_sessions
 from trueup_hub.ingest.terms import Terms
 from trueup_hub.sqlfiles import load
 
@@ -69,6 +70,6 @@ async def _choose_again(db: Database, session_keys: Sequence[bytes]) -> None:
             nothing = await plan_messages(tx, [], set(), set())
             # No ledger has number 0: none of these sessions is its own, and so nothing but the choice is written.
             await apply_sessions(tx, [], set(session_keys), set(), nothing, activity)
-            await activity.write(tx)
+            await activity.write(tx.connection)
 
     await retried(attempt)

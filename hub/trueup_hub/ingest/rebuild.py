@@ -1,19 +1,21 @@
 """Rollups held against what they are made of, and brought to it: cells that differ change by the difference.
 
 A difference is read in one moment and added later, as a batch would: what batches add in between stays right, and
-nobody waits (docs/adr/0008). Session cells are compared with counted events, slots with session cells, days with slots,
-activity with messages and sessions.
+nobody waits (docs/adr/0008). Session cells are compared with counted events, sessions and slots with session cells,
+days with slots, activity with messages and sessions.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from trueup_hub.db import Database, Record, retried
+from trueup_hub.ingest.activity import change_activity
+from trueup_hub.ingest.cells import KEYS, Cells, change_cells, note_measures, stored_cell
 from trueup_hub.ingest.digests import FIRST, LAST, following
 from trueup_hub.ingest.jobs import settling_transaction
-from trueup_hub.ingest.rollups import change_cells, stored_cell
-from trueup_hub.ingest.sessions import Activity
-from trueup_hub.ingest.verify import ACTIVITY, CELL_KEYS, cells_sql, counted_events
+from trueup_hub.ingest.measures import COUNTS, MEASURES
+from trueup_hub.ingest.session_totals import change_totals
+from trueup_hub.ingest.verify import MEASURES_OF, OF_A_HOST, cells_sql, counted_events, sums_of
 from trueup_hub.ingest.zones import Zone
 from trueup_hub.sqlfiles import load
 
@@ -28,26 +30,48 @@ _OF_SESSIONS = "host_no = $1 AND session_key >= $2 AND session_key <= $3"
 
 async def rebuild_rollups(db: Database, host_no: int) -> AsyncIterator[int]:
     """Bring all rollups of a host to what the facts say; yields how many cells differed, slice by slice."""
+    sessions = _SQL["cells_of_sessions"].format(sessions=_SQL["sessions_in_slice"])
     low: bytes | None = FIRST
     while low is not None:
         high = await db.fetchval(_SQL["end_of_sessions"], host_no, low, _SLICE_ROWS) or LAST
-        sql = cells_sql("session_slots", counted_events(_OF_SESSIONS), _OF_SESSIONS, limit=_CELLS_AT_ONCE)
-        async for cells in _rebuild(db, "session_slots", sql, host_no, low, high):
-            yield cells
+        for table, source, here in (
+            ("session_slots", counted_events(_OF_SESSIONS), _OF_SESSIONS),
+            ("session_totals", sessions, f"session_key IN ({_SQL['sessions_in_slice']})"),
+        ):
+            async for cells in _rebuild(db, table, _differing(table, source, here), host_no, low, high):
+                yield cells
         low = following(high)
-    sql = cells_sql("usage_slots", _SQL["of_session_slots"], _OF_HOST, limit=_CELLS_AT_ONCE)
-    async for cells in _rebuild(db, "usage_slots", sql, host_no):
+    async for cells in _rebuild(db, "usage_slots", _differing("usage_slots", _SQL["of_session_slots"]), host_no):
         yield cells
-    for record in await db.fetch("SELECT zone_no, zone FROM zones ORDER BY zone_no"):
-        zone = Zone(*record)
-        key = {"zone_no": str(zone.zone_no), "day": "(to_timestamp(slot * 900.0) AT TIME ZONE $2)::date"}
-        here = f"{_OF_HOST} AND zone_no = {zone.zone_no}"
-        sql = cells_sql("usage_days", _SQL["of_usage_slots"], here, key, limit=_CELLS_AT_ONCE)
-        async for cells in _rebuild(db, "usage_days", sql, host_no, zone.name, zone=zone):
-            yield cells
-    sql = cells_sql("activity_slots", _PARTS["activity_parts"], _OF_HOST, limit=_CELLS_AT_ONCE)
+    yield await _note_measures(db, host_no)
+    sql = _differing("activity_slots", _PARTS["activity_parts"])
     async for cells in _rebuild(db, "activity_slots", sql, host_no):
         yield cells
+    for record in await db.fetch("SELECT zone_no, zone FROM zones ORDER BY zone_no"):
+        async for cells in _rebuild_days(db, host_no, Zone(*record)):
+            yield cells
+
+
+async def _rebuild_days(db: Database, host_no: int, zone: Zone) -> AsyncIterator[int]:
+    key = {"zone_no": str(zone.zone_no), "day": "(to_timestamp(slot * 900.0) AT TIME ZONE $2)::date"}
+    here = f"{_OF_HOST} AND zone_no = {zone.zone_no}"
+    for table in ("usage_days", "project_days", "activity_days"):
+        source = _SQL["of_activity_slots" if table == "activity_days" else "of_usage_slots"]
+        sql = _differing(table, source, here, key)
+        async for cells in _rebuild(db, table, sql, host_no, zone.name, zone=zone):
+            yield cells
+
+
+def _differing(table: str, source: str, here: str = _OF_HOST, key: dict[str, str] | None = None) -> str:
+    return cells_sql(table, source, here, key, limit=_CELLS_AT_ONCE)
+
+
+async def _note_measures(db: Database, host_no: int) -> int:
+    sql = _PARTS["unnoted_measures"].format(sums=sums_of(MEASURES), condition=OF_A_HOST)
+    async with db.transaction() as connection:
+        unnoted = {record["measure"] for record in await connection.fetch(sql, host_no)}
+        await note_measures(connection, unnoted)
+    return len(unnoted)
 
 
 async def _rebuild(db: Database, table: str, sql: str, *args: Any, zone: Zone | None = None) -> AsyncIterator[int]:
@@ -59,7 +83,7 @@ async def _rebuild(db: Database, table: str, sql: str, *args: Any, zone: Zone | 
             # Until it is mended: two scrubs that read one difference would both add it.
             await connection.execute(_SQL["one_mends_rollups"])
             found = await connection.fetch(sql, *args)
-            cells = [tuple(record)[:-2] for record in found]
+            cells = [tuple(record[name] for name in KEYS[table]) for record in found]
             if found and cells != before:
                 await _mend(db, table, found, zone)
         yield len(found)
@@ -69,20 +93,25 @@ async def _rebuild(db: Database, table: str, sql: str, *args: Any, zone: Zone | 
 
 
 async def _mend(db: Database, table: str, found: list[Record], zone: Zone | None) -> None:
-    def cells(name: str, cell: Callable[[Any], list[int]]) -> dict[Any, list[int]]:
-        names = CELL_KEYS[table]
-        return {tuple(r[part] for part in names): cell(r[name]) for r in found if r[name] is not None}
+    columns = MEASURES_OF.get(table, MEASURES)
+
+    def cells(name: str) -> Cells:
+        by_key = ((tuple(r[part] for part in KEYS[table]), r[name]) for r in found)
+        return {key: stored_cell(cell, columns) for key, cell in by_key if cell is not None}
 
     async def attempt() -> None:
         async with settling_transaction(db) as tx:
-            if table == "activity_slots":
-                activity = Activity(user=-1, prompt=-1)
-                for name, sign in (("expected", 1), ("actual", -1)):
-                    for key, numbers in cells(name, lambda cell: [cell[m] for m in ACTIVITY]).items():
-                        activity.add(key, sign, *numbers)
-                await activity.write(tx)
+            plus, minus = cells("expected"), cells("actual")
+            if table == "session_totals":
+                plus, minus = ({key[0]: row for key, row in some.items()} for some in (plus, minus))
+                await change_totals(tx.connection, plus, minus)
+            elif columns is COUNTS:
+                nothing = [0] * len(COUNTS)
+                added = {
+                    key: list(map(int.__sub__, plus.get(key, nothing), minus.get(key, nothing))) for key in plus | minus
+                }
+                await change_activity(tx.connection, table, added, lessened=True)
             else:
-                plus, minus = cells("expected", stored_cell), cells("actual", stored_cell)
                 await change_cells(tx.connection, table, plus, minus, zone)
 
     await retried(attempt)

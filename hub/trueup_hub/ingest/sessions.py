@@ -10,49 +10,16 @@ from typing import Any
 from msgspec import Struct, field
 
 from trueup_hub.db import Record
-from trueup_hub.ingest.copies import MessageCopy
+from trueup_hub.ingest.activity import Activity
 from trueup_hub.ingest.messages import MessagePlan, write_messages
 from trueup_hub.ingest.transaction import SessionDelta, Transaction
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys
-from trueup_shared.times import SLOT_MICROS, micros, moment
+from trueup_shared.times import micros, moment
 from trueup_shared.wire import SessionRow
 
 _SQL = load("ingest")
 _NO_MODEL = 0
-
-
-class Activity:
-    """(host_no, slot, harness, project, model) -> [messages, user_messages, tool_calls, sessions]"""
-
-    def __init__(self, user: int, prompt: int) -> None:
-        self.user, self.prompt = user, prompt
-        self._cells: dict[tuple[int, int, int, int, int], list[int]] = {}
-        self._lessened = False
-
-    def add(self, key: tuple[int, int, int, int, int], sign: int, *numbers: int) -> None:
-        cell = self._cells.setdefault(key, [0, 0, 0, 0])
-        for i, number in enumerate(numbers):
-            cell[i] += sign * number
-        self._lessened |= sign < 0
-
-    def message(self, m: MessageCopy, sign: int) -> None:
-        if m.at is not None:
-            prompt = m.role == self.user and m.kind == self.prompt
-            place = (m.host_no, m.at // SLOT_MICROS, m.harness, m.project, m.model)
-            self.add(place, sign, 1, prompt, len(m.tool_names or ()), 0)
-
-    def start(self, host_no: int, at: int | None, harness: int, project: int, sign: int) -> None:
-        if at is not None:
-            self.add((host_no, at // SLOT_MICROS, harness, project, _NO_MODEL), sign, 0, 0, 0, 1)
-
-    async def write(self, tx: Transaction) -> None:
-        changed = sorted((key, cell) for key, cell in self._cells.items() if any(cell))
-        if changed:
-            columns = zip(*((*key, *cell) for key, cell in changed), strict=True)
-            await tx.connection.execute(_SQL["upsert_activity"], *map(list, columns))
-            if self._lessened:
-                await tx.connection.executemany(_SQL["drop_empty_activity"], [key for key, _ in changed])
 
 
 class SessionPlan(Struct):

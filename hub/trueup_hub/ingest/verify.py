@@ -1,10 +1,12 @@
 """Compares rollups, sums and ownership with the facts, by SQL that shares nothing with ingest but the rules."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from trueup_hub.db import Connection, Database
-from trueup_hub.ingest.measures import MEASURES
+from trueup_hub.ingest.cells import KEYS, PLACE, SEVERAL
+from trueup_hub.ingest.measures import COUNTS, MEASURES
+from trueup_hub.ingest.session_totals import COLUMNS
 from trueup_hub.sqlfiles import load
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, GAUGE, TOTAL_BITS
@@ -12,17 +14,11 @@ from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, GAUGE, TOTAL_BITS
 _SQL = load("verify")
 _PRICED_BITS = BIT["input_tokens"] | BIT["cache_read_tokens"] | BIT["cache_write_tokens"] | BIT["output_tokens"]
 _CACHED_BITS = BIT["cache_read_tokens"] | BIT["cache_write_tokens"]
-_DIMENSIONS = ("harness", "provider", "model")
 
-# Keys in the order of the tables' own.
-CELL_KEYS = {
-    "session_slots": ("host_no", "session_key", "slot", *_DIMENSIONS, "project"),
-    "usage_slots": ("host_no", "slot", *_DIMENSIONS, "project"),
-    "usage_days": ("zone_no", "day", "host_no", *_DIMENSIONS),
-    "activity_slots": ("host_no", "slot", "harness", "project", "model"),
-}
-ACTIVITY = ("messages", "user_messages", "tool_calls", "sessions")
 OF_A_HOST = "($1::int4 IS NULL OR host_no = $1)"  # null: of all
+_SESSIONS_OF_A_HOST = "($1::int4 IS NULL OR session_key IN (SELECT s.session_key FROM sessions s WHERE s.host_no = $1))"
+
+MEASURES_OF = {"session_totals": COLUMNS, "activity_slots": COUNTS, "activity_days": COUNTS}
 
 Differences = dict[str, list[dict[str, Any]]]
 
@@ -53,11 +49,16 @@ async def _checks(connection: Connection, host_no: int | None) -> AsyncIterator[
     """(name, SQL, arguments) of each check; every difference has a host_no."""
     for table in ("usage_slots", "session_slots"):
         yield table, cells_sql(table, counted_events(OF_A_HOST), OF_A_HOST), [host_no]
+    totals = cells_sql("session_totals", counted_events(_SESSIONS_OF_A_HOST), _SESSIONS_OF_A_HOST)
+    yield "session_totals", totals, [host_no]
+    yield "measures", _SQL["unnoted_measures"].format(sums=sums_of(MEASURES), condition=OF_A_HOST), [host_no]
     for zone_no, zone in await connection.fetch("SELECT zone_no, zone FROM zones"):
         # Days by the database's own rules of time zones, which ingest does not use.
         day = {"zone_no": str(zone_no), "day": "(at AT TIME ZONE $2)::date"}
         here = f"{OF_A_HOST} AND zone_no = {zone_no}"
-        yield f"usage_days {zone}", cells_sql("usage_days", counted_events(OF_A_HOST), here, day), [host_no, zone]
+        for table in ("usage_days", "project_days"):
+            yield f"{table} {zone}", cells_sql(table, counted_events(OF_A_HOST), here, day), [host_no, zone]
+        yield f"activity_days {zone}", cells_sql("activity_days", _SQL["activity_parts"], here, day), [host_no, zone]
     yield "activity_differences", cells_sql("activity_slots", _SQL["activity_parts"], OF_A_HOST), [host_no]
     possible = {kind: _SQL[f"possible_{kind}"] for kind in ("event", "message", "session")}
     impossible = _SQL["impossible_rows"].format(**possible)
@@ -109,16 +110,14 @@ def cells_sql(
     Columns: the key, `expected` and `actual` as JSON. `key`: how a part of it is made from a row of `source`, if it is
     not a column there.
     """
-    names = CELL_KEYS[table]
-    measures = ACTIVITY if table == "activity_slots" else MEASURES
+    names, measures = KEYS[table], MEASURES_OF.get(table, MEASURES)
     return _SQL["differing_cells"].format(
         source=source,
         key=", ".join(f"{(key or {}).get(name, name)} AS {name}" for name in names),
-        sums=", ".join(
-            f"max({m}) AS {m}" if m.startswith("max_") else f"coalesce(sum({m}), 0) AS {m}" for m in measures
-        ),
+        sums=sums_of(measures),
         groups=", ".join(str(i + 1) for i in range(len(names))),
         names=", ".join(names),
+        whose="" if "host_no" in names else _SQL["host_of_session"],
         columns=", ".join((*names, *measures)),
         table=table,
         condition=condition,
@@ -126,3 +125,16 @@ def cells_sql(
         actual=", ".join(f"a.{m}" for m in measures),
         limit="ALL" if limit is None else limit,
     )
+
+
+def sums_of(measures: Sequence[str]) -> str:
+    """Select list: the columns of a rollup's cell, added up from rows of what it is made of."""
+    return ", ".join(f"{_sum(m)} AS {m}" for m in measures)
+
+
+def _sum(column: str) -> str:
+    if column in PLACE:
+        return f"CASE WHEN min({column}) = max({column}) THEN min({column}) ELSE {SEVERAL} END"
+    if column in ("first_slot", "last_slot"):
+        return "min(slot)" if column == "first_slot" else "max(slot)"
+    return f"max({column})" if column.startswith("max_") else f"coalesce(sum({column}), 0)"

@@ -52,3 +52,77 @@ CREATE TABLE repricings (
 );
 INSERT INTO repricings (kind, asked_by) SELECT 'savings', 'upgrade'
 WHERE EXISTS (SELECT FROM events WHERE cost_nanousd IS NOT NULL);
+
+-- Rollups for long ranges. What a session used over its whole life: only sessions across an end of a range are added up
+-- from their slots. host_no, harness, project: -1 where its usage has several.
+CREATE TABLE session_totals (
+  session_key uuid PRIMARY KEY,
+  first_slot int4 NOT NULL, last_slot int4 NOT NULL, host_no int4 NOT NULL, harness int4 NOT NULL, project int4 NOT NULL,
+  n int4 NOT NULL, max_context_tokens int8, r_context_tokens int4 NOT NULL DEFAULT 0,
+  s_total_tokens int8 NOT NULL DEFAULT 0, s_output_tokens int8 NOT NULL DEFAULT 0, r_output_tokens int4 NOT NULL DEFAULT 0,
+  s_cost int8 NOT NULL DEFAULT 0, r_cost int4 NOT NULL DEFAULT 0,
+  s_cache_savings int8 NOT NULL DEFAULT 0, r_cache_savings int4 NOT NULL DEFAULT 0,
+  s_input_tokens int8 NOT NULL DEFAULT 0, r_input_tokens int4 NOT NULL DEFAULT 0,
+  s_cache_read_tokens int8 NOT NULL DEFAULT 0, r_cache_read_tokens int4 NOT NULL DEFAULT 0,
+  s_cache_write_tokens int8 NOT NULL DEFAULT 0, r_cache_write_tokens int4 NOT NULL DEFAULT 0,
+  s_reasoning_tokens int8 NOT NULL DEFAULT 0, r_reasoning_tokens int4 NOT NULL DEFAULT 0,
+  r_input_undivided_tokens int4 NOT NULL DEFAULT 0, r_undivided_tokens int4 NOT NULL DEFAULT 0
+) WITH (fillfactor = 80);
+-- Days of zones in use with the project, and of messages, tool calls and starts.
+CREATE TABLE project_days (
+  LIKE usage_days INCLUDING DEFAULTS,
+  project int4 NOT NULL,
+  PRIMARY KEY (zone_no, day, host_no, harness, provider, model, project)
+) WITH (fillfactor = 80);
+CREATE TABLE activity_days (
+  zone_no int4 NOT NULL,
+  day date NOT NULL,
+  host_no int4 NOT NULL,
+  harness int4 NOT NULL,
+  project int4 NOT NULL,
+  model int4 NOT NULL,
+  messages int4 NOT NULL,
+  user_messages int4 NOT NULL,
+  tool_calls int4 NOT NULL,
+  sessions int4 NOT NULL,
+  PRIMARY KEY (zone_no, day, host_no, harness, project, model)
+) WITH (fillfactor = 80);
+-- Measures that any event had: the others are 0 in every cell, and no read adds them up.
+CREATE TABLE measures (measure text PRIMARY KEY);
+
+-- … out of what there is.
+SET LOCAL statement_timeout = 0;
+DO $$
+DECLARE measure text; measures text; sums text; ranked text; ranked_sums text; used bool;
+BEGIN
+  SELECT string_agg(column_name, ', '), string_agg(total, ', '),
+    string_agg(column_name, ', ') FILTER (WHERE is_ranked), string_agg(total, ', ') FILTER (WHERE is_ranked)
+  INTO measures, sums, ranked, ranked_sums
+  FROM (
+    SELECT column_name, format(CASE WHEN column_name LIKE 'max%' THEN 'max(%I)' ELSE 'sum(%I)' END, column_name) AS total,
+      EXISTS (SELECT FROM information_schema.columns r WHERE r.table_name = 'session_totals'
+        AND r.table_schema = c.table_schema AND r.column_name = c.column_name) AS is_ranked
+    FROM information_schema.columns c WHERE table_schema = current_schema() AND table_name = 'usage_slots'
+      AND column_name NOT IN ('host_no', 'slot', 'harness', 'provider', 'model', 'project')
+  ) columns;
+  EXECUTE format('INSERT INTO session_totals (session_key, first_slot, last_slot, host_no, harness, project, %s)
+    SELECT session_key, min(slot), max(slot), CASE WHEN min(host_no) = max(host_no) THEN min(host_no) ELSE -1 END,
+      CASE WHEN min(harness) = max(harness) THEN min(harness) ELSE -1 END,
+      CASE WHEN min(project) = max(project) THEN min(project) ELSE -1 END, %s
+    FROM session_slots GROUP BY session_key', ranked, ranked_sums);
+  EXECUTE format('INSERT INTO project_days (zone_no, day, host_no, harness, provider, model, project, %s)
+    SELECT zone_no, (to_timestamp(slot * 900.0) AT TIME ZONE zone)::date AS day, host_no, harness, provider, model, project, %s
+    FROM zones, usage_slots GROUP BY zone_no, day, host_no, harness, provider, model, project', measures, sums);
+  INSERT INTO activity_days
+  SELECT zone_no, (to_timestamp(slot * 900.0) AT TIME ZONE zone)::date AS day, host_no, harness, project, model,
+    sum(messages), sum(user_messages), sum(tool_calls), sum(sessions)
+  FROM zones, activity_slots GROUP BY zone_no, day, host_no, harness, project, model;
+  FOREACH measure IN ARRAY string_to_array(measures, ', ') LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM project_days WHERE %I IS NOT NULL %s)', measure,
+      CASE WHEN measure NOT LIKE 'max%' THEN format('AND %I <> 0', measure) END) INTO used;
+    IF used THEN
+      INSERT INTO measures VALUES (measure);
+    END IF;
+  END LOOP;
+END $$;
+CREATE INDEX session_totals_by_last_slot ON session_totals (last_slot);

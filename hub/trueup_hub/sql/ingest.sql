@@ -7,9 +7,6 @@ INSERT INTO terms (term) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING;
 -- numbers_of_terms: looks terms up
 SELECT term_no, term FROM terms WHERE term = ANY($1::text[]);
 
--- add_price_table: remembers a price table
-INSERT INTO prices (digest, dated, first_used_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING;
-
 -- ledger_row: a ledger's position and sums, as the three statements below read them
 SELECT host_no, ledger_no, ledger_id, (SELECT host_id FROM hosts h WHERE h.host_no = l.host_no) AS host_id, acked_seq,
   last_batch_id, batch_no, generation, open_generation, opened_batch_no, full_seq, full_target, full_removed, committed,
@@ -162,60 +159,7 @@ INSERT INTO batches
   (host_no, ledger_no, batch_no, batch_id, kind, from_seq, to_seq, received_at, agent_version, receipt)
 VALUES ($1, $2, $3, $4, $5, $6, $7, now(), $8, $9);
 
--- upsert_rollup: adds differences to a rollup
-INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})
-ON CONFLICT ({key}) DO UPDATE SET {sums};
-
--- drop_empty_session_slots: cells of which nothing is left
-DELETE FROM session_slots WHERE host_no = $1 AND session_key = $2 AND slot = $3 AND harness = $4 AND provider = $5
-  AND model = $6 AND project = $7 AND n = 0;
-
--- drop_empty_usage_slots: cells of which nothing is left
-DELETE FROM usage_slots WHERE host_no = $1 AND slot = $2 AND harness = $3 AND provider = $4 AND model = $5
-  AND project = $6 AND n = 0;
-
--- drop_empty_usage_days: cells of which nothing is left
-DELETE FROM usage_days WHERE zone_no = $1 AND day = $2 AND host_no = $3 AND harness = $4 AND provider = $5
-  AND model = $6 AND n = 0;
-
--- max_of_session_slot: the maximum of a cell that lost its highest event, from the events
-UPDATE session_slots SET max_context_tokens = (
-  SELECT max(context_tokens) FROM events
-  WHERE host_no = $1 AND session_key = $2 AND harness = $4 AND provider = $5 AND model = $6 AND project = $7
-    AND counted AND at >= $8 AND at < $8 + interval '15 minutes'
-) WHERE host_no = $1 AND session_key = $2 AND slot = $3 AND harness = $4 AND provider = $5 AND model = $6 AND project = $7;
-
--- max_of_slot: the same from the sessions' cells
-UPDATE usage_slots SET max_context_tokens = (
-  SELECT max(max_context_tokens) FROM session_slots
-  WHERE host_no = $1 AND slot = $2 AND harness = $3 AND provider = $4 AND model = $5 AND project = $6
-) WHERE host_no = $1 AND slot = $2 AND harness = $3 AND provider = $4 AND model = $5 AND project = $6;
-
--- max_of_day: the same from the slots of the day
-UPDATE usage_days SET max_context_tokens = (
-  SELECT max(max_context_tokens) FROM usage_slots
-  WHERE host_no = $3 AND slot >= $7 AND slot < $8 AND harness = $4 AND provider = $5 AND model = $6
-) WHERE zone_no = $1 AND day = $2 AND host_no = $3 AND harness = $4 AND provider = $5 AND model = $6;
-
--- upsert_activity: adds differences to activity_slots
-INSERT INTO activity_slots (host_no, slot, harness, project, model, messages, user_messages, tool_calls, sessions)
-SELECT * FROM unnest($1::int4[], $2::int4[], $3::int4[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::int4[], $9::int4[])
-ON CONFLICT (host_no, slot, harness, project, model) DO UPDATE SET
-  messages = activity_slots.messages + excluded.messages,
-  user_messages = activity_slots.user_messages + excluded.user_messages,
-  tool_calls = activity_slots.tool_calls + excluded.tool_calls,
-  sessions = activity_slots.sessions + excluded.sessions;
-
--- drop_empty_activity: cells of which nothing is left
-DELETE FROM activity_slots WHERE host_no = $1 AND slot = $2 AND harness = $3 AND project = $4 AND model = $5
-  AND messages = 0 AND sessions = 0;
-
--- fill_days: usage_days of a new zone from the slots; $2 days with their first slots $3
-INSERT INTO usage_days (zone_no, day, host_no, harness, provider, model, {columns})
-SELECT $1, ($2::date[])[width_bucket(slot, $3::int4[])] AS day, host_no, harness, provider, model, {measures}
-FROM usage_slots GROUP BY day, host_no, harness, provider, model;
-
 -- tables_without_statistics: fact tables that were never analysed
 SELECT relname FROM pg_class WHERE reltuples < 0 AND relkind = 'r' AND relnamespace = 'public'::regnamespace
   AND relname IN ('events', 'messages', 'sessions', 'event_owners', 'session_owners', 'usage_slots', 'session_slots',
-    'usage_days', 'activity_slots');
+    'session_totals', 'usage_days', 'project_days', 'activity_slots', 'activity_days');

@@ -99,7 +99,8 @@ SELECT ledger_no FROM ledgers WHERE host_no = $1 ORDER BY ledger_no;
 SELECT coalesce(scrubbed_at < now() - $1::interval, true) FROM hub_state;
 
 -- hosts_of_all: every host that has anything
-SELECT host_no FROM hosts UNION SELECT host_no FROM usage_slots UNION SELECT host_no FROM activity_slots ORDER BY 1;
+SELECT host_no FROM hosts UNION SELECT host_no FROM usage_slots UNION SELECT host_no FROM activity_slots
+UNION SELECT host_no FROM session_totals WHERE host_no <> -1 ORDER BY 1;
 
 -- host_id_of: for hints
 SELECT host_id::text FROM hosts WHERE host_no = $1;
@@ -193,5 +194,18 @@ LOCK TABLE hub_state IN SHARE UPDATE EXCLUSIVE MODE;
 -- of_session_slots: what usage_slots are made of
 SELECT * FROM session_slots WHERE host_no = $1;
 
--- of_usage_slots: what usage_days are made of
+-- of_usage_slots: what days are made of
 SELECT * FROM usage_slots WHERE host_no = $1;
+
+-- of_activity_slots: the same of messages, tool calls and starts
+SELECT * FROM activity_slots WHERE host_no = $1;
+
+-- sessions_in_slice: of a host, from session $2 to $3: those that it has, and those that are said to be its own
+SELECT session_key FROM sessions WHERE host_no = $1 AND session_key >= $2 AND session_key <= $3
+UNION SELECT session_key FROM session_totals WHERE host_no IN ($1, -1) AND session_key >= $2 AND session_key <= $3;
+
+-- cells_of_sessions: what session_totals are made of: cells of {sessions}, of whichever host
+SELECT cells.* FROM (SELECT DISTINCT c.host_no, c.session_key FROM ({sessions}) t JOIN sessions c USING (session_key)) copies
+CROSS JOIN LATERAL (
+  SELECT * FROM session_slots s WHERE s.host_no = copies.host_no AND s.session_key = copies.session_key OFFSET 0
+) cells;

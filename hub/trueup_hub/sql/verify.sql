@@ -87,11 +87,21 @@ WHERE ({possible}) AND ({condition});
 WITH source AS ({source}),
 expected AS (SELECT {key}, {sums} FROM source GROUP BY {groups}),
 actual AS (SELECT {columns} FROM {table} WHERE {condition})
-SELECT {names}, to_jsonb(e) AS expected, to_jsonb(a) AS actual FROM expected e FULL JOIN actual a USING ({names})
+SELECT {names}, {whose} to_jsonb(e) AS expected, to_jsonb(a) AS actual
+FROM expected e FULL JOIN actual a USING ({names})
 WHERE ({expected}) IS DISTINCT FROM ({actual}) ORDER BY {names} LIMIT {limit};
 
+-- host_of_session: one of those that have it; 0 = nobody has
+coalesce(nullif(e.host_no, -1), (SELECT min(s.host_no) FROM sessions s WHERE s.session_key IN (e.session_key, a.session_key)),
+  nullif(a.host_no, -1), 0) AS host_no,;
+
+-- unnoted_measures: what cells have and reads would not add up
+SELECT host_no, measure FROM (SELECT host_no, {sums} FROM usage_slots WHERE {condition} GROUP BY host_no) s
+CROSS JOIN LATERAL jsonb_each_text(to_jsonb(s) - 'host_no') one (measure, value)
+WHERE value IS NOT NULL AND (value <> '0' OR measure LIKE 'max%') AND measure NOT IN (SELECT measure FROM measures);
+
 -- activity_parts: what messages and sessions of chosen copies add to activity_slots; of one host, or with null of all
-SELECT m.host_no, floor(extract(epoch FROM m.at) / 900)::int4 AS slot, m.harness, m.project, m.model, 1 AS messages,
+SELECT m.host_no, m.at, floor(extract(epoch FROM m.at) / 900)::int4 AS slot, m.harness, m.project, m.model, 1 AS messages,
   (r.term = 'user' AND k.term = 'prompt')::int AS user_messages, coalesce(cardinality(m.tool_names), 0) AS tool_calls,
   0 AS sessions
 FROM messages m JOIN sessions s USING (host_no, ledger_no, session_key)
@@ -99,7 +109,7 @@ JOIN terms r ON r.term_no = m.role JOIN terms k ON k.term_no = m.kind
 WHERE ($1::int4 IS NULL OR m.host_no = $1) AND s.chosen AND NOT m.stale
   AND m.at >= '2015-01-01 00:00:00+00' AND m.at < '2100-01-01 00:00:00+00'
 UNION ALL
-SELECT host_no, floor(extract(epoch FROM started_at) / 900)::int4, harness, project, 0, 0, 0, 0, 1
+SELECT host_no, started_at, floor(extract(epoch FROM started_at) / 900)::int4, harness, project, 0, 0, 0, 0, 1
 FROM sessions WHERE ($1::int4 IS NULL OR host_no = $1) AND chosen AND NOT stale
   AND started_at >= '2015-01-01 00:00:00+00' AND started_at < '2100-01-01 00:00:00+00';
 
