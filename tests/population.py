@@ -53,8 +53,8 @@ _MESSAGES = f"""SELECT f.at, f.tool_names, f.session_key, s.chosen AS once, {_NA
  r.term = 'user' AND k.term = 'prompt' AS prompted
  FROM messages f JOIN hosts h USING (host_no) JOIN sessions s USING (host_no, ledger_no, session_key)
  JOIN terms r ON r.term_no = f.role JOIN terms k ON k.term_no = f.kind WHERE NOT f.stale AND f.at IS NOT NULL"""
-_STARTS = f"""SELECT f.started_at AS at, f.session_key, f.chosen AS once, {_NAMES}, '' AS model, '' AS provider
- FROM sessions f JOIN hosts h USING (host_no) WHERE NOT f.stale AND f.started_at IS NOT NULL"""
+_STARTS = f"""SELECT f.started_at AS at, f.session_key, f.messages, f.chosen AS once, {_NAMES}, '' AS model,
+ '' AS provider FROM sessions f JOIN hosts h USING (host_no) WHERE NOT f.stale AND f.started_at IS NOT NULL"""
 
 
 async def rows_of(db: Database) -> Rows:

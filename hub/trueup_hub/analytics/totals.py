@@ -82,12 +82,16 @@ def _sum_sql(column: str) -> str:
 
 
 def added(rows: Iterable[Row]) -> Row | None:
-    """Usage of several groups together; None when there is none."""
+    """Usage of several groups together, its sums ending where those of SQL do; None when there is none."""
     rows = list(rows)
     if not rows:
         return None
     columns = set(rows[0].keys())
-    total = {name: sum(row[name] for row in rows) for name in _ADDED if name in columns}
+    total = {
+        name: max(-_GREATEST_SUM, min(sum(row[name] for row in rows), _GREATEST_SUM))
+        for name in _ADDED
+        if name in columns
+    }
     if _PEAK in columns:
         total[_PEAK] = max((row[_PEAK] for row in rows if row[_PEAK] is not None), default=None)
     return total
