@@ -10,7 +10,7 @@ import pytest
 
 from ledgers import Ledger, add_host, event, event_key, message, message_key, session
 from trueup_hub import scrubbing
-from trueup_hub.db import Connection, Database
+from trueup_hub.db import Database
 from trueup_hub.ingest import mending, rebuild, scrub
 from trueup_hub.ingest.verify import verify
 from trueup_hub.scrubbing import scrub_all, scrub_due
@@ -127,10 +127,10 @@ async def test_a_slice_holds_up_the_batches_of_its_own_ledger_alone(
         await ledger.push()
     inside, go_on, look = asyncio.Event(), asyncio.Event(), scrub._look
 
-    async def waiting_look(connection: Connection, host_no: int, ledger_no: int, done: scrub.Slice) -> scrub._Found:
+    async def waiting_look(*args: Any) -> scrub._Found:
         inside.set()
         await go_on.wait()
-        return await look(connection, host_no, ledger_no, done)
+        return await look(*args)
 
     monkeypatch.setattr(scrub, "_look", waiting_look)
     scrubber = asyncio.create_task(scrub.correct_ledger(db, first.host_no, await first.number()))
