@@ -105,6 +105,10 @@ def _beside(reply: Struct) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if type(value) is int:  # most of them
+        return str(value)
     text = _plain(value)
     if isinstance(value, str | list | dict) and text.lstrip(" ").startswith(_LEADS):
         text = f"'{text}"

@@ -76,6 +76,23 @@ async def test_a_summary_says_what_was_used_and_how_well_that_is_known(ask: Aske
     assert found["averages"]["messages"] == 1
     assert found["most_active"]["day"]["key"] == "2026-11-03"
     assert (found["most_active"]["host"]["label"], found["most_active"]["model"]["key"]) == ("ana", OPUS)
+    assert (found["models"], found["active_projects"]) == ([OPUS, UNPRICED], 1)
+    assert found["harnesses"] == [{"key": "claude", "label": "claude", "sessions": 2, "messages": 2}]
+    assert (found["concentration"], found["unknown_project"]) == (1.0, 0.0)
+
+
+async def test_concentration_is_of_known_projects_and_says_how_much_is_unknown(hub: HubClient, ask: Asker) -> None:
+    ana, at = await machine(hub.db, "ana"), "2026-11-03T10:00Z"
+    for project, messages in (("a", 4), ("b", 3), ("c", 1), ("d", 2), (None, 30)):
+        name = f"in {project}"
+        rows = [message(f"{name} {n}", name, at, harness="codex", project=project) for n in range(messages)]
+        await ana.send(session(name, at, harness="codex", project=project), *rows)
+    await ana.send(event("e", "s", at, input_tokens=1, project="only usage"))
+    found = await ask("analytics/summary")
+    assert (found["active_projects"], found["concentration"], found["unknown_project"]) == (5, 0.9, 0.75)
+    assert found["harnesses"] == [{"key": "codex", "label": "codex", "sessions": 5, "messages": 40}]
+    nothing = await ask("analytics/summary", host="ana", model="", provider="", to="2026-11-02")
+    assert (nothing["active_projects"], nothing["concentration"], nothing["unknown_project"]) == (0, None, None)
 
 
 async def test_a_heatmap_tells_zero_from_not_reported_from_nothing(ask: Asker, used: None) -> None:

@@ -28,7 +28,7 @@ _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Cursor)
 
 def list_id(*what: Any) -> bytes:
     """Of the list that `what` (anything that JSON can hold) asks for."""
-    return blake2b(msgspec.json.encode(what, order="sorted", enc_hook=str), digest_size=8).digest()
+    return blake2b(msgspec.json.encode(what, order="sorted"), digest_size=8).digest()
 
 
 def write_cursor(cursor: Cursor) -> str:

@@ -1,6 +1,7 @@
 """`GET /sessions`: sessions that started or used anything in the range, page by page."""
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from trueup_hub.analytics.cursors import Cursor, list_id, read_cursor, write_cursor
 from trueup_hub.analytics.heads import Head, heads_of
@@ -9,6 +10,7 @@ from trueup_hub.analytics.totals import Coverage, Totals, coverage_of, peak_of, 
 from trueup_hub.params import Common, Parameter
 from trueup_hub.trust import Reply, trust_of
 from trueup_shared.metrics import METRICS
+from trueup_shared.times import first_slot
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
@@ -48,7 +50,7 @@ async def list_sessions(
 ) -> Sessions:
     """One page, after the cursor of the one before. Rows that change between pages may move, but none is listed twice
     for standing still."""
-    this = list_id("sessions", common, sort, order)
+    this = list_id("sessions", sort, order, *_asked(common))
     cursor = read_cursor(after, this)
     async with open_scope(db, common) as scope:
         rows = await scope.fetch(
@@ -83,3 +85,10 @@ async def list_sessions(
             trust=await trust_of(scope),
             **scope.echo,
         )
+
+
+def _asked(common: Common) -> tuple[Any, ...]:
+    """What is counted, however it is said: ends that were not asked for may move from page to page."""
+    first = None if common.first is None else first_slot(common.first, common.zone)
+    end = None if common.last is None else first_slot(common.last + timedelta(1), common.zone)
+    return first, end, common.filters, common.labels, common.counted

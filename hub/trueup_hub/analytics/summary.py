@@ -1,5 +1,6 @@
 """`GET /analytics/summary`: the whole range in one answer."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from trueup_hub.analytics.totals import (
     added_counts,
     coverage_of,
     peak_of,
+    rank,
     totals_of,
 )
 from trueup_hub.params import Common
@@ -22,6 +24,9 @@ from trueup_shared.money import micro
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
+
+
+_UNKNOWN = 0  # the number of a dimension that is not known
 
 
 class PerSession(Struct, frozen=True, kw_only=True):
@@ -48,6 +53,11 @@ class MostActive(Struct, frozen=True, kw_only=True):
     host: Leader | None = None
 
 
+class HarnessCounts(Named, frozen=True, kw_only=True):
+    sessions: int  # that started inside the range
+    messages: int
+
+
 class Summary(Reply, frozen=True, kw_only=True):
     """Peaks, active sessions and days, averages and medians are not additive. The flat names are agentsview's."""
 
@@ -68,6 +78,11 @@ class Summary(Reply, frozen=True, kw_only=True):
     avg_messages: float | None
     median_messages: float | None
     p90_messages: float | None
+    models: list[str]  # that were used; unknown ones have no name
+    harnesses: list[HarnessCounts]
+    active_projects: int  # with a name and anything in the range
+    concentration: float | None  # of messages whose project is known: how many are in the three with most, 0 … 1
+    unknown_project: float | None  # of all messages: how many have no project, 0 … 1
 
 
 async def summary(db: "Database", common: Common) -> Summary:
@@ -78,6 +93,7 @@ async def summary(db: "Database", common: Common) -> Summary:
         totals = totals_of(used, counted)
         [sessions] = await scope.fetch("analytics", "sessions_figures")
         [messages] = await scope.fetch("analytics", "messages_figures")
+        tokens = {by: await _tokens(scope, by) for by in ("host", "harness", "project", "model")}
         return Summary(
             events=used["n"] if used else 0,
             totals=totals,
@@ -88,7 +104,7 @@ async def summary(db: "Database", common: Common) -> Summary:
             active_days=len({day for day, _ in (*usage, *counts)}),
             averages=_per_session("avg", sessions, messages),
             medians=_per_session("median", sessions, messages),
-            most_active=await _most_active(scope, days.starts, usage),
+            most_active=await _most_active(scope, tokens, days.starts, usage),
             total_sessions=totals.sessions,
             total_messages=totals.messages,
             total_output_tokens=totals.output_tokens,
@@ -96,6 +112,9 @@ async def summary(db: "Database", common: Common) -> Summary:
             avg_messages=messages["avg_messages"],
             median_messages=messages["median_messages"],
             p90_messages=messages["p90_messages"],
+            models=await _models(scope, tokens["model"]),
+            harnesses=await _harnesses(scope),
+            **await _projects(scope, tokens["project"]),
             trust=await trust_of(scope),
             **scope.echo,
         )
@@ -111,19 +130,58 @@ def _per_session(kind: str, sessions: Row, messages: Row) -> PerSession:
     )
 
 
-async def _most_active(scope: Scope, dates: list[str], usage: dict[tuple[int, int], Row]) -> MostActive:
+async def _tokens(scope: Scope, by: str) -> dict[int, int]:
+    """By the number of each group that used anything."""
+    rows = await scope.usage(scope.whole, await scope.divide(by), ("s_total_tokens",))
+    return {key: row["s_total_tokens"] for (_, key), row in rows.items()}
+
+
+async def _most_active(
+    scope: Scope, tokens: dict[str, dict[int, int]], dates: list[str], usage: dict[tuple[int, int], Row]
+) -> MostActive:
     leaders: dict[str, Any] = {}
-    for by in ("host", "harness", "project", "model"):
-        division = await scope.divide(by)
-        rows = await scope.usage(scope.whole, division, ("s_total_tokens",))
-        if most := _most({key: row["s_total_tokens"] for (_, key), row in rows.items()}):
-            number, tokens = most
-            name = (await scope.names(division, [number]))[number]
-            leaders[by] = Leader(key=name.key, label=name.label, total_tokens=tokens)
+    for by, of_group in tokens.items():
+        if most := _most(of_group):
+            number, total = most
+            name = (await scope.names(await scope.divide(by), [number]))[number]
+            leaders[by] = Leader(key=name.key, label=name.label, total_tokens=total)
     if most := _most({day: row["s_total_tokens"] for (day, _), row in usage.items()}):
-        day, tokens = most
-        leaders["day"] = Leader(key=dates[day], label=dates[day], total_tokens=tokens)
+        day, total = most
+        leaders["day"] = Leader(key=dates[day], label=dates[day], total_tokens=total)
     return MostActive(**leaders)
+
+
+async def _models(scope: Scope, used: Iterable[int]) -> list[str]:
+    names = await scope.names(await scope.divide("model"), used)
+    return sorted(name.key for name in names.values() if name.key is not None)
+
+
+async def _harnesses(scope: Scope) -> list[HarnessCounts]:
+    """Most messages first; the unknown one after its equals."""
+    division = await scope.divide("harness")
+    counts = {key: row for (_, key), row in (await scope.counts(scope.whole, division)).items()}
+    names = await scope.names(division, counts)
+    return [
+        HarnessCounts(
+            key=names[key].key,
+            label=names[key].label,
+            sessions=counts[key]["sessions"],
+            messages=counts[key]["messages"],
+        )
+        for key in sorted(counts, key=lambda key: rank(None, counts[key], names[key].key))
+    ]
+
+
+async def _projects(scope: Scope, used: Iterable[int]) -> dict[str, Any]:
+    counts = await scope.counts(scope.whole, await scope.divide("project"))
+    messages = {key: row["messages"] for (_, key), row in counts.items()}
+    total, unknown = sum(messages.values()), messages.get(_UNKNOWN, 0)
+    greatest = sorted((count for key, count in messages.items() if key != _UNKNOWN), reverse=True)[:3]
+    return {
+        "active_projects": len({*messages, *used} - {_UNKNOWN}),
+        "concentration": sum(greatest) / (total - unknown) if total > unknown else None,
+        "unknown_project": unknown / total if total else None,
+    }
 
 
 def _most(tokens: dict[int, int]) -> tuple[int, int] | None:
