@@ -26,7 +26,7 @@ from trueup_hub.ingest.position import lock_ledger_no
 from trueup_hub.ingest.rollups import Rollup, write_rollups
 from trueup_hub.ingest.terms import Terms
 from trueup_hub.ingest.zones import zones_for_ingest
-from trueup_hub.pricing import InForce, count_uses, in_force, released, table_of
+from trueup_hub.pricing import InForce, count_uses, released, table_of
 from trueup_hub.sqlfiles import load
 from trueup_shared.keys import KEY_BYTES
 from trueup_shared.money import micro
@@ -242,8 +242,9 @@ async def _price_rows(
 
 
 async def _table_for(db: Database, connection: Connection, job: Record) -> InForce:
-    if job["price_no"] is None:
-        return await in_force(db, connection)
+    if job["price_no"] is None:  # of before overrides were
+        own: InForce = db.caches["own_prices"]
+        return own
     prices = await table_of(db, connection, job["price_no"])
     if prices is None:
         raise HubError("the price table of a repricing is of another release of trueup, which has to go on with it")
