@@ -80,7 +80,7 @@ async def _values(scope: Scope, days: Buckets, metric: Metric) -> list[tuple[int
 
 async def _counts(scope: Scope, days: Buckets, name: str) -> dict[int, int]:
     if name == "active_sessions":
-        return dict(await scope.fetch("analytics", "active_sessions", days.bounds))
+        return await scope.active_sessions(days)
     return {day: row[name] for (day, _), row in (await scope.counts(days)).items()}
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from trueup_hub.analytics import sources
 from trueup_hub.analytics.buckets import Buckets, whole
+from trueup_hub.analytics.sources import Reading
 from trueup_hub.analytics.totals import Row, added, added_counts
 from trueup_hub.errors import BadRequest
 from trueup_hub.ingest.measures import MEASURES
@@ -24,6 +25,7 @@ from trueup_shared.times import first_slot, local_time
 if TYPE_CHECKING:
     from trueup_hub.db import Connection, Database
 
+_IN_USE = "SELECT (SELECT zone_no FROM zones WHERE zone = $1), ARRAY (SELECT measure FROM measures)"
 ALL_SLOTS = (0, 2**31 - 1)
 _COLUMN = {"host": "host_no", "harness": "harness", "project": "project", "model": "model", "provider": "provider"}
 
@@ -64,18 +66,17 @@ class Scope:
         zone_no: int | None,
         numbers: Sequence[list[int] | None],
         counted: str,
+        measures: Sequence[str],
     ) -> None:
         self.connection = connection
         self.first, self.last = days
         self.zone, self.counted = zone, counted
+        self.zone_no = zone_no  # None: not in use, there are no days of it
         self.numbers = tuple(numbers)
         self.whole = whole(*days, zone)
-        self.filters = (*self.whole.bounds, *self.numbers)  # $1 … $7 of blocks over slots
-        host, harness, project, model, provider = self.numbers
-        # … and over the days of zones in use, which know no project: None where they cannot answer
-        self.days_filters = None
-        if zone_no is not None and project is None:
-            self.days_filters = (*days, host, harness, model, provider, zone_no)
+        self.filters = (*self.whole.bounds, *self.numbers)  # $1 … $7 of blocks
+        _, _, self._project, model, provider = self.numbers
+        self.reading = Reading(counted, model is None and provider is None, frozenset(measures))
 
     @property
     def echo(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class Scope:
 
     async def fetch(self, module: str, name: str, *args: Any) -> list[Any]:
         """Rows of block `name`; `args` follow the filters."""
-        return await self.connection.fetch(sources.sql(module, name, counted=self.counted), *self.filters, *args)
+        return await self.connection.fetch(sources.sql(module, name, reading=self.reading), *self.filters, *args)
 
     async def divide(self, by: str | None) -> Division:
         """`by`: one of DIMENSIONS, `label:NAME`, or None. BadRequest for a label that no host has."""
@@ -109,13 +110,11 @@ class Scope:
     ) -> dict[tuple[int, int], Row]:
         """Sums of usage by (bucket, number of the division's group); what is empty is absent."""
         division = division or Division(None, "0")
-        args: list[Any]
-        name, args = "usage_by_slot", [*self.filters, buckets.bounds]
-        if self.days_filters is not None and buckets.days is not None and division.by != "project":
-            name, args = "usage_by_day", [*self.days_filters, buckets.days]
-        found = await self._groups(name, args, division, columns)
+        by_project = self._project is not None or division.by == "project"
+        days = "project_days" if by_project else "usage_days"
+        found = await self._cells("usage_by_bucket", "usage_slots", days, buckets, division, columns)
         if self.counted == "all":
-            aside = await self._groups("usage_set_aside", [*self.filters, buckets.bounds], division, columns)
+            aside = await self._set_aside("usage_set_aside", buckets, division, columns)
             found = _together(found, aside, added)
         return found
 
@@ -124,18 +123,38 @@ class Scope:
         division = division or Division(None, "0")
         if division.by == "provider":
             division = Division("provider", "0")  # they have none
-        args = [*self.filters, buckets.bounds]
-        found = await self._groups("counts_by_slot", args, division)
+        found = await self._cells("counts_by_bucket", "activity_slots", "activity_days", buckets, division)
         if self.counted == "all":
-            found = _together(found, await self._groups("counts_set_aside", args, division), added_counts)
+            found = _together(found, await self._set_aside("counts_set_aside", buckets, division), added_counts)
         return found
 
-    async def _groups(
-        self, name: str, args: list[Any], division: Division, columns: Sequence[str] = MEASURES
+    async def active_sessions(self, buckets: Buckets) -> dict[int, int]:
+        """How many sessions used anything, by bucket; not additive."""
+        whole = self.reading.whole_sessions and self.counted == "once"
+        name = "active_whole_sessions" if whole else "active_sessions"
+        return dict(await self.fetch("analytics", name, buckets.bounds))
+
+    async def _cells(
+        self,
+        name: str,
+        slots: str,
+        days: str,
+        buckets: Buckets,
+        division: Division,
+        columns: Sequence[str] = MEASURES,
+    ) -> dict[tuple[int, int], Row]:
+        """Out of the days of a zone in use; of another zone, or by the hour, out of slots."""
+        table, args = slots, list[Any]((*self.filters, buckets.bounds))
+        if self.zone_no is not None and buckets.days is not None:
+            table, args = f"{days} {self.zone_no}", [self.first, self.last, *self.numbers, buckets.days]
+        statement = sources.sql("analytics", name, columns, key=division.key, table=table, reading=self.reading)
+        return _groups(await self.connection.fetch(statement, *args, *division.args))
+
+    async def _set_aside(
+        self, name: str, buckets: Buckets, division: Division, columns: Sequence[str] = MEASURES
     ) -> dict[tuple[int, int], Row]:
         statement = sources.sql("analytics", name, columns, key=division.key)
-        rows: list[Any] = await self.connection.fetch(statement, *args, *division.args)
-        return {(row["bucket"], row["key"]): row for row in rows}
+        return _groups(await self.connection.fetch(statement, *self.filters, buckets.bounds, *division.args))
 
     async def names(self, division: Division, numbers: Iterable[int]) -> dict[int, Named]:
         """What the numbers of a division are called."""
@@ -154,6 +173,10 @@ class Scope:
             "SELECT term_no, nullif(term, '') FROM terms WHERE term_no = ANY($1::int4[])", wanted
         )
         return {number: Named(key=term, label=term) for number, term in terms}
+
+
+def _groups(rows: Iterable[Any]) -> dict[tuple[int, int], Row]:
+    return {(row["bucket"], row["key"]): row for row in rows}
 
 
 def _together(
@@ -175,8 +198,8 @@ async def open_scope(db: "Database", common: Common) -> AsyncIterator[Scope]:
             labelled = await _labelled(connection, common.labels)
             numbers[0] = labelled if numbers[0] is None else sorted({*numbers[0]} & {*labelled})
         days = await _days(connection, common, numbers)
-        zone_no = await connection.fetchval("SELECT zone_no FROM zones WHERE zone = $1", common.zone.key)
-        yield Scope(connection, days, common.zone, zone_no, numbers, common.counted)
+        zone_no, measures = await connection.fetchrow(_IN_USE, common.zone.key) or (None, ())
+        yield Scope(connection, days, common.zone, zone_no, numbers, common.counted, measures)
 
 
 async def _numbers(connection: "Connection", dimension: str, values: list[str] | None) -> list[int] | None:

@@ -25,11 +25,9 @@ FROM events
 WHERE NOT counted AND NOT stale AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
   AND {filters}
 
--- usage_by_slot: usage of each bucket ($8: bounds in slots, one more than buckets) and group of a division ({key}, $9)
-SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key, {sums}
-FROM usage_slots
-WHERE slot >= $1 AND slot < $2
-  AND {filters}
+-- usage_by_bucket: usage of each bucket ($8) and group of a division ({key}, $9), out of slots or of days
+SELECT {bucket} AS bucket, {key} AS key, {sums}
+FROM {rollup}
 GROUP BY 1, 2
 
 -- usage_set_aside: the same of copies that do not count
@@ -37,27 +35,11 @@ SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key, {sums}
 FROM ({set_aside}) set_aside
 GROUP BY 1, 2
 
--- usage_by_day: usage out of the days of zone $7, which know no project; $1 and $2 are days, $8 bounds in days
-SELECT width_bucket(day, $8::date[]) - 1 AS bucket, {key} AS key, {sums}
-FROM usage_days
-WHERE zone_no = $7 AND day >= $1 AND day <= $2
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR model = ANY ($5))
-  AND ($6::int4[] IS NULL OR provider = ANY ($6))
-GROUP BY 1, 2
-
--- counts_by_slot: messages, tool calls and session starts of each bucket; they have no provider, starts no model
-SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key,
+-- counts_by_bucket: messages, tool calls and session starts of each bucket; they have no provider, starts no model
+SELECT {bucket} AS bucket, {key} AS key,
        sum(messages)::int8 AS messages, sum(user_messages)::int8 AS user_messages,
        sum(tool_calls)::int8 AS tool_calls, sum(sessions)::int8 AS sessions
-FROM activity_slots
-WHERE slot >= $1 AND slot < $2
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR project = ANY ($5))
-  AND ($6::int4[] IS NULL OR model = ANY ($6))
-  AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+FROM {rollup}
 GROUP BY 1, 2
 
 -- counts_set_aside: the same of copies of sessions that are not the chosen ones
@@ -90,56 +72,85 @@ SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, count(DISTINCT session_key)
 FROM {session_usage}
 GROUP BY 1
 
--- sessions_figures: averages and medians over the sessions that used anything, of what they used inside the range
-WITH used AS (
-  SELECT session_key,
-         CASE WHEN sum(r_output_tokens) > 0 THEN sum(s_output_tokens) END::float8 AS output_tokens,
-         CASE WHEN sum({total_reported}) > 0 THEN sum(s_total_tokens) END::float8 AS total_tokens,
-         CASE WHEN sum(r_cost) > 0 THEN sum(s_cost) END::float8 AS cost
-  FROM {session_usage}
-  GROUP BY session_key
+-- active_whole_sessions: the same, where no filter divides what a session used by model: only sessions that lie across
+-- bounds are looked for in their slots
+WITH spans AS (
+  SELECT session_key, host_no, harness, project, width_bucket(first_slot, $8::int4[]) - 1 AS first,
+         width_bucket(last_slot, $8::int4[]) - 1 AS last
+  FROM session_totals
+  WHERE last_slot >= $1 AND first_slot < $2 AND {perhaps}
+), split AS (
+  SELECT session_key FROM spans WHERE first <> last OR {split_by_filter}
 )
-SELECT count(*) AS active_sessions, count(output_tokens) AS token_reporting_sessions,
-       avg(output_tokens)::float8 AS avg_output_tokens, avg(total_tokens)::float8 AS avg_total_tokens,
-       avg(cost)::float8 AS avg_cost,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY output_tokens) AS median_output_tokens,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY total_tokens) AS median_total_tokens,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY cost) AS median_cost
-FROM used
+SELECT bucket, sum(sessions)::int8 AS active_sessions
+FROM (
+  SELECT first AS bucket, count(*) AS sessions FROM spans WHERE first = last AND NOT ({split_by_filter}) GROUP BY 1
+  UNION ALL
+  SELECT width_bucket(slot, $8::int4[]) - 1, count(DISTINCT split.session_key) FROM {split_cells} GROUP BY 1
+) counts
+GROUP BY 1
 
--- messages_figures: messages of the sessions that started between $1 and $2, over their whole life
-SELECT avg(messages)::float8 AS avg_messages,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY messages) AS median_messages,
-       percentile_cont(0.9) WITHIN GROUP (ORDER BY messages) AS p90_messages
-FROM sessions
-WHERE chosen AND NOT stale AND started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
-  AND ($3::int4[] IS NULL OR host_no = ANY ($3))
-  AND ($4::int4[] IS NULL OR harness = ANY ($4))
-  AND ($5::int4[] IS NULL OR project = ANY ($5))
-  AND ($6::int4[] IS NULL OR 0 = ANY ($6))
-  AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+-- sessions_figures: averages and medians over the sessions that used anything, of what they used inside the range. A
+-- median is between the two in the middle, which percentile_disc finds faster than percentile_cont finds it
+SELECT active_sessions, token_reporting_sessions, avg_output_tokens, avg_total_tokens, avg_cost,
+       (output_tokens[1]::float8 + output_tokens[2]) / 2 AS median_output_tokens,
+       (total_tokens[1]::float8 + total_tokens[2]) / 2 AS median_total_tokens,
+       (cost[1]::float8 + cost[2]) / 2 AS median_cost
+FROM (
+  SELECT count(*) AS active_sessions, count(output_tokens) AS token_reporting_sessions,
+         avg(output_tokens::float8) AS avg_output_tokens, avg(total_tokens::float8) AS avg_total_tokens,
+         avg(cost::float8) AS avg_cost,
+         percentile_disc(ARRAY[0.5, 0.500000001]) WITHIN GROUP (ORDER BY output_tokens) AS output_tokens,
+         percentile_disc(ARRAY[0.5, 0.500000001]) WITHIN GROUP (ORDER BY total_tokens) AS total_tokens,
+         percentile_disc(ARRAY[0.5, 0.500000001]) WITHIN GROUP (ORDER BY cost) AS cost
+  FROM (
+    SELECT CASE WHEN r_output_tokens > 0 THEN s_output_tokens END AS output_tokens,
+           CASE WHEN {total_reported} > 0 THEN s_total_tokens END AS total_tokens,
+           CASE WHEN r_cost > 0 THEN s_cost END AS cost
+    FROM {used_sessions}
+  ) used
+) figures
+
+-- messages_figures: messages of the sessions that started between $1 and $2, over their whole life. Numbers of messages
+-- are few, so that sessions are counted by them instead of sorted
+WITH counts AS (
+  SELECT messages, count(*) AS sessions
+  FROM sessions
+  WHERE chosen AND NOT stale
+    AND started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
+    AND ($3::int4[] IS NULL OR host_no = ANY ($3))
+    AND ($4::int4[] IS NULL OR harness = ANY ($4))
+    AND ($5::int4[] IS NULL OR project = ANY ($5))
+    AND ($6::int4[] IS NULL OR 0 = ANY ($6))
+    AND ($7::int4[] IS NULL OR 0 = ANY ($7))
+  GROUP BY messages
+), ranked AS (
+  SELECT messages, sessions, sum(sessions) OVER (ORDER BY messages) AS upto, sum(sessions) OVER () - 1 AS last
+  FROM counts
+)
+SELECT (SELECT sum(messages * sessions)::float8 / sum(sessions)::float8 FROM counts) AS avg_messages,
+       median.between AS median_messages, p90.between AS p90_messages
+FROM (
+  SELECT low + (high - low) * part AS between FROM (
+    SELECT min(messages) FILTER (WHERE upto > floor(last * 0.5)) AS low,
+           min(messages) FILTER (WHERE upto > ceil(last * 0.5)) AS high, mod(max(last) * 0.5, 1)::float8 AS part
+    FROM ranked) around
+) median, (
+  SELECT low + (high - low) * part AS between FROM (
+    SELECT min(messages) FILTER (WHERE upto > floor(last * 0.9)) AS low,
+           min(messages) FILTER (WHERE upto > ceil(last * 0.9)) AS high, mod(max(last) * 0.9, 1)::float8 AS part
+    FROM ranked) around
+) p90
 
 -- top_sessions: the $9 sessions that used most of metric $8 inside the range, and how many did not report it
 WITH used AS (
-  SELECT session_key,
-         sum(CASE $8::text
-               WHEN 'input_tokens' THEN s_input_tokens WHEN 'cache_read_tokens' THEN s_cache_read_tokens
-               WHEN 'cache_write_tokens' THEN s_cache_write_tokens WHEN 'output_tokens' THEN s_output_tokens
-               WHEN 'reasoning_tokens' THEN s_reasoning_tokens WHEN 'total_tokens' THEN s_total_tokens
-               WHEN 'cost' THEN s_cost WHEN 'cache_savings' THEN s_cache_savings END) AS added,
-         sum(CASE $8::text
-               WHEN 'input_tokens' THEN r_input_tokens WHEN 'cache_read_tokens' THEN r_cache_read_tokens
-               WHEN 'cache_write_tokens' THEN r_cache_write_tokens WHEN 'output_tokens' THEN r_output_tokens
-               WHEN 'reasoning_tokens' THEN r_reasoning_tokens
-               WHEN 'total_tokens' THEN {total_reported}
-               WHEN 'cost' THEN r_cost WHEN 'cache_savings' THEN r_cache_savings ELSE r_context_tokens END) AS reported,
-         max(max_context_tokens) AS peak
-  FROM {session_usage}
-  GROUP BY session_key
+  SELECT session_key, {metric_sum} AS added, coalesce({metric_reported}, r_context_tokens) AS reported,
+         max_context_tokens AS peak
+  FROM {used_sessions}
 )
 SELECT counted.not_reported, top.session_key, top.value
 FROM (SELECT count(*) FILTER (WHERE reported = 0) AS not_reported FROM used) counted
-LEFT JOIN (SELECT session_key, least(coalesce(added, peak), 9223372036854775807)::int8 AS value
+LEFT JOIN (SELECT session_key, coalesce(added, peak) AS value
            FROM used WHERE reported > 0
            ORDER BY value DESC, session_key LIMIT $9) top ON true
 ORDER BY top.value DESC, top.session_key
