@@ -130,7 +130,7 @@ def _answers(responses: dict[str, Any]) -> Iterator[str]:
                 f"<code>{escape(kind)}</code>" + (f": {_kind(about['schema'])}" if "schema" in about else "")
                 for kind, about in answer.get("content", {}).items()
             )
-            yield f"<li><strong>{status}</strong> {escape(answer['description'])}{f'. {kinds}' if kinds else ''}</li>"
+            yield f"<li><strong>{status}</strong> {_marked(answer['description'])}{f'. {kinds}' if kinds else ''}</li>"
     yield "</ul>"
 
 
@@ -152,7 +152,7 @@ def _examples(operation: dict[str, Any]) -> Iterator[str]:
     }
     for sample in operation.get("x-codeSamples", []):
         label = escape(sample["label"])
-        yield f'<h4>Example: {label}</h4><pre tabindex="0" role="region" aria-label="Request: {label}">'
+        yield f'<h4>Example: {label}</h4><pre class="request" tabindex="0" role="region" aria-label="Request: {label}">'
         yield f"<code>{escape(sample['source'])}</code></pre>"
         if sample["label"] in answers:
             status, kind, value = answers[sample["label"]]

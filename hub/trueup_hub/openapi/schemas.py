@@ -14,10 +14,11 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct
 from msgspec.inspect import (
     DateTimeType,
     DictType,
+    Field,
     ListType,
     Metadata,
     StructType,
@@ -102,7 +103,11 @@ def _complete(schema: Schema, cls: type[Struct], *, required: bool) -> None:
         if required:
             about.pop("default", None)
     if required and not cls.__struct_config__.omit_defaults:
-        schema["required"] = [field.encode_name for field in info.fields]
+        schema["required"] = [field.encode_name for field in info.fields if not _may_be_unset(field)]
+
+
+def _may_be_unset(field: Field) -> bool:
+    return not field.required and field.default is NODEFAULT and field.default_factory is NODEFAULT
 
 
 def _comments(cls: type) -> dict[str, str]:
