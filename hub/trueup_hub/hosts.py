@@ -7,15 +7,24 @@ from typing import Any
 from uuid import UUID
 
 from trueup_hub import sqlfiles
+from trueup_hub.analytics.cursors import Cursor, list_id, read_cursor, write_cursor
 from trueup_hub.auth import Auth
 from trueup_hub.db import Connection, Database
 from trueup_hub.directives import DirectiveStatus, directives_by_host
 from trueup_hub.flags import HostFacts, flags_of
+from trueup_hub.params import Parameter
 from trueup_hub.reports import HostReport, LedgerReport, SourceReport
 from trueup_hub.states import WORDS, LedgerFacts, counts, host_state, ledger_state
 from trueup_hub.versions import stated
 from trueup_shared.keys import digest_bytes
+from trueup_shared.times import moment
 
+MAX_HOSTS = 10_000  # in an answer, of about 2 kB each
+MAX_SOURCES = 1_000
+TAKES = (
+    Parameter(name="limit", kind="whole", doc="How many at most.", lowest=1, highest=MAX_HOSTS, default=MAX_HOSTS),
+    Parameter(name="cursor", kind="text", doc="`next_cursor` of the page before."),
+)
 _PAUSE_HOSTS = 250  # other requests get on meanwhile: a host takes about 50 µs
 
 
@@ -25,11 +34,13 @@ async def list_hosts(
     *,
     host_numbers: list[int] | None = None,
     now: datetime | None = None,
+    after: tuple[datetime, int] | None = None,
+    limit: int | None = None,
 ) -> list[HostReport]:
-    """Every host in the order of enrolment, or the one or those asked for."""
+    """Every host in the order of enrolment, or the one or those asked for, or so many after one (when, number)."""
     sql = sqlfiles.load("hosts")
-    hosts = await db.fetch(sql["all_hosts"], host_id, host_numbers)
-    if host_id is not None:
+    hosts = await db.fetch(sql["all_hosts"], host_id, host_numbers, *(after or (None, None)), limit)
+    if host_id is not None or limit is not None:
         host_numbers = [host["host_no"] for host in hosts]
     ledgers: dict[int, list[Any]] = {}
     for row in await db.fetch(sql["all_ledgers"], host_numbers):
@@ -44,6 +55,18 @@ async def list_hosts(
         if len(reports) % _PAUSE_HOSTS == 0:
             await asyncio.sleep(0)
     return reports
+
+
+async def page_of_hosts(connection: Connection, cursor: str | None, limit: int) -> tuple[list[HostReport], str | None]:
+    """So many, and where the next page begins; None = that was the last. BadRequest for a cursor of another list."""
+    place = read_cursor(cursor, list_id("hosts"))
+    after = None if place is None else (moment(place.value), place.ledger_no)
+    found = await list_hosts(connection, after=after, limit=limit + 1)
+    if len(found) <= limit:
+        return found, None
+    last = found[limit - 1]
+    at = round(last.enrolled_at.timestamp() * 1_000_000)
+    return found[:limit], write_cursor(Cursor(list_id("hosts"), at, last.host_id.bytes, last.host_no))
 
 
 async def _rejections(db: Database | Connection, host_numbers: list[int]) -> dict[int, dict[str, int]]:
@@ -167,10 +190,11 @@ def _ledger_report(row: Any, facts: LedgerFacts, numbers: dict[int, UUID]) -> Le
     )
 
 
-async def sources_of(db: Database | Connection, host_no: int) -> list[SourceReport]:
-    rows = await db.fetch(sqlfiles.load("hosts")["sources_of_host"], host_no)
+async def sources_of(connection: Connection, host_no: int) -> tuple[list[SourceReport], int]:
+    """MAX_SOURCES at most, those that lost something first; how many there are."""
+    rows = await connection.fetch(sqlfiles.load("hosts")["sources_of_host"], host_no, MAX_SOURCES)
     same = ("harness", "state", "bytes_read", "lines", "skipped_lines", "unknown_records", "path")
-    return [
+    sources = [
         SourceReport(
             ledger_id=UUID(bytes=row["ledger_id"]),
             source_key=row["source_key"].hex(),
@@ -178,6 +202,7 @@ async def sources_of(db: Database | Connection, host_no: int) -> list[SourceRepo
         )
         for row in rows
     ]
+    return sources, rows[0]["of"] if rows else 0
 
 
 async def expected_silence_seconds(db: Database, host_no: int) -> int:

@@ -19,6 +19,7 @@ from trueup_hub.analytics import (
     top_sessions,
 )
 from trueup_hub.handlers import about, agents, analytics, auth, docs, hosts, ledgers, live, metrics, pages
+from trueup_hub.hosts import TAKES
 from trueup_hub.ingest import forgetting
 from trueup_hub.middleware import expected, guarded
 from trueup_hub.params import COMMON, FORMAT, Parameter
@@ -96,7 +97,7 @@ ROUTES = (
         refuses=_BUSY,
         slow=True,
     ),
-    _read("hosts", hosts.get_hosts, (FORMAT,), hosts.Hosts),
+    _read("hosts", hosts.get_hosts, (*TAKES, FORMAT), hosts.Hosts),
     Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer", (), hosts.Host),
     Route(
         *("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin", ()),
@@ -117,7 +118,7 @@ ROUTES = (
         refuses=("bad_label", "unknown_value", "retired", "forgotten", "no_ledger", "agent_too_old"),
     ),
     Route("GET", f"{_API}/capabilities", about.get_capabilities, "anybody", (), capabilities.Capabilities, etag=True),
-    _read("trust", analytics.get_trust, _TABLE, trust.TrustReport),
+    _read("trust", analytics.get_trust, _TABLE, trust.TrustReport, refuses=("too_many_points",)),
     _read("analytics/summary", analytics.get_analytics_summary, _TABLE, summary.Summary),
     _read(
         *("analytics/activity", analytics.get_analytics_activity, (*activity.TAKES, *_TABLE), activity.Activity),
@@ -132,7 +133,10 @@ ROUTES = (
         *("analytics/top-sessions", analytics.get_analytics_top_sessions, (*top_sessions.TAKES, *_TABLE)),
         answers=top_sessions.TopSessions,
     ),
-    _read("analytics/breakdown", analytics.get_analytics_breakdown, (*breakdown.TAKES, *_TABLE), breakdown.Breakdown),
+    _read(
+        *("analytics/breakdown", analytics.get_analytics_breakdown, (*breakdown.TAKES, *_TABLE), breakdown.Breakdown),
+        refuses=("too_many_points",),
+    ),
     _read("sessions", analytics.get_sessions, (*sessions.TAKES, *_TABLE), sessions.Sessions),
     _read("sessions/{session_id}", analytics.get_session, _SESSION, session.Session),
     _read(

@@ -3,11 +3,12 @@
 Field `port` is `--port`, `TRUEUP_PORT` (or `TRUEUP_PORT_FILE`) and `port` in section `[hub]` of the settings file.
 """
 
+from os import cpu_count
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from trueup_shared.machine import is_timezone
 from trueup_shared.settings import SettingError
@@ -21,7 +22,8 @@ class HubSettings(Struct, frozen=True, kw_only=True):
     data_dir: Path = Path()  # set from --data-dir, else the platform's place
     database_url: str | None = None
     database_connections: Annotated[int, Meta(ge=3, le=200)] = 8
-    reads_at_once: Annotated[int, Meta(ge=1, le=64)] = 4  # questions of viewers; the others take turns
+    # Questions of viewers; the others take turns. More than processors answer none sooner, and batches wait for them.
+    reads_at_once: Annotated[int, Meta(ge=1, le=64)] = field(default_factory=lambda: min(max(2, cpu_count() or 2), 8))
     batches_at_once: Annotated[int, Meta(ge=1, le=64)] = 8  # four times as many may be on their way, of 64 MiB each
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8787  # 0 = any free one

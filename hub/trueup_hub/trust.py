@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trueup_hub.analytics.scope import Range, Scope, open_scope
-from trueup_hub.hosts import list_hosts
+from trueup_hub.errors import BadRequest
+from trueup_hub.hosts import MAX_HOSTS, list_hosts
 from trueup_hub.params import Common
 from trueup_hub.reports import Flag, HostReport, LedgerReport
 from trueup_hub.states import State
@@ -80,9 +81,12 @@ async def trust_of(scope: Scope) -> Trust:
 
 
 async def trust_report(db: "Database", common: Common) -> TrustReport:
-    """`GET /trust`."""
+    """`GET /trust`. BadRequest `too_many_points` when there are more than MAX_HOSTS."""
     async with open_scope(db, common) as scope:
         hosts = await _hosts_of(scope)
+        if len(hosts) > MAX_HOSTS:
+            detail = f"That would be {len(hosts)} hosts of at most {MAX_HOSTS}: filter by 'host' or 'label'."
+            raise BadRequest("too_many_points", detail, limit=MAX_HOSTS)
         return TrustReport(trust=await _block(scope, hosts), hosts=[_host(host) for host in hosts], **scope.echo)
 
 

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 from trueup_hub.analytics.scope import Named, open_scope
 from trueup_hub.analytics.totals import Coverage, Totals, coverage_of, peak_of, rank, totals_of
+from trueup_hub.errors import BadRequest
 from trueup_hub.params import DIMENSIONS, Common, Parameter
 from trueup_hub.trust import Reply, trust_of
 
 if TYPE_CHECKING:
     from trueup_hub.db import Database
 
+MAX_PARTS = 20_000  # of 1.4 kB each
 TAKES = (Parameter(name="by", kind="dimension", doc="What to divide by.", choices=DIMENSIONS, needed=True),)
 
 
@@ -31,10 +33,14 @@ class Breakdown(Reply, frozen=True, kw_only=True):
 
 
 async def breakdown(db: "Database", common: Common, by: str) -> Breakdown:
+    """BadRequest `too_many_points` when there would be more than MAX_PARTS."""
     async with open_scope(db, common) as scope:
         division = await scope.divide(by)
         usage, counts = await scope.usage(scope.whole, division), await scope.counts(scope.whole, division)
         groups = usage.keys() | counts.keys()
+        if len(groups) > MAX_PARTS:
+            detail = f"That would be {len(groups)} rows of at most {MAX_PARTS}: ask for a shorter range, or filter."
+            raise BadRequest("too_many_points", detail, limit=MAX_PARTS)
         names = await scope.names(division, (key for _, key in groups))
         whole = sum(row["s_total_tokens"] for row in usage.values())
         rows = []

@@ -54,9 +54,11 @@ class Session(Head, frozen=True, kw_only=True):
     peak_context_tokens: int | None
     by_model: list[ModelUsage]
     copies: list[Copy]
-    children: list[str]
+    children: list[str]  # at most 1,000
+    children_total: int
 
 
+_MOST_CHILDREN = 1_000
 _NOT_OF_A_COPY = ("host", "ledger_id", "source_key")
 _OF_A_COPY = tuple(name for name in Copy.__struct_fields__ if name not in _NOT_OF_A_COPY)
 
@@ -67,7 +69,7 @@ async def session(db: "Database", key: bytes, counted: str) -> Session:
         copies = await copies_of(connection, key)
         counts = (await counts_of(connection, [key], counted)).get(key)
         models: list[Any] = await connection.fetch(sql("session", "usage_by_model", counted=counted), key)
-        children = await connection.fetch(sql("session", "children"), key)
+        children = await connection.fetch(sql("session", "children"), key, _MOST_CHILDREN)
         usage = added(models)
         return Session(
             **(await heads_of(connection, [key]))[key],
@@ -82,6 +84,7 @@ async def session(db: "Database", key: bytes, counted: str) -> Session:
             ],
             copies=copies,
             children=[row["session_key"].hex() for row in children],
+            children_total=children[0]["of"] if children else 0,
         )
 
 

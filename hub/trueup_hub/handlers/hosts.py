@@ -17,14 +17,16 @@ from trueup_hub.ingest import forgetting
 from trueup_hub.keys import AUTH, CALLER, DATABASE, LIVE, QUERY
 from trueup_hub.reports import HostReport, SourceReport
 from trueup_hub.responses import answer, reply
+from trueup_shared.storable import WordMap
 
 _FORGETTING_SECONDS = 2.0  # that a request may take
+
 
 class HostChange(Struct, frozen=True, forbid_unknown_fields=True):
     """What may be changed; what is absent stays."""
 
     label: str | None = None
-    labels: dict[str, str] | None = None
+    labels: WordMap | None = None
     retired: bool | None = None
 
 
@@ -37,13 +39,15 @@ class Resync(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Hosts(Struct, frozen=True):
     hosts: list[HostReport]  # in the order of their enrolment
+    next_cursor: str | None  # null on the last page
 
 
 class Host(HostReport, frozen=True, kw_only=True):
     """A host with what it was asked for, the newest first, and the logs that its agent reads."""
 
     directives: list[DirectiveStatus]
-    sources: list[SourceReport]
+    sources: list[SourceReport]  # at most 1,000, those that lost something first
+    sources_total: int
 
 
 class Asked(Struct, frozen=True):
@@ -53,7 +57,7 @@ class Asked(Struct, frozen=True):
 async def get_hosts(request: web.Request) -> web.Response:
     """Machines and their ledgers, in the order of their enrolment."""
     async with request.app[DATABASE].snapshot() as connection:
-        found = Hosts(await hosts.list_hosts(connection))
+        found = Hosts(*await hosts.page_of_hosts(connection, request[QUERY]["cursor"], request[QUERY]["limit"]))
     return await answer(request, found, "hosts", found.hosts, HostReport)
 
 
@@ -63,9 +67,10 @@ async def get_host(request: web.Request) -> web.Response:
         reports = await hosts.list_hosts(connection, request[QUERY]["host_id"])
         if not reports:
             raise NotFound("There is no such host.")
-        sources = await hosts.sources_of(connection, reports[0].host_no)
+        sources, total = await hosts.sources_of(connection, reports[0].host_no)
         asked = await directives.directives_of(connection, reports[0].host_no)
-    return reply(Host(**msgspec.structs.asdict(reports[0]), directives=asked, sources=sources))
+    host = msgspec.structs.asdict(reports[0])
+    return reply(Host(**host, directives=asked, sources=sources, sources_total=total))
 
 
 async def patch_host(request: web.Request) -> web.Response:

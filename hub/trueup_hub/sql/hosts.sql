@@ -1,9 +1,12 @@
--- all_hosts: in the order of enrolment, retired ones included; $1 and $2: only one, or only some; null = all
+-- all_hosts: in the order of enrolment, retired ones included; $1 and $2: only one, or only some; null = all. Of these $5
+-- after the one that was enrolled at $3 and has number $4
 SELECT host_no, host_id, label, labels, kind, platform, enrolled_at, readmitted_at, retired_at, forgotten_at,
        expected_silence_seconds
 FROM hosts
 WHERE ($1::uuid IS NULL OR host_id = $1) AND ($2::int4[] IS NULL OR host_no = ANY ($2))
+  AND ($3::timestamptz IS NULL OR (enrolled_at, host_no) > ($3, $4::int4))
 ORDER BY enrolled_at, host_no
+LIMIT $5
 
 -- all_ledgers: what is known of every ledger, with what its machine said last; $1 = only of these hosts
 SELECT l.host_no, l.ledger_no, l.ledger_id, l.acked_seq, l.batch_no, l.last_batch_at, l.converged_at, l.verdict,
@@ -30,14 +33,15 @@ WHERE host_no = ANY ($1::int4[])
 GROUP BY host_no, ledger_no, reason
 ORDER BY host_no, ledger_no, count(*) DESC, min(rejected_at), reason
 
--- sources_of_host: what its harnesses write
+-- sources_of_host: what its harnesses write, those that lost something first; at most $2, and how many there are
 SELECT l.ledger_id, s.source_key, t.term AS harness, s.state, s.bytes_read, s.lines, s.skipped_lines,
-       s.unknown_records, s.path
+       s.unknown_records, s.path, count(*) OVER () AS of
 FROM sources s
 JOIN ledgers l USING (host_no, ledger_no)
 JOIN terms t ON t.term_no = s.harness
 WHERE s.host_no = $1
-ORDER BY t.term, s.source_key
+ORDER BY s.skipped_lines + s.unknown_records > 0 DESC, t.term, s.source_key
+LIMIT $2
 
 -- change_host: a new label, or other labels; null leaves as it is
 UPDATE hosts SET label = coalesce($2, label), labels = coalesce($3::jsonb, labels)

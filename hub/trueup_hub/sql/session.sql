@@ -98,8 +98,10 @@ SELECT used.session_key, {sums}
 FROM {usage_of_copies}
 GROUP BY used.session_key
 
--- children: sessions that name session $1 as their parent
-SELECT DISTINCT session_key FROM sessions WHERE parent_key = $1 AND chosen ORDER BY session_key
+-- children: sessions that name session $1 as their parent, $2 at most, and how many there are
+SELECT session_key, count(*) OVER () AS of
+FROM (SELECT DISTINCT session_key FROM sessions WHERE parent_key = $1 AND chosen) s
+ORDER BY session_key LIMIT $2
 
 -- subagents: subagents of session $1, and theirs
 WITH RECURSIVE family AS (

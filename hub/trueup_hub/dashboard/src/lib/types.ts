@@ -240,7 +240,9 @@ export interface Host {
   forgotten_at: string | null;
   ledgers: LedgerReport[];
   directives: DirectiveStatus[];
+  /** at most 1,000, those that lost something first */
   sources: SourceReport[];
+  sources_total: number;
 }
 
 /** What may be changed; what is absent stays. */
@@ -309,6 +311,8 @@ export interface HostTrust {
 export interface Hosts {
   /** in the order of their enrolment */
   hosts: HostReport[];
+  /** null on the last page */
+  next_cursor: string | null;
 }
 
 /** The cells add up to the summary. Tokens and money are null where nothing was reported; counts are 0. */
@@ -555,7 +559,9 @@ export interface Session {
   peak_context_tokens: number | null;
   by_model: ModelUsage[];
   copies: Copy[];
+  /** at most 1,000 */
   children: string[];
+  children_total: number;
 }
 
 /** Totals, coverage and peak: inside the range and the filters. */
