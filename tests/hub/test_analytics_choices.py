@@ -6,9 +6,12 @@ import pytest
 
 from hub_client import API, HubClient
 from trueup_hub.db import Database
+from trueup_hub.params import COMMON
+from trueup_hub.routes import ROUTES
 from usage_data import event, machine, message, session
 
 OPUS = {"provider": "anthropic", "model": "claude-opus-4-1", "project": "alpha"}
+EVERY_ROUTE = sorted(route.path.removeprefix(f"{API}/") for route in ROUTES if set(COMMON) <= set(route.takes or ()))
 NOVEMBER = {"from": "2026-11-01", "to": "2026-11-30"}
 
 
@@ -64,6 +67,10 @@ async def test_with_all_copies_each_host_shows_what_it_has(copied: HubClient) ->
     assert [(one["totals"]["output_tokens"], one["totals"]["messages"]) for one in listed["sessions"]] == [(12, 2)]
 
 
+def test_every_analytics_route_is_tried() -> None:
+    assert len(EVERY_ROUTE) == 8
+
+
 @pytest.mark.parametrize(
     ("label", "output"),
     [("team:web", 12), ("team:", 5), ("team:web,team:", 17), ("site:y", None), ("site:x,site:y", 12)],
@@ -71,6 +78,25 @@ async def test_with_all_copies_each_host_shows_what_it_has(copied: HubClient) ->
 async def test_hosts_are_chosen_by_their_labels(copied: HubClient, label: str, output: int | None) -> None:
     found = await asked(copied, "analytics/summary", label=label, **NOVEMBER)
     assert found["totals"]["output_tokens"] == output
+
+
+@pytest.mark.parametrize("path", EVERY_ROUTE)
+async def test_every_route_takes_labels_and_counted(copied: HubClient, path: str) -> None:
+    needed = {"analytics/breakdown": {"by": "harness"}}.get(path, {})
+
+    async def found(**query: str) -> Any:
+        answer = await asked(copied, path, **needed, **query)
+        return answer | {"trust": answer["trust"] | {"as_of": ""}}
+
+    everything = await found()
+    for counted in ("once", "all"):
+        by_label = await found(label="team:web", counted=counted)
+        assert by_label == await found(host="ana,bob", counted=counted)
+        assert by_label != everything
+    everything_counted = await found(counted="all")
+    assert everything_counted["counted"] == "all"
+    if path != "trust":  # which says what is set aside either way
+        assert everything_counted != everything | {"counted": "all"}
 
 
 async def test_several_labels_go_together_and_with_hosts(copied: HubClient) -> None:

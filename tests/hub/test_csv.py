@@ -16,17 +16,7 @@ from trueup_hub.tables import csv_text
 from usage_data import event, machine, message, session
 
 OPUS = {"provider": "anthropic", "model": "claude-opus-4-1"}
-ROUTES = [
-    ("analytics/summary", None),
-    ("analytics/activity?group_by=project", "series"),
-    ("analytics/heatmap?metric=cost", "entries"),
-    ("analytics/hour-of-week?metric=messages", "cells"),
-    ("analytics/top-sessions", "sessions"),
-    ("analytics/breakdown?by=project", "rows"),
-    ("sessions", "sessions"),
-    ("trust", "hosts"),
-    ("hosts", "hosts"),
-]
+ROUTES = [("analytics/summary", None), ("analytics/activity?group_by=project", "series"), ("hosts", "hosts")]
 
 
 def read(text: str) -> tuple[list[dict[str, str]], dict[str, str]]:

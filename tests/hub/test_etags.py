@@ -5,7 +5,7 @@ import pytest
 from hub_client import API, HubClient
 from usage_data import event, machine
 
-PATHS = ["analytics/summary", "analytics/activity", "sessions", "trust", "hosts", "analytics/heatmap?format=csv"]
+PATHS = ["analytics/summary", "hosts", "analytics/heatmap?format=csv"]
 
 
 @pytest.mark.parametrize("path", PATHS)

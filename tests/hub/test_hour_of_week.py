@@ -3,7 +3,6 @@
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -54,17 +53,19 @@ async def test_cells_are_the_local_hours_of_a_week_and_add_up_to_the_summary(
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize(
-    ("first", "last"), [("2026-11-03", "2026-11-03"), ("2026-03-01", "2026-04-08"), ("2025-12-30", "2026-12-31")]
+    "days", [("2026-11-03", "2026-11-03"), ("2026-03-01", "2026-04-08"), ("2025-12-30", "2026-12-31")]
 )
-async def test_hours_says_how_often_an_hour_came(hub: HubClient, zone: str, first: str, last: str) -> None:
-    found = await ask(hub, "hour-of-week", timezone=zone, to=last, **{"from": first})
-    there, days = ZoneInfo(zone), [datetime.fromisoformat(day).date() for day in (first, last)]
+async def test_hours_says_how_often_an_hour_came(facts: Facts, zone: str, days: tuple[str, str]) -> None:
+    common = asked({"timezone": zone, "from": days[0], "to": days[1]})
+    assert common.first
+    assert common.last
     slots = Counter(
         (at.weekday(), at.hour)
-        for slot in range(first_slot(days[0], there), first_slot(days[1], there) + 100)
-        if (at := local_time(slot, there)).date() <= days[1]
+        for slot in range(first_slot(common.first, common.zone), first_slot(common.last, common.zone) + 120)
+        if (at := local_time(slot, common.zone)).date() <= common.last
     )
-    assert {(cell["day_of_week"], cell["hour"]): cell["hours"] for cell in found["cells"]} == {
+    cells = (await hour_of_week(facts.db, common, "messages")).cells
+    assert {(cell.day_of_week, cell.hour): cell.hours for cell in cells} == {
         divmod(n, 24): slots[divmod(n, 24)] / 4 for n in range(168)
     }
 

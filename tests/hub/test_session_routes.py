@@ -150,7 +150,7 @@ async def test_every_way_to_ask_for_a_session_has_the_same_totals(facts: Facts, 
     common = asked({"counted": counted})
     listed = (await list_sessions(facts.db, common, "total_tokens", "desc", 500, None)).sessions
     assert len(listed) > 20
-    for item in listed:
+    for item in listed[::3]:
         key = bytes.fromhex(item.id)
         one, usage = await session_of(facts.db, key, counted), await session_usage(facts.db, key, counted)
         for name in ("events", "coverage", "peak_context_tokens"):
