@@ -12,7 +12,7 @@ from trueup_hub.auth import Auth
 from trueup_hub.db import Connection, Database
 from trueup_hub.directives import DirectiveStatus, directives_by_host
 from trueup_hub.flags import HostFacts, flags_of
-from trueup_hub.params import Parameter
+from trueup_hub.params import COMMON, Parameter
 from trueup_hub.reports import HostReport, LedgerReport, SourceReport
 from trueup_hub.states import WORDS, LedgerFacts, counts, host_state, ledger_state
 from trueup_hub.versions import stated
@@ -22,6 +22,7 @@ from trueup_shared.times import moment
 MAX_HOSTS = 10_000  # in an answer, of about 2 kB each
 MAX_SOURCES = 1_000
 TAKES = (
+    *(parameter for parameter in COMMON if parameter.name in ("host", "label")),
     Parameter(name="limit", kind="whole", doc="How many at most.", lowest=1, highest=MAX_HOSTS, default=MAX_HOSTS),
     Parameter(name="cursor", kind="text", doc="`next_cursor` of the page before."),
 )
@@ -57,16 +58,20 @@ async def list_hosts(
     return reports
 
 
-async def page_of_hosts(connection: Connection, cursor: str | None, limit: int) -> tuple[list[HostReport], str | None]:
-    """So many, and where the next page begins; None = that was the last. BadRequest for a cursor of another list."""
-    place = read_cursor(cursor, list_id("hosts"))
+async def page_of_hosts(
+    connection: Connection, host_numbers: list[int] | None, cursor: str | None, limit: int
+) -> tuple[list[HostReport], str | None]:
+    """So many of these, and where the next page begins; None = that was the last. BadRequest for a cursor of another
+    list."""
+    this = list_id("hosts", host_numbers)
+    place = read_cursor(cursor, this)
     after = None if place is None else (moment(place.value), place.ledger_no)
-    found = await list_hosts(connection, after=after, limit=limit + 1)
+    found = await list_hosts(connection, host_numbers=host_numbers, after=after, limit=limit + 1)
     if len(found) <= limit:
         return found, None
     last = found[limit - 1]
     at = round(last.enrolled_at.timestamp() * 1_000_000)
-    return found[:limit], write_cursor(Cursor(list_id("hosts"), at, last.host_id.bytes, last.host_no))
+    return found[:limit], write_cursor(Cursor(this, at, last.host_id.bytes, last.host_no))
 
 
 async def _rejections(db: Database | Connection, host_numbers: list[int]) -> dict[int, dict[str, int]]:

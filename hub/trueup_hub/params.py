@@ -139,7 +139,11 @@ class Query:
             raise BadRequest("bad_parameter", f"'from' ({first}) is after 'to' ({last}).")
         filters = {name: self[name] for name in DIMENSIONS if self[name] is not None}
         zone = self["timezone"] or ZoneInfo(default_zone)
-        return Common(first, last, zone, filters, _labels(self["label"] or []), self["counted"])
+        return Common(first, last, zone, filters, self.labels(), self["counted"])
+
+    def labels(self) -> dict[str, list[str]]:
+        """Values of each label that is asked for."""
+        return _labels(self["label"] or [])
 
 
 def _read(parameter: Parameter, values: list[str] | None) -> Any:

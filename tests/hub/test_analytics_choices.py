@@ -105,6 +105,20 @@ async def test_several_labels_go_together_and_with_hosts(copied: HubClient) -> N
     assert (await asked(copied, "trust", label="team:web", host="carol"))["hosts"] == []
 
 
+async def test_hosts_too_are_listed_by_label(copied: HubClient) -> None:
+    for query, labels in (
+        ({"label": "team:web"}, ["ana", "bob"]),
+        ({"label": "team:", "host": "ana,carol"}, ["carol"]),
+    ):
+        assert [host["label"] for host in (await asked(copied, "hosts", **query))["hosts"]] == labels
+    first = await asked(copied, "hosts", label="team:web", limit=1)
+    assert [host["label"] for host in first["hosts"]] == ["ana"]
+    second = await asked(copied, "hosts", label="team:web", limit=1, cursor=first["next_cursor"])
+    assert [host["label"] for host in second["hosts"]] == ["bob"]
+    assert (await asked(copied, "hosts", cursor=first["next_cursor"]))["code"] == "bad_parameter"
+    assert (await asked(copied, "hosts", label="team:x"))["code"] == "unknown_value"
+
+
 async def test_hosts_are_divided_by_a_label_and_those_without_it_are_unknown(copied: HubClient) -> None:
     rows = (await asked(copied, "analytics/breakdown", by="label:team"))["rows"]
     assert [(row["key"], row["totals"]["output_tokens"]) for row in rows] == [("web", 12), (None, 5)]

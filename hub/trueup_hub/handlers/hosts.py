@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from trueup_hub import directives, hosts
+from trueup_hub.analytics.scope import chosen_hosts
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.enrolment import clean_label
 from trueup_hub.errors import BadRequest, NotFound
@@ -56,8 +57,10 @@ class Asked(Struct, frozen=True):
 
 async def get_hosts(request: web.Request) -> web.Response:
     """Machines and their ledgers, in the order of their enrolment."""
+    query = request[QUERY]
     async with request.app[DATABASE].snapshot() as connection:
-        found = Hosts(*await hosts.page_of_hosts(connection, request[QUERY]["cursor"], request[QUERY]["limit"]))
+        numbers = await chosen_hosts(connection, query["host"], query.labels())
+        found = Hosts(*await hosts.page_of_hosts(connection, numbers, query["cursor"], query["limit"]))
     return await answer(request, found, "hosts", found.hosts, HostReport)
 
 
