@@ -1,6 +1,6 @@
 """One population: every panel counts the same rows, in every zone, under every filter, and they are the stored ones."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from hypothesis import given, settings
@@ -21,13 +21,14 @@ from population import (
     peak_of,
 )
 from population_fleet import asked
+from trueup_hub.analytics import hour_of_week
 from trueup_hub.analytics.activity import activity
 from trueup_hub.analytics.breakdown import breakdown
 from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.heatmap import heatmap
 from trueup_hub.analytics.summary import summary
 from trueup_hub.params import FIRST_DAY, LAST_DAY
-from trueup_shared.metrics import METRICS, TOTAL_PARTS, Metric
+from trueup_shared.metrics import METRIC, METRICS, TOTAL_PARTS, Metric
 
 read_only = settings(max_examples=fleet.EXAMPLES, deadline=None, suppress_health_check=fleet.SHARED)
 NOTHING = Rows([], [], [])
@@ -121,6 +122,27 @@ async def test_the_days_of_the_heatmap_are_what_the_rows_of_each_say(
             assert (entry.value is None) == (not any(reported))
     if metric.additive and metric.kind != "money":
         assert population.total(entry.value for entry in calendar.entries) == value_of(metric, rows) or not length
+
+
+@read_only
+@given(fleet.queries, st.sampled_from(hour_of_week.SUPPORTED))
+async def test_the_hours_of_the_week_are_what_the_rows_of_each_say(
+    facts: Facts, query: dict[str, str], name: str
+) -> None:
+    common, metric = asked(query), METRIC[name]
+    found = await hour_of_week.hour_of_week(facts.db, common, name)
+    rows = chosen(facts.rows, common, found.first, found.last)
+
+    def hour(row: population.Record) -> tuple[int, int]:
+        at = row["at"].astimezone(common.zone)
+        return at.weekday(), at.hour
+
+    hours = rows.split(hour)
+    assert [(cell.day_of_week, cell.hour) for cell in found.cells] == [(n // 24, n % 24) for n in range(168)]
+    for cell in found.cells:
+        assert cell.value == value_of(metric, hours.get((cell.day_of_week, cell.hour), NOTHING)), cell
+    ends = [datetime.combine(day, time(), common.zone) for day in (found.first, found.last + timedelta(1))]
+    assert sum(cell.hours for cell in found.cells) == (ends[1].timestamp() - ends[0].timestamp()) / 3600
 
 
 def value_of(metric: Metric, rows: Rows) -> Any:
