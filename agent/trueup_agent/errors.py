@@ -8,6 +8,7 @@ AgentError
     LedgerOutdated        made by an earlier release, and not ours to bring up to date now     retry
     LedgerUnusable        no permission, disk full, read-only, damaged: only the user can help stop
   NothingToForget         the ledger does not have what it is to forget                        stop
+  NoSuchSession           none is called so, or several are: more of the name tells            stop
   WorkerDied              a parser process ended before its work; nothing written is lost      retry
   RootNotFound            `--root` or a setting points at a place without logs                 stop
   BadHostFile             host.json cannot be used: only the user can mend it                  stop
@@ -68,6 +69,10 @@ class LedgerUnusable(LedgerError):
 
 class NothingToForget(AgentError):
     """The ledger does not have that session or project, or has several."""
+
+
+class NoSuchSession(AgentError):
+    """No session is called so, or more than one."""
 
 
 class WorkerDied(AgentError):

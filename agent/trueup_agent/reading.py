@@ -27,7 +27,8 @@ from trueup_agent.harnesses.base import (
     WholeParser,
 )
 from trueup_agent.ledger.rows import Origin, event_row, message_row, session_row
-from trueup_agent.ledger.sources import GONE, OUR_MISTAKE, PRESENT, REWRITTEN, TRUNCATED, SourceInfo, SourceUpdate
+from trueup_agent.ledger.sources import GONE, OUR_MISTAKE, PRESENT, REWRITTEN, TRUNCATED, SourceInfo
+from trueup_agent.ledger.updates import SourceUpdate
 from trueup_agent.policy import Policy
 from trueup_agent.records import Parsed
 from trueup_agent.tail import CHUNK_BYTES, CONTINUED, LineSplitter, Mark, Tail, file_id
@@ -40,8 +41,7 @@ except ImportError:  # Windows
 # What is parsed between two hand-overs: bounds memory, and what is parsed again after a crash.
 PIECE_BYTES = 2 << 20
 
-# Rows of a document that are held back until all of it was read, lest half of one that turns out damaged is kept. A
-# document with more is handed over in pieces.
+# Rows of a document that wait until all of it was read, lest half of a damaged one is kept. More go in pieces.
 HELD_ROWS = 20_000
 # A watermark does not see which rows were deleted: all of them are read this long after the first that was left unread.
 FULL_READING_MICROS = 24 * 3600 * 1_000_000

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from trueup_agent.errors import WorkerDied
-from trueup_agent.ledger.sources import SourceUpdate
+from trueup_agent.ledger.updates import SourceUpdate
 from trueup_agent.parser_process import LENGTH_BYTES, framed
 from trueup_agent.reading import Job
 

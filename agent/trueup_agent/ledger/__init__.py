@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trueup_agent.ledger.outbox import BatchRows
     from trueup_agent.ledger.reader import LedgerReader
-    from trueup_agent.ledger.sources import SourceInfo, SourceUpdate
+    from trueup_agent.ledger.sources import SourceInfo
     from trueup_agent.ledger.store import Head, Ledger
+    from trueup_agent.ledger.updates import SourceUpdate
     from trueup_agent.ledger.writing import WriteCounts
 
 __all__ = ["BatchRows", "Head", "Ledger", "LedgerReader", "SourceInfo", "SourceUpdate", "WriteCounts"]
@@ -21,7 +22,7 @@ _MODULES = {
     "Ledger": "store",
     "LedgerReader": "reader",
     "SourceInfo": "sources",
-    "SourceUpdate": "sources",
+    "SourceUpdate": "updates",
     "WriteCounts": "writing",
 }
 

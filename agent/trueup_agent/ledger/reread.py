@@ -16,8 +16,9 @@ from trueup_agent.harnesses.base import LINES
 from trueup_agent.ledger.compare import split
 from trueup_agent.ledger.reader import LedgerReader
 from trueup_agent.ledger.rederive import CHUNK_ROWS
-from trueup_agent.ledger.sources import PRESENT, SourceInfo, SourceUpdate
+from trueup_agent.ledger.sources import PRESENT, SourceInfo
 from trueup_agent.ledger.tables import EVENTS, MESSAGES, SESSIONS, SET_ASIDE
+from trueup_agent.ledger.updates import SourceUpdate
 from trueup_agent.records import SERIES
 
 # Messages and sessions are not marked when their log loses them: only of a log that never did can they be missed.

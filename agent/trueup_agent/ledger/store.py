@@ -17,8 +17,9 @@ from trueup_agent.ledger import compare, forget, gone, identity, outbox, rederiv
 from trueup_agent.ledger.identity import Reason, Replaced
 from trueup_agent.ledger.lock import WriterLock
 from trueup_agent.ledger.outbox import BatchRows
-from trueup_agent.ledger.sources import SourceInfo, SourceUpdate
+from trueup_agent.ledger.sources import SourceInfo
 from trueup_agent.ledger.tables import STORES, TABLES
+from trueup_agent.ledger.updates import SourceUpdate
 from trueup_agent.ledger.writing import WriteCounts, Writer
 from trueup_agent.policy import Policy
 from trueup_shared import digest_sets, keys, wire

@@ -11,8 +11,8 @@ from msgspec import Struct
 from trueup_agent.ledger import families, forgotten, gone, rederive
 from trueup_agent.ledger.rows import StoredEvent, StoredSession
 from trueup_agent.ledger.rules import as_read
-from trueup_agent.ledger.sources import SourceUpdate
 from trueup_agent.ledger.tables import EVENTS, KEYS, MESSAGES, SESSIONS, SET_ASIDE, SET_ASIDE_INSERT, S, Table
+from trueup_agent.ledger.updates import SourceUpdate
 from trueup_agent.policy import Policy
 from trueup_shared import keys
 

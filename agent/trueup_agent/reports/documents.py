@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from trueup_agent.reports.details import NO_DETAILS, Details
 from trueup_agent.reports.query import Report
 from trueup_agent.reports.sums import COVERED, Sums
 from trueup_shared.money import micro
@@ -16,15 +17,19 @@ _AMOUNTS = ("cost_microusd", "reported_cost_microusd", "reported_credits")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def to_json(report: Report) -> bytes:
+def to_json(report: Report, details: Details = NO_DETAILS) -> bytes:
     single = len(report.dimensions) == 1
     document = {
         "from": report.first,
         "to": report.last,
         "timezone": report.selection.timezone,
         "events": report.totals.events,
+        **details.of_all,
         **_line(report.totals),
-        "rows": [{"key": key[0] if single else key, "events": sums.events, **_line(sums)} for key, sums in report.rows],
+        "rows": [
+            {"key": key[0] if single else key, **details.of(n), "events": sums.events, **_line(sums)}
+            for n, (key, sums) in enumerate(report.rows)
+        ],
     }
     return _encoder.encode(document)
 
@@ -47,22 +52,28 @@ def totals(sums: Sums) -> dict[str, Any]:
     return {**sums.amounts, **dict(zip(_AMOUNTS, money, strict=True))}
 
 
-def to_csv(report: Report) -> str:
+def to_csv(report: Report, details: Details = NO_DETAILS) -> str:
     """A line for each row; without dimensions one line with the totals. Unknown is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     kinds = ("reported", "lower_bound", "derived")
-    header = [*report.dimensions, "events", *totals(report.totals), "unpriced_tokens"]
+    beside = [name for name in details.names if name not in report.dimensions]
+    header = [*report.dimensions, *beside, "events", *totals(report.totals), "unpriced_tokens"]
     writer.writerow([*header, *(f"{name}_{kind}" for name in COVERED for kind in kinds)])
-    for key, sums in _lines(report):
+    for n, (key, sums) in enumerate(_lines(report)):
+        more = [details.of(n).get(name) for name in beside]
         coverage = [getattr(sums.coverage[name], kind) for name in COVERED for kind in kinds]
-        writer.writerow([*map(_cell, key), sums.events, *totals(sums).values(), sums.unpriced_tokens, *coverage])
+        writer.writerow(
+            [*map(_cell, (*key, *more)), sums.events, *totals(sums).values(), sums.unpriced_tokens, *coverage]
+        )
     return text.getvalue()
 
 
-def _cell(name: str | None) -> str | None:
+def _cell(value: Any) -> Any:
     """A name that a spreadsheet would run as a formula is quoted, as in the hub's CSV."""
-    return f"'{name}" if name and name[0] in "=+-@\t\r" else name
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def _lines(report: Report) -> Iterator[tuple[tuple[str | None, ...], Sums]]:

@@ -1,5 +1,6 @@
 """Reads the ledger's events, summed by 15-minute slot and dimension in SQL; days of a time zone are made here."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,26 +9,16 @@ from msgspec import Struct
 
 from trueup_agent.errors import LedgerUnusable
 from trueup_agent.ledger import LedgerReader
-from trueup_agent.policy import project_folder, project_name
+from trueup_agent.policy import project_folder
+from trueup_agent.reports.dimensions import COLUMNS, TIMES
+from trueup_agent.reports.names import Key, Names, project_of
 from trueup_agent.reports.sums import Sums
 from trueup_shared.metrics import ADDITIVE_COUNTERS, BIT, COUNTERS, GAUGE
 from trueup_shared.times import SLOT_MICROS, first_slot, local_time
 
-_COLUMNS = {
-    "harness": "harness",
-    "provider": "provider",
-    "model": "model",
-    "project": "project_path",
-    "day": f"at / {SLOT_MICROS}",
-    "session": "session_key",
-}
-DIMENSIONS = tuple(_COLUMNS)
-
-Key = tuple[str | None, ...]
-
 _KNOWN = " + ".join(f"({name} IS NOT NULL) * {BIT[name]}" for name in COUNTERS)
 _SUMS = ", ".join(f"sum({name})" for name in ADDITIVE_COUNTERS)
-_MEASURES = (
+MEASURES = (
     f"{_KNOWN} AS known, lower_bounds, derived, cost_nanousd IS NOT NULL AS priced,"
     f" count(*), {_SUMS}, max({GAUGE}), sum(cost_nanousd), min(at), max(at)"
 )
@@ -42,10 +33,11 @@ class Selection(Struct, frozen=True, kw_only=True):
     harnesses: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()  # names, or whole paths
     models: tuple[str, ...] = ()  # as logged
+    session: bytes | None = None  # key
 
 
 class Report(Struct):
-    """`rows` by the values of `dimensions`, None = unknown: days in order, within them the most tokens first."""
+    """`rows` by the values of `dimensions`, None = unknown: times in order, within them the most tokens first."""
 
     selection: Selection
     dimensions: tuple[str, ...]
@@ -56,22 +48,22 @@ class Report(Struct):
 
 
 def make_report(reader: LedgerReader, selection: Selection, dimensions: tuple[str, ...]) -> Report:
-    """Raises LedgerError. Dimensions are DIMENSIONS, each at most once."""
-    reader.snapshot()
+    """Raises LedgerError. Dimensions are DIMENSIONS, `block` or `session_key`, each at most once."""
     zone = ZoneInfo(selection.timezone)
     where, parameters = _where(reader, selection, zone)
-    columns = [_COLUMNS[name] for name in dimensions]
-    names = _Names(reader, dimensions, zone)
+    columns = [COLUMNS[name] for name in dimensions]
+    names = Names(reader, dimensions, zone, selection.harnesses)
     totals, rows, dates = Sums(), dict[Key, Sums](), list[int]()
     # One line for each combination of dimensions and of what its events report: coverage needs no column of its own.
     grouping = ", ".join([*columns, "known", "lower_bounds", "derived", "priced"])
-    sql = f"SELECT {', '.join([*columns, _MEASURES])} FROM events {where} GROUP BY {grouping}"
-    for row in _summed(reader, sql, parameters):
+    sql = f"SELECT {', '.join([*columns, MEASURES])} FROM events {where} GROUP BY {grouping}"
+    for row in summed(reader, sql, parameters):
         key, pattern = names.key(row[: len(columns)]), row[len(columns) : len(columns) + 4]
         events, *sums, peak, cost, earliest, latest = row[len(columns) + 4 :]
         dates += (earliest, latest)
         for target in _targets(totals, rows, key):
             target.add(pattern, events, sums, peak, cost)
+            target.extend(earliest, latest)
     grouping = ", ".join([*columns, "reported_cost", "reported_cost_unit"])
     where = f"{where} {'AND' if where else 'WHERE'} reported_cost IS NOT NULL"
     sql = f"SELECT {grouping}, count(*) FROM events {where} GROUP BY {grouping}"
@@ -84,7 +76,7 @@ def make_report(reader: LedgerReader, selection: Selection, dimensions: tuple[st
     return Report(selection, dimensions, first, last, totals, ordered)
 
 
-def _summed(reader: LedgerReader, sql: str, parameters: list[Any]) -> list[Any]:
+def summed(reader: LedgerReader, sql: str, parameters: list[Any]) -> list[Any]:
     """The groups of a report. SQLite gives up on a sum beyond 2^63, which a broken log may claim; Python does not."""
     try:
         return reader.query(sql, parameters)
@@ -102,7 +94,7 @@ def _targets(totals: Sums, rows: dict[Key, Sums], key: Key) -> tuple[Sums, ...]:
 def _order(row: tuple[Key, Sums], dimensions: tuple[str, ...]) -> tuple[Any, ...]:
     key, sums = row
     total = sums.amounts["total_tokens"]
-    days = tuple(value for name, value in zip(dimensions, key, strict=True) if name == "day")
+    days = tuple(value for name, value in zip(dimensions, key, strict=True) if name in TIMES)
     return (days, -1 if total is None else -total, tuple(value or "" for value in key))
 
 
@@ -113,7 +105,7 @@ def _day(at: int, zone: ZoneInfo) -> date:
 def _where(reader: LedgerReader, selection: Selection, zone: ZoneInfo) -> tuple[str, list[Any]]:
     conditions, parameters = list[str](), list[Any]()
 
-    def among(column: str, values: list[str] | tuple[str, ...]) -> None:
+    def among(column: str, values: Sequence[str | bytes]) -> None:
         conditions.append(f"{column} IN ({', '.join('?' * len(values))})")
         parameters.extend(values)
 
@@ -127,38 +119,10 @@ def _where(reader: LedgerReader, selection: Selection, zone: ZoneInfo) -> tuple[
         among("harness", selection.harnesses)
     if selection.models:
         among("model", selection.models)
+    if selection.session is not None:
+        among("session_key", [selection.session])
     if selection.projects:
         paths = [path for (path,) in reader.query("SELECT DISTINCT project_path FROM events") if path]
         wanted = set(selection.projects)
-        among("project_path", [p for p in paths if wanted & {p, project_folder(p), _project(p)}])
+        among("project_path", [p for p in paths if wanted & {p, project_folder(p), project_of(p)}])
     return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
-
-
-def _project(path: str | None) -> str | None:
-    return project_name(project_folder(path)) if path else None
-
-
-class _Names:
-    """Column values to what a report calls them."""
-
-    def __init__(self, reader: LedgerReader, dimensions: tuple[str, ...], zone: ZoneInfo) -> None:
-        self._dimensions = dimensions
-        self._zone = zone
-        self._days: dict[int, str] = {}
-        self._sessions: dict[bytes, str] = {}
-        if "session" in dimensions:
-            self._sessions = dict(reader.query("SELECT key, session_id FROM sessions"))
-
-    def key(self, values: Any) -> Key:
-        return tuple(self._name(name, value) for name, value in zip(self._dimensions, values, strict=True))
-
-    def _name(self, dimension: str, value: Any) -> str | None:
-        if dimension == "day":
-            if value not in self._days:
-                self._days[value] = local_time(value, self._zone).date().isoformat()
-            return self._days[value]
-        if dimension == "project":
-            return _project(value)
-        if dimension == "session":
-            return self._sessions.get(value)
-        return value or None

@@ -33,6 +33,13 @@ class Sums:
         self.cost_nanousd: int | None = None
         self.reported_nanousd: int | None = None
         self.reported_nanocredits: int | None = None
+        self.first_at: int | None = None  # µs UTC
+        self.last_at: int | None = None
+
+    def extend(self, first_at: int, last_at: int) -> None:
+        """Times of events that were added."""
+        self.first_at = first_at if self.first_at is None else min(first_at, self.first_at)
+        self.last_at = last_at if self.last_at is None else max(last_at, self.last_at)
 
     def add(
         self, pattern: Pattern, events: int, sums: Sequence[int | None], peak: int | None, cost: int | None

@@ -7,6 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from trueup_agent.reports.details import NO_DETAILS, Details
+from trueup_agent.reports.dimensions import TIMES
 from trueup_agent.reports.query import Report
 from trueup_agent.reports.sums import PEAK, TOTAL, Sums
 from trueup_shared import prices
@@ -26,21 +28,28 @@ _COLUMNS = (
 _ONLY_WHERE_USED = ("input_undivided_tokens", "undivided_tokens")
 
 
-def table_of(report: Report) -> RenderableType:
+def table_of(report: Report, details: Details = NO_DETAILS) -> RenderableType:
     """The report, what its marks mean, and what stands beside the numbers."""
-    body = _rows(report) if report.dimensions else _list(report.totals)
+    body = _rows(report, details) if report.dimensions else _list(report.totals)
     span = f"{report.first} to {report.last}, {report.selection.timezone}"
-    return Group(Text(span, style="bold"), body, *(Text(note, style="dim") for note in _notes(report)))
+    notes = (*details.notes, *_notes(report))
+    heads = (Text(printable(line), style="bold") for line in (*details.heads, span))
+    return Group(*heads, body, *(Text(note, style="dim") for note in notes))
 
 
-def _rows(report: Report) -> Table:
+def _rows(report: Report, details: Details) -> Table:
     table = Table(show_footer=len(report.rows) > 1, header_style="bold", box=None, pad_edge=False)
     for position, name in enumerate(report.dimensions):
-        table.add_column(name, "all" if position == 0 else "", overflow="fold", no_wrap=name == "day")
+        table.add_column(name, "all" if position == 0 else "", overflow="fold", no_wrap=name in TIMES)
+    for name in details.titles:
+        table.add_column(name, overflow="fold", no_wrap=name in ("last used", ""))
     for title, total in _cells(report.totals, report.totals):
         table.add_column(title, total, justify="right", no_wrap=True)
-    for key, sums in report.rows:
-        names = (Text(printable(value or UNKNOWN)) for value in key)  # a name in brackets is no markup
+    for n, (key, sums) in enumerate(report.rows):
+        told = (*(details.shown(value) for value in key[:1]), *key[1:], *details.beside(n))
+        names = (
+            Text(printable(UNKNOWN if value is None else value)) for value in told
+        )  # a name in brackets is no markup
         table.add_row(*names, *(cell for _, cell in _cells(sums, report.totals)))
     return table
 
