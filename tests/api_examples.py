@@ -152,11 +152,15 @@ def settled(text: str, *stable: str) -> str:
     def moment(found: re.Match[str]) -> str:
         return NOW if abs(datetime.fromisoformat(found[0]) - now) < timedelta(hours=1) else found[0]
 
+    def in_words(found: re.Match[str]) -> str:
+        return "2026-11-09 09:00 UTC" if moment(re.match(".*", f"{found[1]}T{found[2]}Z")) == NOW else found[0]
+
     def made(found: re.Match[str]) -> str:
         known = (*stable, LEDGER)
         return found[0] if found[0] in known or found[0][14] == "5" else SOME_ID
 
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", moment, text)
+    text = re.sub(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC", in_words, text)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", made, text)
     for name, value in _SAME.items():
         text = re.sub(rf'"{name}":"[^"]*"', f'"{name}":"{value}"', text)

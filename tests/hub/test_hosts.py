@@ -147,6 +147,7 @@ async def test_a_change_that_makes_no_sense_is_refused(hub: HubClient) -> None:
     await problem(await hub.http.patch(path, json={"lable": "x"}, headers=admin), 400, "malformed")
     await problem(await hub.http.patch(path, json={"label": ""}, headers=admin), 400, "bad_label")
     await problem(await hub.http.patch(path, json={"labels": {"a": 1}}, headers=admin), 400, "malformed")
+    await problem(await hub.http.patch(path, json={"labels": {"a": "b\0"}}, headers=admin), 400, "malformed")
 
 
 async def test_hosts_come_as_csv_and_no_cell_is_a_formula(hub: HubClient) -> None:
