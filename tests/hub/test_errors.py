@@ -41,6 +41,10 @@ async def test_a_wrong_method_names_the_right_ones(hub: HubClient) -> None:
     response = await hub.http.delete(f"{API}/hosts")
     await problem(response, 405, "method_not_allowed")
     assert "GET" in response.headers["Allow"]
+    for path in (f"{API}/enroll", f"{API}/hosts/x/resync"):
+        response = await hub.http.get(path)
+        await problem(response, 405, "method_not_allowed")
+        assert response.headers["Allow"] == "POST"
 
 
 async def test_an_unknown_parameter_is_named(hub: HubClient) -> None:

@@ -17,6 +17,8 @@ async def get_page(request: web.Request) -> web.StreamResponse:
     """A built file by its path; any other path without a dot is a view of the dashboard, which routes by itself."""
     path = request.match_info["path"]
     if path.startswith("api/"):
+        if others := await _other_methods(request):
+            raise web.HTTPMethodNotAllowed(request.method, others)
         raise NotFound(f"There is no route {request.method} {request.path}.")
     file = _static_file(path)
     if file is not None:
@@ -31,6 +33,12 @@ async def get_page(request: web.Request) -> web.StreamResponse:
         "has it inside. The API under /api/v1 works without it."
     )
     return plain_page("The dashboard is not built", text, status=200)
+
+
+async def _other_methods(request: web.Request) -> list[str]:
+    """Of routes with that path: this one takes every path, so that aiohttp does not look."""
+    found = {method for one in request.app.router.resources() for method in (await one.resolve(request))[1]}
+    return sorted(found - {"GET", "HEAD"})
 
 
 def _static_file(path: str) -> Path | None:
