@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from trueup_hub import params
-from trueup_hub.analytics import activity, breakdown, heatmap, hour_of_week, sessions, summary, top_sessions
+from trueup_hub.analytics import activity, breakdown, heatmap, hour_of_week, messages, sessions, summary, top_sessions
 from trueup_hub.analytics.buckets import GRANULARITIES
 from trueup_hub.analytics.totals import Totals
 from trueup_hub.pricing import Facts, facts
@@ -27,6 +27,7 @@ _API = "/api/v1/"
 # Beside a feature for each route of analytics.
 _FEATURES = (
     "csv",
+    "etags",
     "events",
     "hosts",
     "hosts.forget",
@@ -36,6 +37,8 @@ _FEATURES = (
     "push.rejections",
     *(f"push.{name}" for name in FEATURES_OF_THE_WIRE),
     "sessions",
+    "sessions.messages",
+    "sessions.usage",
     "trust",
 )
 
@@ -143,6 +146,7 @@ def _limits() -> dict[str, int]:
         "activity_points": activity.MAX_POINTS,
         "top_sessions": top_sessions.MAX_LIMIT,
         "sessions": sessions.MAX_LIMIT,
+        "messages": messages.MAX_LIMIT,
         "hosts_listed": MAX_HOSTS,
         "labels_listed": MAX_LABELS,
     }
