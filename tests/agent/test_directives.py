@@ -237,9 +237,9 @@ async def test_a_full_push_that_the_hub_asked_for_goes_on_after_kill_9_in_its_mi
             assert host is not None
             await hub_directives.ask(hub.auth.db, UUID(host.host_id), "full_push", "a test")
             await asyncio.wait_for(proxy.batches_begun.wait(), 30)
+            await until(lambda: _is_running(hub, ana), "the hub hears that it has begun")
             running.process.kill()
             await running.process.wait()
-        assert (await asked(hub, ana))["full_push"].startswith("running")
         proxy.delay_batches_seconds = 0
         async with daemon(ana, **env):
             await until(lambda: _all_done(hub, ana), "it is done")
@@ -249,6 +249,10 @@ async def test_a_full_push_that_the_hub_asked_for_goes_on_after_kill_9_in_its_mi
 
 async def converged(hub: Hub) -> bool:
     return [host["state"] for host in (await hub.get("hosts"))["hosts"]] == ["converged"]
+
+
+async def _is_running(hub: Hub, ana: Home) -> bool:
+    return (await asked(hub, ana))["full_push"].startswith("running")
 
 
 async def _all_done(hub: Hub, ana: Home) -> bool:
