@@ -16,7 +16,7 @@ class Route(Struct, frozen=True):
     """What it is for says the docstring of its handler, the first sentence by itself.
 
     `takes`: its query parameters, others are refused; None = a page for a browser, whose query is not looked at.
-    `answers`: the type of its JSON; a media type where it answers something else; None = nothing.
+    `answers`: the type of its JSON; media types where it answers something else; None = nothing.
     `sent`: the type of the body that it is sent; `| None` where the body may be left out.
     """
 

@@ -159,7 +159,7 @@ ROUTES = (
     Route("GET", "/login", auth.get_login, "nobody", None),
     Route("GET", "/healthz", pages.get_healthz, "nobody", None, "text/plain"),
     Route("GET", "/readyz", pages.get_readyz, "nobody", None, "text/plain", refuses=("stopping",)),
-    Route("GET", "/metrics", metrics.get_metrics, "viewer", (), "text/plain"),
+    Route("GET", "/metrics", metrics.get_metrics, "viewer", (), "text/plain, application/openmetrics-text"),
     Route("GET", "/{path:.*}", pages.get_page, "nobody", None),
 )
 

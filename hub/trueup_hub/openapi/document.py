@@ -162,7 +162,8 @@ def schema_of_parameter(parameter: Parameter) -> Schema:
 def _answers(route: Route, schema_of: dict[Any, Schema], examples: Sequence[Example]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if isinstance(route.answers, str):
-        content[route.answers] = {"schema": {"type": "object" if route.answers == JSON else "string"}}
+        for kind in route.answers.split(", "):
+            content[kind] = {"schema": {"type": "object" if kind == JSON else "string"}}
     elif route.answers is not None:
         content[JSON] = {"schema": schema_of[route.answers]}
         if FORMAT in (route.takes or ()):
