@@ -90,7 +90,9 @@ async def answer(
         response.enable_compression()
     response.headers["ETag"] = f'W/"{tag}"'
     # keep it, but ask each time whether it still holds
-    response.headers.update({"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"})
+    response.headers.update(
+        {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization, Cookie"}
+    )
     return response
 
 

@@ -145,6 +145,15 @@ async def test_sessions_that_name_each_other_as_parents_end(hub: HubClient) -> N
     assert ([one["session_id"] for one in found["subagents"]], found["with_subagents"]["sessions"]) == (["s2"], 2)
 
 
+async def test_lists_inside_of_a_session_end_and_say_how_many_there_are(hub: HubClient) -> None:
+    ana, at = await machine(hub.db, "ana"), "2026-11-03T10:00Z"
+    await ana.send(*(event(f"e{n}", "s1", at, input_tokens=n, model=f"model {n}") for n in range(501)))
+    one, usage = await ask(hub, S1), await ask(hub, f"{S1}/usage")
+    assert (len(one["by_model"]), one["models_total"], one["by_model"][0]["key"]) == (500, 501, "model 500")
+    assert (len(usage["parts"]), usage["parts_total"], usage["parts"][0]["model"]) == (500, 501, "model 500")
+    assert one["totals"]["input_tokens"] == usage["totals"]["input_tokens"] == sum(range(501))
+
+
 @pytest.mark.parametrize("counted", COUNTED)
 async def test_every_way_to_ask_for_a_session_has_the_same_totals(facts: Facts, counted: str) -> None:
     common = asked({"counted": counted})

@@ -52,13 +52,15 @@ class Session(Head, frozen=True, kw_only=True):
     totals: Totals
     coverage: dict[str, Coverage]
     peak_context_tokens: int | None
-    by_model: list[ModelUsage]
+    by_model: list[ModelUsage]  # at most 500, the greatest
+    models_total: int
     copies: list[Copy]
     children: list[str]  # at most 1,000
     children_total: int
 
 
 _MOST_CHILDREN = 1_000
+_MOST_MODELS = 500
 _NOT_OF_A_COPY = ("host", "ledger_id", "source_key")
 _OF_A_COPY = tuple(name for name in Copy.__struct_fields__ if name not in _NOT_OF_A_COPY)
 
@@ -80,8 +82,9 @@ async def session(db: "Database", key: bytes, counted: str) -> Session:
             peak_context_tokens=peak_of(usage),
             by_model=[
                 ModelUsage(key=row["model"], events=row["n"], totals=totals_of(row, None), coverage=coverage_of(row))
-                for row in sorted(models, key=lambda row: (-row["s_total_tokens"], row["model"] or ""))
+                for row in sorted(models, key=lambda row: (-row["s_total_tokens"], row["model"] or ""))[:_MOST_MODELS]
             ],
+            models_total=len(models),
             copies=copies,
             children=[row["session_key"].hex() for row in children],
             children_total=children[0]["of"] if children else 0,

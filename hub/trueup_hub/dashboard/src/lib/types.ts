@@ -557,7 +557,9 @@ export interface Session {
   totals: Totals;
   coverage: Record<string, Coverage>;
   peak_context_tokens: number | null;
+  /** at most 500, the greatest */
   by_model: ModelUsage[];
+  models_total: number;
   copies: Copy[];
   /** at most 1,000 */
   children: string[];
