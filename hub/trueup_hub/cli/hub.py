@@ -15,6 +15,7 @@ import msgspec
 from trueup_hub import hosts
 from trueup_hub.app import serving
 from trueup_hub.auth import Auth
+from trueup_hub.cli.ask import ask
 from trueup_hub.cli.loading import (
     Duration,
     data_dir_of,
@@ -42,7 +43,7 @@ def hub() -> None:
     """The hub: adds up the ledgers of all machines."""
 
 
-for command in (verify, reprice, backup, restore):
+for command in (verify, reprice, backup, restore, ask):
     hub.add_command(command)
 
 
