@@ -243,8 +243,11 @@ def test_ctrl_c_while_the_file_is_opened_leaves_no_thread_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect, failed = sqlite3.connect, list[threading.ExceptHookArgs]()
+    connecting, cancelled = threading.Event(), threading.Event()
 
     def slow(*given: object, **options: object) -> object:
+        connecting.set()
+        cancelled.wait(30)
         time.sleep(0.2)
         return connect(*given, **options)  # type: ignore[call-overload]
 
@@ -254,8 +257,10 @@ def test_ctrl_c_while_the_file_is_opened_leaves_no_thread_behind(
 
     async def stopped() -> None:
         opening = asyncio.ensure_future(Ledger.open(tmp_path / "data", POLICY))
-        await asyncio.sleep(0.05)
+        while not connecting.is_set():  # noqa: ASYNC110 - another thread says so
+            await asyncio.sleep(0.01)
         opening.cancel()
+        cancelled.set()
         with pytest.raises(asyncio.CancelledError):
             await opening
 

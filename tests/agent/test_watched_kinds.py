@@ -49,8 +49,11 @@ async def watching(ledger: Ledger, settings: Loaded) -> AsyncIterator[asyncio.Ev
         await collect_paths(ledger, settings, paths, memory)
         news.set()
 
-    task = asyncio.create_task(Watcher(lambda: discover.watched_folders(settings.places), changed).watch_forever(stop))
-    await asyncio.sleep(0.1)
+    watcher = Watcher(lambda: discover.watched_folders(settings.places), changed)
+    task = asyncio.create_task(watcher.watch_forever(stop))
+    while watcher.mode == "starting":  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.1)  # the watches are set in the first step of tasks that exist by now
     try:
         yield news
     finally:
