@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -9,7 +10,7 @@ from trueup_hub.routes import ROUTES
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.metrics import COUNTERS, METRICS
 from trueup_shared.selection import why_unknown
-from trueup_shared.wire import PROTOCOL
+from trueup_shared.wire import FEATURES, PROTOCOL
 from usage_data import event, machine, message, session
 
 PRICED = {
@@ -52,12 +53,30 @@ async def test_everything_that_the_hub_can_do_is_named(hub: HubClient, headers: 
 
 
 async def test_agents_may_ask_too_and_nobody_else_without_credentials(hub: HubClient) -> None:
-    enrolled = await hub.host()
+    headers = bearer((await hub.host()).credential)
+    known = await tag(hub, headers)
     await hub.host("another")
-    told = await capabilities(hub, bearer(enrolled.credential))
+    told = await capabilities(hub, headers)
     assert told["protocols"] == [PROTOCOL, PROTOCOL]
     assert (told["hosts"], told["harnesses"], told["values"]) == ([], {}, {}), "of others it is told nothing"
+    again = await hub.http.get(f"{API}/capabilities", headers=headers | {"If-None-Match": known})
+    assert again.status == 304
     await problem(await hub.http.get(f"{API}/capabilities"), 401, "unauthorized")
+
+
+async def test_an_agent_hears_the_same_in_every_handshake(hub: HubClient, headers: dict[str, str]) -> None:
+    found = await capabilities(hub, headers)
+    host = bearer((await hub.host()).credential)
+    position = await (await hub.http.get(f"{API}/ledgers/{uuid4()}", headers=host)).json()
+    for name in ("protocols", "digest_sets"):
+        assert position[name] == found[name]
+    assert (position["max_batch_rows"], position["max_body_bytes"]) == (
+        found["limits"]["batch_rows"],
+        found["limits"]["body_bytes"],
+    )
+    assert position["hub_version"] == found["version"]
+    assert {f"push.{name}" for name in position["features"]} <= set(found["features"])
+    assert position["features"] == list(FEATURES)
 
 
 # Where an answer has the metrics that it is not asked for by name.

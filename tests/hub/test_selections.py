@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hub_client import API, HubClient
 from trueup_hub.capabilities import document
-from trueup_hub.params import COMMON, FORMAT, LABEL, Parameter, Query
+from trueup_hub.params import COMMON, FORMAT, Parameter, Query
 from trueup_hub.pricing import Facts
 from trueup_hub.reporters import Reporters
 from trueup_hub.route import Route
@@ -154,7 +154,7 @@ async def test_a_real_hub_answers_every_selection_that_was_coerced(hub: HubClien
         "cursor": [],
     }
     answered = 0
-    for _ in range(12):
+    for _ in range(6):
         for endpoint in [endpoint_of(route) for route in READ if "{" not in route.path]:
             chosen = {name: [rng.choice(words.get(name, WORDS) or [""])] for name in rng.sample(NAMES, 6)}
             chosen.pop("cursor", None)
@@ -162,5 +162,4 @@ async def test_a_real_hub_answers_every_selection_that_was_coerced(hub: HubClien
             reply = await hub.http.get(f"{API}/{found.endpoint}", params=found.query, headers=headers)
             assert reply.status == 200, (endpoint, chosen, await reply.text())
             answered += 1
-    assert answered >= 60
-    assert LABEL in str(words)
+    assert answered >= 30
