@@ -8,7 +8,7 @@ whatever a batch brings behind it is priced with it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -110,7 +110,7 @@ async def begin(db: Database, table: InForce, actor: str) -> int:
     return int(number)
 
 
-async def go_on(db: Database, number: int, chunk: int = CHUNK_ROWS) -> AsyncIterator[Repriced]:
+async def go_on(db: Database, number: int, chunk: int = CHUNK_ROWS) -> AsyncGenerator[Repriced, None]:
     """Work on a repricing until it has ended, whoever else does; yields how far it is after each chunk."""
     rows, more = chunk, True
     while more:

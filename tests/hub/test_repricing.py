@@ -1,69 +1,22 @@
 """Stored requests priced again: totals are right after each chunk, whatever else goes on, and nothing counts twice."""
 
 import asyncio
-import random
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from ledgers import Ledger, add_host, event, event_key, put_events
-from price_tables import everything, table, totals
+from price_tables import apply, everything, fill, reprice, table, three, totals
 from trueup_hub import repricing
 from trueup_hub.db import Database
 from trueup_hub.errors import HubError
 from trueup_hub.ingest.verify import verify
 from trueup_hub.pricing import establish, facts
-from trueup_hub.repricing import Repriced, Sums
+from trueup_hub.repricing import Sums
 from trueup_hub.scrubbing import scrub_all
-from trueup_shared import keys
 from trueup_shared.money import micro
 from trueup_shared.price_overrides import NO_OVERRIDES
-from trueup_shared.prices import PriceList
-
-SERIES = keys.series_key("claude", "series")
-MODELS = ("claude-sonnet-4-5", "claude-opus-4-8", "gpt-5.1", "in-house", None)
-
-
-def fill(ledger: Ledger, seed: int, first: int = 0, number: int = 40) -> None:
-    """Requests of every kind of price, most of which other ledgers have as well, some with other numbers."""
-    random_ = random.Random(seed)
-    for n in range(first, first + number):
-        if random_.random() < 0.8:
-            body = event(
-                n,
-                session_key=keys.session_key("claude", f"s{n % 3}"),
-                model=random_.choice(MODELS),
-                provider=None,
-                speed=random_.choice([None, "fast"]),
-                service_tier=random_.choice([None, "standard", "priority", "batch"]),
-                lower_bounds=random_.choice([None, 16, 2, 18]),
-                cache_write_1h_tokens=random_.choice([None, 20]),
-                web_searches=random_.choice([None, 0, 2]),
-                context_tokens=random_.choice([None, 300_000]),
-                undivided_tokens=random_.choice([None] * 5 + [70]),
-            )
-            ledger.put(event_key(n), body)
-    for n in range(seed % 3, 4):
-        ledger.put(event_key(f"{seed} {first} {n}"), event(n, owner_key=SERIES, model="claude-opus-4-8"))
-
-
-async def three(db: Database) -> list[Ledger]:
-    hosts = [await add_host(db, name, n) for n, name in enumerate(("first", "second", "third"))]
-    ledgers = [Ledger(db, host) for host in hosts]
-    for seed, ledger in enumerate(ledgers):
-        fill(ledger, seed)
-        await ledger.push()
-    return ledgers
-
-
-async def apply(db: Database, prices: PriceList) -> int:
-    return await repricing.begin(db, await establish(db, NO_OVERRIDES, "a test", prices), "a test")
-
-
-async def reprice(db: Database, number: int, chunk: int = 7) -> Repriced:
-    async for step in repricing.go_on(db, number, chunk):
-        done = step
-    return done
 
 
 def sums(nanos: tuple[int, int, int]) -> Sums:
@@ -170,6 +123,33 @@ async def test_beside_batches_that_flip_and_replace_copies_nothing_is_counted_wr
     assert again.before == again.after == sums(stored) == sums(await totals(db))
 
 
+async def test_who_would_flip_a_copy_that_is_being_priced_waits_until_that_is_written(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = [Ledger(db, await add_host(db, name, n)) for n, name in enumerate(("first", "second"))]
+    put_events(first, range(3), lower_bounds=16)
+    await first.push()
+    put_events(second, range(3))  # exact: these count from now on
+    read, write, rows = asyncio.Event(), asyncio.Event(), repricing._rows
+
+    async def waiting_rows(*args: Any) -> Any:
+        found = await rows(*args)
+        read.set()
+        await write.wait()
+        return found
+
+    monkeypatch.setattr(repricing, "_rows", waiting_rows)
+    worker = asyncio.create_task(reprice(db, await apply(db, table(times=2))))
+    await read.wait()
+    push = asyncio.create_task(second.push())
+    done, _ = await asyncio.wait([push], timeout=0.3)
+    assert not done
+    write.set()
+    await asyncio.gather(worker, push)
+    assert await db.fetchval("SELECT count(*) FROM events WHERE counted AND host_no = $1", second.host_no) == 3
+    assert await verify(db) == {}
+
+
 async def test_killed_between_chunks_it_goes_on_where_it_was_and_counts_nothing_twice(db: Database) -> None:
     await three(db)
     before, rows = await totals(db), await db.fetchval("SELECT count(*) FROM events")
@@ -227,59 +207,4 @@ async def test_a_table_of_another_release_is_left_for_it_to_go_on_with(db: Datab
     with pytest.raises(HubError, match="another release"):
         await reprice(db, number)
     assert await totals(db) == stored
-    assert await verify(db) == {}
-
-
-async def test_savings_are_filled_in_where_this_table_gives_the_cost_that_is_stored(db: Database) -> None:
-    await three(db)
-    cost, saved, unpriced = await totals(db)
-    await db.execute(
-        "INSERT INTO prices (digest, dated, first_used_at) VALUES ('of before', '2025-01-01', now());"
-        "UPDATE events SET cache_savings_nanousd = NULL,"
-        " price_no = (SELECT price_no FROM prices WHERE digest = 'of before')"
-    )
-    other = await db.fetch(
-        "UPDATE events SET cost_nanousd = cost_nanousd + 1 WHERE ctid IN"
-        " (SELECT ctid FROM events WHERE counted AND cost_nanousd IS NOT NULL ORDER BY event_key LIMIT 5)"
-        " RETURNING event_key"
-    )
-    await scrub_all(db)
-    assert await totals(db) == (cost + 5, 0, unpriced)
-    await db.execute("INSERT INTO repricings (kind, asked_by) VALUES ('savings', 'upgrade')")
-    await repricing.go_on_with_all(db)
-    assert await verify(db) == {}
-    after = await totals(db)
-    assert (after[0], after[2]) == (cost + 5, unpriced)  # no number that was shown changes
-    left = await db.fetch(
-        "SELECT event_key FROM events WHERE cost_nanousd IS NOT NULL AND cache_savings_nanousd IS NULL"
-    )
-    assert {row[0] for row in left} == {row[0] for row in other}
-    assert await db.fetchval("SELECT count(DISTINCT price_no) FROM events") == 1
-    assert await db.fetchval("SELECT sum(r_cost) - sum(r_cache_savings) FROM usage_slots") == 5
-    await reprice(db, await repricing.begin(db, await establish(db, NO_OVERRIDES), "a test"))
-    assert await totals(db) == (cost, saved, unpriced)
-
-
-async def test_a_scrub_holds_costs_against_the_table_that_they_name_and_leaves_unknown_tables_alone(
-    db: Database,
-) -> None:
-    ledger = Ledger(db, await add_host(db, "ana"))
-    put_events(ledger, range(3))
-    await ledger.push()
-    price_no = await db.fetchval(
-        "INSERT INTO prices (digest, dated, first_used_at) VALUES ('of before', '2025-01-01', now()) RETURNING price_no"
-    )
-    await db.execute("UPDATE events SET cost_nanousd = 5, price_no = $2 WHERE event_key = $1", event_key(0), price_no)
-    async with aclosing(repricing.go_on(db, await apply(db, table(times=2)), 1)) as steps:
-        for _ in range(2):
-            await anext(steps)
-    await scrub_all(db)
-    assert await verify(db) == {}
-    stored = await db.fetch("SELECT cost_nanousd, price_no FROM events ORDER BY price_no, cost_nanousd")
-    assert len({row[1] for row in stored}) == 2
-    await db.execute("UPDATE events SET cost_nanousd = 7 WHERE price_no <> $1", price_no)
-    await db.execute("UPDATE events SET cost_nanousd = 7 WHERE price_no = $1", price_no)
-    await scrub_all(db)
-    mended = await db.fetch("SELECT cost_nanousd, price_no FROM events ORDER BY price_no, cost_nanousd")
-    assert [7 if row[1] == price_no else row[0] for row in stored] == [row[0] for row in mended]
     assert await verify(db) == {}
