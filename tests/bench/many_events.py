@@ -17,8 +17,9 @@ from typing import Any
 
 from trueup_hub.db import Connection, Database, create_database, drop_database
 from trueup_hub.embedded_pg import DATABASE, EmbeddedPg
+from trueup_hub.ingest.cells import KEYS
 from trueup_hub.ingest.measures import MEASURES
-from trueup_hub.ingest.verify import CELL_KEYS, counted_events, verify
+from trueup_hub.ingest.verify import MEASURES_OF, counted_events, sums_of, verify
 from trueup_hub.migrate import migrate, migrations
 from trueup_hub.sqlfiles import load
 
@@ -80,32 +81,29 @@ async def without_indexes(connection: Connection) -> AsyncIterator[None]:
 
 async def fill_rollups(connection: Connection) -> None:
     """Each from the one that it is made of, as `verify` reads them."""
-    possible = counted_events("true")
-    await _fill(connection, "session_slots", possible)
+    await _fill(connection, "session_slots", counted_events("true"))
+    await _fill(connection, "session_totals", "SELECT * FROM session_slots")
     await _fill(connection, "usage_slots", "SELECT * FROM session_slots")
+    await _fill(connection, "activity_slots", load("verify")["activity_parts"].replace("$1", "null"))
     for zone in ZONES:
         zone_no = await connection.fetchval(
             "INSERT INTO zones (zone) VALUES ($1) ON CONFLICT (zone) DO UPDATE SET zone = $1 RETURNING zone_no", zone
         )
         key = {"zone_no": str(zone_no), "day": f"(to_timestamp(slot * 900.0) AT TIME ZONE '{zone}')::date"}
         await _fill(connection, "usage_days", "SELECT * FROM usage_slots", key)
-    parts = load("verify")["activity_parts"].replace("$1", "null")
-    names = (*CELL_KEYS["activity_slots"], "messages", "user_messages", "tool_calls", "sessions")
-    sums = ", ".join(f"sum({name})" for name in names[5:])
-    await connection.execute(
-        f"INSERT INTO activity_slots ({', '.join(names)}) SELECT {', '.join(names[:5])}, {sums} FROM ({parts}) p"
-        " GROUP BY 1, 2, 3, 4, 5"
-    )
+        await _fill(connection, "project_days", "SELECT * FROM usage_slots", key)
+        await _fill(connection, "activity_days", "SELECT * FROM activity_slots", key)
+    unnoted = load("verify")["unnoted_measures"].format(sums=sums_of(MEASURES), condition="true")
+    await connection.execute(f"INSERT INTO measures SELECT DISTINCT measure FROM ({unnoted}) u")
 
 
 async def _fill(connection: Connection, table: str, source: str, key: dict[str, str] | None = None) -> None:
-    names = CELL_KEYS[table]
+    names, measures = KEYS[table], MEASURES_OF.get(table, MEASURES)
     made = ", ".join(f"{(key or {}).get(name, name)} AS {name}" for name in names)
-    sums = ", ".join(f"max({m})" if m.startswith("max_") else f"coalesce(sum({m}), 0)" for m in MEASURES)
     groups = ", ".join(str(n + 1) for n in range(len(names)))
-    columns = ", ".join((*names, *MEASURES))
     await connection.execute(
-        f"INSERT INTO {table} ({columns}) SELECT {made}, {sums} FROM ({source}) s GROUP BY {groups}"
+        f"INSERT INTO {table} ({', '.join((*names, *measures))})"
+        f" SELECT {made}, {sums_of(measures)} FROM ({source}) s GROUP BY {groups}"
     )
 
 

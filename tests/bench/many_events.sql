@@ -35,11 +35,12 @@ LATERAL (SELECT {u_hour} AS u_hour, {u_minute} AS u_minute, {u_size} AS u_size, 
 WHERE u_there < {rate} / ceil({rate}::float8);
 
 -- events: those that count. A fiftieth has no output tokens, a twentieth a lower bound of them, a model has no price
-INSERT INTO events (at, seq, cost_nanousd, input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
+INSERT INTO events (at, seq, cost_nanousd, cache_savings_nanousd, input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
   output_tokens, reasoning_tokens, context_tokens, web_searches, host_no, ledger_no, batch_no, data_version, price_no, harness,
   provider, model, project, service_tier, speed, reported_cost_unit, reported_cost_status, flags, time_quality, lower_bounds,
   derived, counted, stale, event_key, session_key, row_digest)
 SELECT started_at + gap * (i + u_gap), i, CASE WHEN m <> 18 THEN (input * 3 + cached / 3 + written * 4 + coalesce(output, 0) * 15) * 1000 END,
+  CASE WHEN m <> 18 THEN (cached * 2 - written) * 1000 END,
   input, cached, CASE WHEN harness = 8 THEN written END, CASE WHEN harness = 8 THEN 0 END, output,
   CASE WHEN harness <> 8 THEN (output * u_gap)::int8 END, input + cached + written,
   CASE WHEN u_size < 0.01 THEN 1 END, host_no, host_no, 1, 1, 1, harness, provider, m, project, 0, 0, 0, 0,
@@ -85,7 +86,7 @@ FROM rows r JOIN bench_plan p USING (session_key);
 
 -- owners: who decides what counts, and the ledgers' sums
 INSERT INTO session_owners SELECT session_key, host_no, ledger_no FROM sessions WHERE chosen;
-INSERT INTO event_claims SELECT event_key, host_no, ledger_no, get_byte(uuid_send(event_key), 0) < 3 FROM events WHERE NOT counted;
+INSERT INTO event_claims SELECT event_key, host_no, ledger_no, get_byte(uuid_send(event_key), 0) + get_byte(uuid_send(event_key), 1) < 3 FROM events WHERE NOT counted;
 INSERT INTO event_owners SELECT event_key, host_no, ledger_no, p.copied FROM events e JOIN bench_plan p USING (host_no, session_key)
 WHERE counted;
 UPDATE ledgers l SET digest = s.rows, sessions = s.sessions, messages = s.messages, events = s.rows - s.messages - s.sessions,
