@@ -151,7 +151,7 @@ async def test_interleaved_statements_of_batches_end_as_one_batch_after_the_othe
     if job is not None:
         work.append(job(steps.database()))
     with mock.patch.object(events, "_BULK_KEYS", bulk_keys):
-        receipts = await asyncio.wait_for(steps.run(work, schedule), 8)
+        receipts = await asyncio.wait_for(steps.run(work, schedule), 60)
     assert {receipt.verdict for receipt in receipts[: len(ledgers)]} == {"converged"}
     assert steps.deadlocks == 0
     await jobs.settle_pending(db)
