@@ -34,7 +34,7 @@ ANSWERS = [
 ]
 CHECKS = {GenerationMode.POSITIVE: ANSWERS, GenerationMode.NEGATIVE: [*ANSWERS, negative_data_rejection]}
 LONG = settings().max_examples > 1_000  # make soak
-EXAMPLES = {GenerationMode.POSITIVE: 1_000 if LONG else 6, GenerationMode.NEGATIVE: 1_000 if LONG else 3}
+EXAMPLES = {GenerationMode.POSITIVE: 1_000 if LONG else 5, GenerationMode.NEGATIVE: 1_000 if LONG else 2}
 ENDLESS = "get_events"  # a stream
 LAST_TRIED = ("patch_host", "delete_host")  # nothing is as it was afterwards
 NOBODY = "00000000-0000-4000-8000-000000000000"
