@@ -5,15 +5,16 @@ from uuid import UUID
 from msgspec import Struct
 
 from trueup_hub.db import Database
-from trueup_hub.ingest.digests import recompute_digest
+from trueup_hub.ingest.scrub import count_altered
 from trueup_hub.ingest.verify import count_differences
 from trueup_hub.sqlfiles import load
 
 _SQL = load("verify")
 
-_ROWS = "altered_rows"
+_ROWS, _COSTS = "altered_rows", "altered_costs"
 _WORDS = {
     _ROWS: "rows whose columns are not what their ledger sent",
+    _COSTS: "requests cost, or saved, something else than the price table that they name says",
     "impossible_rows": "rows hold values that no agent can have sent, or are of no ledger",
     "usage_slots": "cells of usage by quarter of an hour are not what the counted requests say",
     "session_slots": "cells of usage by session are not what the counted requests say",
@@ -27,6 +28,7 @@ _WORDS = {
     "ledger_differences": "sums of ledgers are not those of their sessions",
     "stray_owners": "decisions about which copy counts stand for no copy",
     "owner_differences": "copies of requests count, or do not, against the rule",
+    "conflict_differences": "copies of requests are said to conflict, or not to, against the rule",
     "series_differences": "series of requests count from another ledger than the rule says",
     "chosen_differences": "copies of sessions are shown against the rule",
 }
@@ -53,12 +55,12 @@ class Waiting(Struct, frozen=True):
 async def differences(db: Database) -> list[Difference]:
     """Nothing is changed, and ingest goes on meanwhile."""
     counts = dict(await count_differences(db))
-    altered: dict[int, int] = {}
     for host_no, ledger_no in await db.fetch(_SQL["all_ledgers"]):
-        if rows := (await recompute_digest(db, host_no, ledger_no)).differing:
-            altered[host_no] = altered.get(host_no, 0) + len(rows)
-    if altered:
-        counts[_ROWS] = altered
+        altered = await count_altered(db, host_no, ledger_no)
+        for check, rows in zip((_ROWS, _COSTS), altered, strict=True):
+            if rows:
+                by_host = counts.setdefault(check, {})
+                by_host[host_no] = by_host.get(host_no, 0) + rows
     hosts = {record["host_no"]: record for record in await db.fetch(_SQL["labels"])}
     return [
         Difference(

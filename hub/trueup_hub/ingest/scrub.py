@@ -73,6 +73,14 @@ async def correct_ledger(db: Database, host_no: int, ledger_no: int) -> int:
     return corrected
 
 
+async def count_altered(db: Database, host_no: int, ledger_no: int) -> tuple[int, int]:
+    """Rows whose columns are not what their ledger sent, and events that do not cost what their price table says.
+    Nothing is changed."""
+    async with db.snapshot() as connection:
+        found = await _look(db, connection, host_no, ledger_no, Slice(FIRST, LAST))
+    return sum(map(len, found.wrong_digests.values())), len(found.wrong_costs)
+
+
 async def correct_slice(db: Database, host_no: int, ledger_no: int, low: bytes) -> Slice:
     """The slice from session `low` on. NotFound when the ledger is gone."""
     return await retried(partial(_correct_slice, db, host_no, ledger_no, low))

@@ -70,8 +70,8 @@ async def _checks(connection: Connection, host_no: int | None) -> AsyncIterator[
         for harness, version in DATA_VERSIONS.items()
     }
     caps.pop(None, None)
-    for block in ("series_differences", "owner_differences"):
-        parts = {"version_and_total": _SQL["version_and_total"]}
+    for block in ("series_differences", "owner_differences", "conflict_differences"):
+        parts = {name: _SQL[name] for name in ("version_and_total", "quality")}
         differences = _SQL[block].format(ranked=_SQL["ranked_events"].format(**parts), **parts)
         yield block, _SQL["of_a_host_3"].format(differences=differences), [list(caps), list(caps.values()), host_no]
 

@@ -148,6 +148,11 @@ CROSS JOIN LATERAL (SELECT least(coalesce(cap.version, 0), CASE WHEN coalesce(e.
 CROSS JOIN LATERAL (SELECT coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
   + coalesce(output_tokens, 0) + coalesce(input_undivided_tokens, 0) + coalesce(undivided_tokens, 0) AS total) t;
 
+-- quality: what is known of the output of a copy: nothing, a lower bound, a difference, or itself
+CROSS JOIN LATERAL (SELECT CASE
+  WHEN output_tokens IS NULL THEN 0 WHEN coalesce(lower_bounds, 0) & 16 <> 0 THEN 1
+  WHEN coalesce(derived, 0) & 16 <> 0 THEN 2 ELSE 3 END AS quality) q;
+
 -- ranked_events: for every copy of a request the rule's order: 1 counts
 SELECT e.host_no, e.ledger_no, e.event_key, e.counted, row_number() OVER (
   PARTITION BY e.event_key ORDER BY q.quality DESC, v.version DESC, CASE WHEN q.quality < 3 THEN t.total END DESC,
@@ -156,9 +161,7 @@ SELECT e.host_no, e.ledger_no, e.event_key, e.counted, row_number() OVER (
 FROM events e JOIN hosts h USING (host_no) JOIN ledgers l USING (host_no, ledger_no)
 LEFT JOIN unnest($1::int4[], $2::int4[]) cap (harness, version) ON cap.harness = e.harness
 JOIN terms n ON n.term_no = e.harness
-CROSS JOIN LATERAL (SELECT CASE
-  WHEN output_tokens IS NULL THEN 0 WHEN coalesce(lower_bounds, 0) & 16 <> 0 THEN 1
-  WHEN coalesce(derived, 0) & 16 <> 0 THEN 2 ELSE 3 END AS quality) q
+{quality}
 {version_and_total}
 WHERE NOT stale AND owner_key IS NULL;
 
@@ -168,6 +171,30 @@ SELECT r.* FROM ranked r LEFT JOIN event_owners o ON o.owner_key = r.event_key
 LEFT JOIN event_claims c ON (c.owner_key, c.host_no, c.ledger_no) = (r.event_key, r.host_no, r.ledger_no)
 WHERE r.counted <> (r.place = 1) OR (o.ledger_no IS NOT DISTINCT FROM r.ledger_no) <> r.counted
   OR (c.owner_key IS NULL) <> r.counted OR (NOT r.counted AND NOT o.contested);
+
+-- conflict_differences: copies set aside of which the claim says wrongly whether they are exact, as the one that counts is,
+-- at the same data version, with other numbers
+WITH contested AS (
+  SELECT owner_key AS key, host_no, ledger_no FROM event_claims
+  UNION ALL SELECT owner_key, host_no, ledger_no FROM event_owners WHERE contested
+), copies AS (
+  SELECT e.host_no, e.ledger_no, e.event_key, q.quality, v.version, ROW(input_tokens, cache_read_tokens,
+    cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, input_undivided_tokens, undivided_tokens,
+    context_tokens) AS counters
+  FROM contested k JOIN events e ON (e.host_no, e.ledger_no, e.event_key) = (k.host_no, k.ledger_no, k.key)
+  JOIN ledgers l ON l.host_no = e.host_no AND l.ledger_no = e.ledger_no
+  LEFT JOIN unnest($1::int4[], $2::int4[]) cap (harness, version) ON cap.harness = e.harness
+  JOIN terms n ON n.term_no = e.harness
+  {quality}
+  {version_and_total}
+  WHERE NOT stale AND owner_key IS NULL
+)
+SELECT c.host_no, c.ledger_no, c.owner_key, c.conflict
+FROM event_claims c JOIN event_owners o USING (owner_key)
+JOIN copies aside ON (aside.host_no, aside.ledger_no, aside.event_key) = (c.host_no, c.ledger_no, c.owner_key)
+JOIN copies counts ON (counts.host_no, counts.ledger_no, counts.event_key) = (o.host_no, o.ledger_no, o.owner_key)
+WHERE c.conflict <> (aside.quality = 3 AND counts.quality = 3 AND aside.version = counts.version
+  AND aside.counters IS DISTINCT FROM counts.counters);
 
 -- series_differences: series that do not count from the ledger with the highest data version, then the greatest sum
 WITH totals AS (
