@@ -2,13 +2,7 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
-from trueup_hub.analytics import activity, session_usage, top_sessions
 from trueup_hub.capabilities import METRICS_BY_ENDPOINT
-from trueup_hub.hosts import MAX_HOSTS, MAX_SOURCES
-from trueup_hub.ingest.identity import MOST_LEDGERS
-from trueup_hub.middleware import LONGEST_ADDRESS
 from trueup_hub.openapi.examples import load
 from trueup_hub.params import COMMON
 from trueup_hub.routes import ROUTES
@@ -43,19 +37,3 @@ def test_the_example_of_coverage_is_what_a_hub_answered() -> None:
     coverage = json.loads(shown[1])
     assert coverage == week.answer["coverage"]["output_tokens"]
     assert [int(number) for number in shown.groups()[1:]] == list(coverage.values())
-
-
-@pytest.mark.parametrize(
-    ("said", "is_so"),
-    [
-        ("`limit` up to {:,}, `cursor`", MAX_HOSTS),
-        ("{:,} of `sources_total`", MAX_SOURCES),
-        ("`limit` up to {:,}: what a session used", top_sessions.MAX_LIMIT),
-        ("More than {:,} points are refused", activity.MAX_POINTS),
-        ("{:,} parts and subagents", session_usage.MAX_LISTED),
-        ("(a host has had {:,})", MOST_LEDGERS),
-        ("at most {:,} characters", LONGEST_ADDRESS),
-    ],
-)
-def test_a_limit_that_is_told_is_the_limit(said: str, is_so: int) -> None:
-    assert said.format(is_so) in API
