@@ -56,6 +56,17 @@ async def test_a_request_on_two_hosts_counts_once_or_with_all_copies(copied: Hub
     assert once["trust"]["set_aside_duplicates"] == every["trust"]["set_aside_duplicates"] == 2
 
 
+async def test_what_only_a_copy_that_is_set_aside_reports_is_in_all_copies_of_its_session(copied: HubClient) -> None:
+    dan, eve = await machine(copied.db, "dan"), await machine(copied.db, "eve")
+    await dan.send(event("e4", "s4", "2026-11-05T10:00Z", output_tokens=9, **OPUS))
+    await eve.send(event("e4", "s4", "2026-11-05T10:00Z", output_tokens=9, reasoning_tokens=7, **OPUS))
+    every = {"counted": "all", "from": "2026-11-05", "to": "2026-11-05"}
+    assert (await asked(copied, "analytics/summary", **every))["totals"]["reasoning_tokens"] == 7
+    for path in ("analytics/top-sessions", "sessions"):
+        [found] = (await asked(copied, path, **every))["sessions"]
+        assert (path, found["totals"]["reasoning_tokens"]) == (path, 7)
+
+
 async def test_with_all_copies_each_host_shows_what_it_has(copied: HubClient) -> None:
     rows = (await asked(copied, "analytics/breakdown", by="host", counted="all"))["rows"]
     assert {row["label"]: row["totals"]["output_tokens"] for row in rows} == {"ana": 12, "bob": 12, "carol": 5}

@@ -84,7 +84,9 @@ class Scope:
 
     async def fetch(self, module: str, name: str, *args: Any) -> list[Any]:
         """Rows of block `name`; `args` follow the filters."""
-        return await self.connection.fetch(sources.sql(module, name, reading=self.reading), *self.filters, *args)
+        # Copies that are set aside may have measures that no counted event has
+        reading = self.reading if self.counted == "once" else self.reading._replace(measures=None)
+        return await self.connection.fetch(sources.sql(module, name, reading=reading), *self.filters, *args)
 
     async def divide(self, by: str | None) -> Division:
         """`by`: one of DIMENSIONS, `label:NAME`, or None. BadRequest for a label that no host has."""
