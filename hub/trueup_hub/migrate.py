@@ -24,6 +24,8 @@ async def migrate(db: Database) -> list[str]:
     known = migrations()
     applied: list[str] = []
     async with db.connection() as connection:
+        # Until the pool has it back: a large database takes longer than a request may, as does waiting for a replica
+        await connection.execute("SET statement_timeout = 0")
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         try:
             await connection.execute(

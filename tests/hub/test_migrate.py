@@ -5,7 +5,8 @@ import pytest
 
 from trueup_hub.db import Database
 from trueup_hub.errors import DatabaseUnavailable
-from trueup_hub.migrate import migrate, migrations
+from trueup_hub.ingest import add_zone
+from trueup_hub.migrate import _LOCK, migrate, migrations
 
 
 async def test_migrating_twice_changes_nothing(db: Database) -> None:
@@ -18,6 +19,28 @@ async def test_replicas_that_start_together_migrate_once(pg, db: Database) -> No
     await db.execute("CREATE SCHEMA public")
     applied = await asyncio.gather(*(migrate(db) for _ in range(4)))
     assert sorted(map(len, applied)) == [0, 0, 0, len(migrations())]
+
+
+async def test_a_start_waits_for_another_hub_that_migrates_or_fills_a_zone_however_long(database_url: str) -> None:
+    db = await Database.open(database_url, query_timeout=0.2)
+
+    async def started() -> None:
+        await migrate(db)
+        await add_zone(db, "Asia/Kathmandu")
+
+    try:
+        async with db.connection() as other, other.transaction():
+            await other.execute("LOCK TABLE zones IN EXCLUSIVE MODE")
+            await other.execute("SELECT pg_advisory_lock($1)", _LOCK)
+            start = asyncio.create_task(started())
+            await asyncio.sleep(0.5)
+            await other.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+            await asyncio.sleep(0.5)
+            assert not start.done()
+        await start
+        assert await db.fetchval("SHOW statement_timeout") == "200ms"
+    finally:
+        await db.close()
 
 
 async def test_a_database_of_a_newer_release_is_refused_with_one_line(db: Database) -> None:

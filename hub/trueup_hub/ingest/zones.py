@@ -46,8 +46,9 @@ async def zones_for_ingest(connection: Connection) -> list[Zone]:
 
 
 async def add_zone(db: Database, name: str) -> None:
-    """Fill usage_days for a zone (IANA name) and keep it up from now on. Batches wait meanwhile."""
+    """Fill the days of a zone (IANA name) and keep them up from now on. Batches wait meanwhile."""
     async with db.transaction() as connection:
+        await connection.execute("SET LOCAL statement_timeout = 0")  # also for who waits while another hub fills it
         await connection.execute("LOCK TABLE zones IN EXCLUSIVE MODE")
         if await connection.fetchval("SELECT 1 FROM zones WHERE zone = $1", name) is not None:
             return

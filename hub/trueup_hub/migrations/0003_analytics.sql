@@ -91,7 +91,6 @@ CREATE TABLE activity_days (
 CREATE TABLE measures (measure text PRIMARY KEY);
 
 -- … out of what there is.
-SET LOCAL statement_timeout = 0;
 DO $$
 DECLARE measure text; measures text; sums text; ranked text; ranked_sums text; used bool;
 BEGIN
