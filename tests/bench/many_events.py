@@ -80,7 +80,7 @@ async def without_indexes(connection: Connection) -> AsyncIterator[None]:
 
 
 async def fill_rollups(connection: Connection) -> None:
-    """Each from the one that it is made of, as `verify` reads them."""
+    """Each from the one that it is made of, as `verify` reads them; in the order of time, as ingest writes them."""
     await _fill(connection, "session_slots", counted_events("true"))
     await _fill(connection, "session_totals", "SELECT * FROM session_slots")
     await _fill(connection, "usage_slots", "SELECT * FROM session_slots")
@@ -101,9 +101,10 @@ async def _fill(connection: Connection, table: str, source: str, key: dict[str, 
     names, measures = KEYS[table], MEASURES_OF.get(table, MEASURES)
     made = ", ".join(f"{(key or {}).get(name, name)} AS {name}" for name in names)
     groups = ", ".join(str(n + 1) for n in range(len(names)))
+    order = next(name for name in ("day", "slot", "last_slot") if name in (*names, *measures))
     await connection.execute(
         f"INSERT INTO {table} ({', '.join((*names, *measures))})"
-        f" SELECT {made}, {sums_of(measures)} FROM ({source}) s GROUP BY {groups}"
+        f" SELECT {made}, {sums_of(measures)} FROM ({source}) s GROUP BY {groups} ORDER BY {order}"
     )
 
 

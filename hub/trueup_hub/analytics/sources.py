@@ -46,6 +46,13 @@ class Reading(NamedTuple):
     measures: frozenset[str] | None = None
 
 
+# A session once; where every copy counts it is not known yet which of them is the chosen one.
+_STARTED = {
+    "once": "session_key, started_at, messages",
+    "all": "DISTINCT session_key, NULL::timestamptz AS started_at, NULL::int4 AS messages",
+}
+
+
 def sql(
     module: str,
     name: str,
@@ -80,6 +87,7 @@ def _sql(module: str, name: str, columns: tuple[str, ...], key: str, table: str,
         "metric_reported": _of_metric(_SUMMED),
         "set_aside": spread_events(f"{_SET_ASIDE} AND {_IN_RANGE} AND {_FILTERS}"),
         "chosen": "true" if reading.counted == "all" else "chosen",
+        "started": _STARTED[reading.counted],
         "filters": _FILTERS,
         "total_reported": TOTAL_REPORTED,
         "key": key,

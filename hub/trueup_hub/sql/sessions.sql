@@ -1,17 +1,11 @@
 -- Sessions. The chosen copy supplies project, times and messages; usage is the sum of counted events, whoever has them.
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
--- What stands in braces is filled in by analytics/sources.py: {filters} for all five, {chosen} for whether a copy counts.
+-- What stands in braces is filled in by analytics/sources.py: {filters} for all five, {chosen} for whether a copy counts,
+-- {started} for what is taken of sessions that started in the range.
 
 -- list_sessions: what started or used anything in the range, by sort key $8 (times $9, 1 or -1), after ($10, $11)
-WITH used AS (
-  SELECT session_key, max(slot) AS last_slot, max(max_context_tokens) AS peak_context_tokens,
-         CASE WHEN sum({metric_reported}) > 0 THEN sum({metric_sum}) END AS value
-  FROM {session_usage}
-  GROUP BY session_key
-), keys AS (
-  SELECT session_key FROM used
-  UNION
-  SELECT session_key FROM sessions
+WITH started AS (
+  SELECT {started} FROM sessions
   WHERE {chosen} AND ((started_at >= to_timestamp($1::int8 * 900) AND started_at < to_timestamp($2::int8 * 900)
                        AND NOT stale)
                     OR ((started_at IS NULL OR stale) AND $13::bool))
@@ -21,11 +15,19 @@ WITH used AS (
     AND ($6::int4[] IS NULL OR 0 = ANY ($6))
     AND ($7::int4[] IS NULL OR 0 = ANY ($7))
 ), ranked AS (
-  SELECT keys.session_key, greatest(least(coalesce($9::int8 * CASE $8::text
-           WHEN 'started_at' THEN (extract(epoch FROM s.started_at) * 1000000)::int8
-           WHEN 'last_active_at' THEN u.last_slot WHEN 'messages' THEN s.messages
-           WHEN 'peak_context_tokens' THEN u.peak_context_tokens ELSE u.value END, -4611686018427387904), 9223372036854775807), -9223372036854775807)::int8 AS sort
-  FROM keys LEFT JOIN used u USING (session_key) LEFT JOIN sessions s ON s.session_key = keys.session_key AND s.chosen
+  SELECT session_key, coalesce($9::int8 * CASE $8::text
+           WHEN 'started_at' THEN (extract(epoch FROM coalesce(started.started_at, chosen.started_at)) * 1000000)::int8
+           WHEN 'messages' THEN coalesce(started.messages, chosen.messages) WHEN 'last_active_at' THEN u.last_slot
+           WHEN 'peak_context_tokens' THEN u.peak_context_tokens ELSE u.value END, -4611686018427387904) AS sort
+  FROM (SELECT session_key, last_slot, max_context_tokens AS peak_context_tokens,
+               CASE WHEN {metric_reported} > 0 THEN {metric_sum} END AS value
+        FROM {used_sessions}) u
+  FULL JOIN started USING (session_key)
+  LEFT JOIN LATERAL (
+    SELECT started_at, messages FROM sessions s
+    WHERE started.messages IS NULL AND $8::text IN ('started_at', 'messages')
+      AND s.session_key = coalesce(u.session_key, started.session_key) AND s.chosen
+  ) chosen ON true
 )
 SELECT session_key, sort FROM ranked
 WHERE $11::uuid IS NULL OR sort < $10::int8 OR (sort = $10 AND session_key > $11)
