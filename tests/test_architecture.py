@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from syntax import tree_of
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
     "trueup_agent": ROOT / "agent" / "trueup_agent",
@@ -21,7 +23,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 @functools.cache
 def imported(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -58,7 +60,7 @@ def test_a_module_has_at_most_400_lines_and_its_functions_60(path: Path) -> None
     assert text.count("\n") <= 400
     long = [
         f"{node.name} ({node.end_lineno - node.lineno + 1})"
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(tree_of(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.end_lineno is not None
         and node.end_lineno - node.lineno >= 60
@@ -113,7 +115,7 @@ def test_a_parser_lists_folders_but_opens_no_file_database_or_socket(path: Path)
 
 @pytest.mark.parametrize("package", ["trueup_agent", "trueup_hub"])
 def test_the_tree_of_a_packages_errors_is_drawn_whole_where_it_stands(package: str) -> None:
-    tree = ast.parse((PACKAGES[package] / "errors.py").read_text())
+    tree = tree_of((PACKAGES[package] / "errors.py").read_text())
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     drawn = ast.get_docstring(tree) or ""
     assert classes

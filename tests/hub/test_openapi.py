@@ -12,6 +12,7 @@ import pytest
 from msgspec.inspect import type_info
 
 from hub_client import API, HubClient
+from syntax import tree_of
 from trueup_hub.handlers import bodies
 from trueup_hub.openapi import problems
 from trueup_hub.openapi.document import document, is_described
@@ -43,7 +44,7 @@ def reads(function: Any, seen: set[str]) -> list[ast.AST]:
         return []
     seen.add(function.__name__)
     function = inspect.unwrap(function)
-    nodes = list(ast.walk(ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)))))
+    nodes = list(ast.walk(tree_of(inspect.cleandoc("\n" + inspect.getsource(function)))))
     called = {node.id for node in nodes if isinstance(node, ast.Name)}
     module = sys.modules[function.__module__]
     for name, value in vars(module).items():
@@ -102,7 +103,7 @@ def codes_in_the_code() -> set[str]:
     for path in HUB.rglob("*.py"):
         if "dashboard" in path.parts or "openapi" in path.parts:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path.read_text())):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func).rpartition(".")[2]
                 at = {"BadRequest": 0, "Problem": 1, "problem": 1, "told": 1}.get(name)

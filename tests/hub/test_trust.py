@@ -1,6 +1,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from hub_client import API, HubClient
 from trueup_hub.db import Database
 from trueup_hub.hosts import list_hosts
@@ -11,12 +13,20 @@ from usage_data import Machine, event, machine
 NOW = datetime.now(UTC)
 
 
+@pytest.fixture(autouse=True)
+def as_of_now() -> None:
+    """Hosts are silent after a quarter of an hour: this module may have been imported longer ago."""
+    global NOW
+    NOW = datetime.now(UTC)
+
+
 def asked(**query: str) -> Common:
     return Query(query.items()).common("UTC")
 
 
-async def heartbeat(sender: Machine, head_seq: int, seen_at: datetime = NOW, **told: Any) -> None:
+async def heartbeat(sender: Machine, head_seq: int, seen_at: datetime | None = None, **told: Any) -> None:
     """What the agent said last, as the hub keeps it."""
+    seen_at = seen_at or NOW
     columns = {"seen_at": seen_at, "sent_at": seen_at, "head_seq": head_seq, "rows": 0, "pending": 0} | told
     places = ", ".join(f"${n}" for n in range(3, len(columns) + 3))
     await sender.db.execute(
