@@ -48,6 +48,7 @@ _DATE = r"[-@](?:20\d{6}|20\d\d-\d\d-\d\d)$"
 _EFFORT = r"[-:]?\((?:minimal|low|medium|high|xhigh)\)$|-(?:minimal|low|medium|high|xhigh|thinking)$"
 _DATED = re.compile(_DATE)
 _THINKING = re.compile(f"{_DATE}|{_EFFORT}")
+_ENDINGS = 4  # dates and efforts at the end of a name: nobody's has more, and each is looked up everywhere
 _THINKS = re.compile(r"(?:claude|codex|gemini|gpt|grok)-|o[1-9]")  # where `-medium` is no size
 _GENERATION_FIRST = re.compile(r"^claude-(\d(?:[.-]\d)?)-(fable|haiku|mythos|opus|sonnet)(?=$|-)")  # Cursor's
 _DASHED = re.compile(r"(?<=-\d)-(?=\d(?:-|$))")
@@ -103,8 +104,8 @@ def _spellings(model: str) -> Iterator[str]:
     name = model.lower().replace(" ", "-")
     yield name
     ending = _THINKING if _THINKS.match(name) else _DATED
-    while (shorter := ending.sub("", name)) != name:
-        name = shorter
+    for _ in range(_ENDINGS):
+        name = ending.sub("", name)
         yield name
     yield _GENERATION_FIRST.sub(r"claude-\2-\1", name)
     yield _DASHED.sub(".", name)

@@ -21,6 +21,9 @@ Rates = dict[Kind, Bands]
 
 MAX_RATE = 10**12  # picodollars: a dollar for one token is a broken table
 MAX_FILE_BYTES = 16 * 1024 * 1024
+_MAX_BANDS = 20  # each is looked at for each other
+_MAX_DEPTH = 10  # of tests within tests
+_MAX_SOURCE = 200  # characters: every /capabilities tells it
 
 Clause = dict[str, Any]  # {"starts_with": "claude-"}, {"or": [clause, …]}
 
@@ -89,6 +92,8 @@ def read_table(content: bytes) -> Table:
         table = msgspec.json.decode(content, type=Table)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PriceError(f"not a price table of trueup: {error}") from None
+    if len(table.source) > _MAX_SOURCE or not table.source.isprintable():
+        raise PriceError(f"'source' must be one printable line of at most {_MAX_SOURCE} characters")
     seen: set[str] = set()
     for vendor in table.providers:
         if vendor.id in seen:
@@ -113,6 +118,8 @@ def _check_model(model: Model, where: str) -> None:
             limits = [above for above, _ in bands]
             if not limits or limits[0] != 0 or limits != sorted(set(limits)):
                 raise PriceError(f"{where}: bands of '{kind}' must begin at 0 and ascend")
+            if len(limits) > _MAX_BANDS:
+                raise PriceError(f"{where}: more than {_MAX_BANDS} bands of '{kind}'")
             if not all(0 <= rate <= MAX_RATE for _, rate in bands):
                 raise PriceError(f"{where}: a rate of '{kind}' is not between 0 and {MAX_RATE} picodollars")
 
@@ -126,7 +133,31 @@ _TESTS: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def _check_clause(clause: Any, where: str) -> None:
+_LONGEST_PATTERN, _MOST_REPEATS, _MOST_CHOICES = 300, 2, 16
+_LITERAL = re.compile(r"\\.|\[\^?\]?[^\]]*\]", re.DOTALL)  # an escape or a set: one character
+_REPEAT = re.compile(r"[*+]|\{\d*,\d*\}")
+_UNUSUAL = re.compile(r"\)[*+{]|\(\?(?!i\)|[:=!<])")  # a group that repeats; flags that change what is written
+
+
+def _check_pattern(pattern: str, where: str) -> None:
+    """Names of models are what logs say. A pattern that tries too many ways to match one would hold whoever prices."""
+    bare = _LITERAL.sub("x", pattern)
+    choices = bare.count("|") + bare.count("?") - bare.count("(?")
+    many = len(_REPEAT.findall(bare)) > _MOST_REPEATS or choices > _MOST_CHOICES
+    if len(pattern) > _LONGEST_PATTERN or many or _UNUSUAL.search(bare):
+        raise PriceError(
+            f"{where}: '{pattern[:60]}' could take too long: at most {_LONGEST_PATTERN} characters, {_MOST_REPEATS}"
+            f" repeats, none of a group, and {_MOST_CHOICES} alternatives"
+        )
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise PriceError(f"{where}: '{pattern}' is no regular expression: {error}") from None
+
+
+def _check_clause(clause: Any, where: str, depth: int = 1) -> None:
+    if depth > _MAX_DEPTH:
+        raise PriceError(f"{where}: tests are nested more than {_MAX_DEPTH} deep")
     if not isinstance(clause, dict) or len(clause) != 1:
         raise PriceError(f"{where}: a match must name one test")
     ((kind, value),) = clause.items()
@@ -134,15 +165,12 @@ def _check_clause(clause: Any, where: str) -> None:
         if not isinstance(value, list) or not value:
             raise PriceError(f"{where}: '{kind}' needs a list of tests")
         for part in value:
-            _check_clause(part, where)
+            _check_clause(part, where, depth + 1)
         return
     if kind not in _TESTS or not isinstance(value, str):
         raise PriceError(f"{where}: there is no test '{kind}' of a text")
     if kind == "regex":
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise PriceError(f"{where}: '{value}' is no regular expression: {error}") from None
+        _check_pattern(value, where)
 
 
 def _matches(clause: Clause, name: str) -> bool:

@@ -136,7 +136,7 @@ class _Fit:
         """Where the range tells that an answer would be refused for its length, the first step that is not."""
         limit, step = _mapping(self._hub.get("limits")).get("activity_points"), self.kept.get("granularity")
         first, last = self.kept.get("from"), self.kept.get("to")
-        if not (step and first and last and isinstance(limit, int)):
+        if not (step and first and last and isinstance(limit, int) and _is_day(first[0]) and _is_day(last[0])):
             return
         days = (date.fromisoformat(last[0]) - date.fromisoformat(first[0])).days + 1
         if _points(days, step[0]) > limit:
@@ -160,7 +160,8 @@ class _Fit:
 
     def _take_one(self, name: str, parameter: Mapping[str, Any], value: str) -> None:
         kind = parameter.get("kind")
-        reason = _CHECKS[kind](self, name, parameter, value) if kind in _CHECKS else None
+        check = _CHECKS.get(kind) if isinstance(kind, str) else None
+        reason = check(self, name, parameter, value) if check else None
         if reason is None:
             self.kept[name] = [value]
         else:

@@ -140,3 +140,11 @@ def test_a_name_with_fast_or_batch_in_it_says_the_mode() -> None:
 def test_fast_mode_without_a_known_price_has_none() -> None:
     assert price("claude-opus-4-5", speed="fast") == price("anthropic/claude-opus-4.5-fast") == (None, None)
     assert None not in price("claude-opus-4-5", speed="standard")
+
+
+@pytest.mark.parametrize("ending", ["-low", "-thinking", "(high)", "-20250101"])
+def test_a_name_that_never_ends_is_looked_up_a_few_times(ending: str) -> None:
+    """Logs and hosts name models: thousands of such names would hold a hub for hours."""
+    name = ("o1" + ending * 200)[:512]
+    assert len(named(name).names) < 10
+    assert price("gpt-5.1-2025-11-13-thinking-high") == price("gpt-5.1")

@@ -22,6 +22,10 @@ def model_of(found: dict[str, Any]) -> Any:
     return found["providers"][0]["models"][0]
 
 
+def nested(depth: int) -> dict[str, Any]:
+    return {"equals": "m"} if depth == 1 else {"or": [nested(depth - 1)]}
+
+
 MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a date that is none": (lambda t: t.update(date="soon"), "Invalid RFC3339 encoded date - at `$.date`"),
     "no source": (lambda t: t.pop("source"), "Object missing required field `source`"),
@@ -48,8 +52,37 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a test that nobody knows": (lambda t: model_of(t).update(match={"is": "a"}), "there is no test 'is' of a text"),
     "a test of no text": (lambda t: model_of(t).update(match={"equals": 1}), "there is no test 'equals' of a text"),
     "an empty or": (lambda t: model_of(t).update(match={"or": []}), "'or' needs a list of tests"),
+    "tests without end": (lambda t: model_of(t).update(match=nested(11)), "nested more than 10 deep"),
+    "too many bands": (
+        lambda t: model_of(t)["prices"][0]["rates"].update(input=[[n, 1] for n in range(21)]),
+        "more than 20 bands of 'input'",
+    ),
+    "a source of several lines": (lambda t: t.update(source="a\nb"), "'source' must be one printable line"),
+    "a source with a NUL": (lambda t: t.update(source="a\0b"), "'source' must be one printable line"),
+    "a source without end": (lambda t: t.update(source="a" * 201), "at most 200 characters"),
     "a bad regular expression": (lambda t: model_of(t).update(match={"regex": "("}), "'(' is no regular expression"),
 }
+
+
+BOMBS = (
+    *("^(a+)+$", "(?:a|a)*b", "(a{0,9}){9}", "a*a*a*b", "a{2,}.*a{,9}b", "a" * 301, "a?" * 17 + "b"),
+    *("(?:a|a)" * 17 + "b", "a{99999999999999999999}", "(" * 200 + ")" * 200, r"[]x](\+|a)+", "(?x)(a+) +$"),
+)
+
+
+@pytest.mark.parametrize("pattern", BOMBS, ids=lambda pattern: pattern[:12])
+def test_a_pattern_that_could_try_without_end_is_refused(pattern: str) -> None:
+    wrong = table()
+    model_of(wrong)["match"] = {"regex": pattern}
+    with pytest.raises(PriceError, match=r"could take too long|is no regular expression"):
+        read_table(json.dumps(wrong).encode())
+
+
+@pytest.mark.parametrize("pattern", [r"^claude-(?:opus|sonnet)-\d{8}$", r"^(?!.*-[tT]ts(?:$|-))", r"\)\+\*{2}[)+*|?]+"])
+def test_an_ordinary_pattern_is_not(pattern: str) -> None:
+    fine = table()
+    model_of(fine)["match"] = {"regex": pattern}
+    read_table(json.dumps(fine).encode())
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -31,6 +31,24 @@ def test_a_metric_that_no_harness_reports_has_its_reason(case: dict[str, Any]) -
     assert why_unknown(HUBS[case["hub"]], case["metric"], case["harnesses"]) == case["why"]
 
 
+@given(
+    st.sampled_from(GOLDEN["cases"]), st.lists(st.tuples(st.sampled_from(("kind", "default")), anything), min_size=1)
+)
+def test_no_declaration_of_parameters_however_odd_makes_a_client_fail(
+    case: dict[str, Any], odd: list[tuple[str, Any]]
+) -> None:
+    takes = {name: dict(odd) for name in ("from", "to", "granularity", *case["wanted"])}
+    coerce({"routes": {case["endpoint"]: takes}, "limits": {"activity_points": 5}}, case["endpoint"], case["wanted"])
+
+
+@pytest.mark.parametrize("kind", ["text", [], {}, None])
+def test_days_that_a_hub_calls_something_else_are_only_sent(kind: Any) -> None:
+    takes = {name: {"kind": kind} for name in ("from", "to", "granularity")}
+    hub = {"routes": {"analytics/activity": takes}, "limits": {"activity_points": 5}}
+    wanted = {"from": ["soon"], "to": ["today"], "granularity": ["hour"]}
+    assert coerce(hub, "analytics/activity", wanted).values == wanted
+
+
 @given(st.data())
 def test_no_document_of_capabilities_however_odd_makes_a_client_fail(data: st.DataObject) -> None:
     hub = dict(HUBS[data.draw(st.sampled_from(sorted(HUBS)))])
