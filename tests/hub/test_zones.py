@@ -12,6 +12,7 @@ from trueup_hub.db import Database
 from trueup_hub.ingest import add_zone
 from trueup_hub.ingest.verify import verify
 from trueup_hub.ingest.zones import day_of_slot
+from trueup_hub.scrubbing import scrub_all
 from trueup_shared.times import first_slot
 
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia")
@@ -22,6 +23,24 @@ def test_a_day_is_the_slots_from_its_first_to_the_next_days(zone: str, day: date
     first = first_slot(day, ZoneInfo(zone))
     assert day_of_slot(zone, first) == day
     assert day_of_slot(zone, first - 1) < day
+
+
+async def test_a_zone_whose_name_is_also_an_abbreviation_has_its_summer_time_everywhere(db: Database) -> None:
+    """PostgreSQL takes 'CET' after AT TIME ZONE for an hour before UTC, in summer too."""
+    ledger = Ledger(db, await add_host(db, "laptop"))
+    await add_zone(db, "CET")
+    at = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
+    ledger.put(event_key("late"), event(at=int(at.timestamp()) * 1_000_000))
+    await ledger.push()
+    days = "SELECT DISTINCT day FROM {} JOIN zones USING (zone_no) WHERE zone = 'CET'"
+    tables = ("usage_days", "project_days")
+    assert await verify(db) == {}
+    for table in tables:
+        await db.execute(f"DELETE FROM {table}")
+    await scrub_all(db)
+    for table in tables:
+        assert [tuple(row) for row in await db.fetch(days.format(table))] == [(date(2026, 7, 2),)]
+    assert await verify(db) == {}
 
 
 async def test_a_zone_that_is_added_has_the_days_of_before_and_after(db: Database) -> None:

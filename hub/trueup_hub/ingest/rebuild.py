@@ -53,12 +53,12 @@ async def rebuild_rollups(db: Database, host_no: int) -> AsyncIterator[int]:
 
 
 async def _rebuild_days(db: Database, host_no: int, zone: Zone) -> AsyncIterator[int]:
-    key = {"zone_no": str(zone.zone_no), "day": "(to_timestamp(slot * 900.0) AT TIME ZONE $2)::date"}
+    key = {"zone_no": str(zone.zone_no), "day": "to_timestamp(slot * 900.0)::date"}
     here = f"{_OF_HOST} AND zone_no = {zone.zone_no}"
     for table in ("usage_days", "project_days", "activity_days"):
         source = _SQL["of_activity_slots" if table == "activity_days" else "of_usage_slots"]
         sql = _differing(table, source, here, key)
-        async for cells in _rebuild(db, table, sql, host_no, zone.name, zone=zone):
+        async for cells in _rebuild(db, table, sql, host_no, zone=zone):
             yield cells
 
 
@@ -82,6 +82,8 @@ async def _rebuild(db: Database, table: str, sql: str, *args: Any, zone: Zone | 
             await connection.execute("SET LOCAL statement_timeout = 0")
             # Until it is mended: two scrubs that read one difference would both add it.
             await connection.execute(_SQL["one_mends_rollups"])
+            if zone is not None:
+                await connection.execute(_PARTS["set_zone"], zone.name)
             found = await connection.fetch(sql, *args)
             cells = [tuple(record[name] for name in KEYS[table]) for record in found]
             if found and cells != before:

@@ -53,12 +53,13 @@ async def _checks(connection: Connection, host_no: int | None) -> AsyncIterator[
     yield "session_totals", totals, [host_no]
     yield "measures", _SQL["unnoted_measures"].format(sums=sums_of(MEASURES), condition=OF_A_HOST), [host_no]
     for zone_no, zone in await connection.fetch("SELECT zone_no, zone FROM zones"):
-        # Days by the database's own rules of time zones, which ingest does not use.
-        day = {"zone_no": str(zone_no), "day": "(at AT TIME ZONE $2)::date"}
+        # Days by the database's own rules of time zones, which ingest does not use
+        await connection.execute(_SQL["set_zone"], zone)
+        day = {"zone_no": str(zone_no), "day": "at::date"}
         here = f"{OF_A_HOST} AND zone_no = {zone_no}"
         for table in ("usage_days", "project_days"):
-            yield f"{table} {zone}", cells_sql(table, counted_events(OF_A_HOST), here, day), [host_no, zone]
-        yield f"activity_days {zone}", cells_sql("activity_days", _SQL["activity_parts"], here, day), [host_no, zone]
+            yield f"{table} {zone}", cells_sql(table, counted_events(OF_A_HOST), here, day), [host_no]
+        yield f"activity_days {zone}", cells_sql("activity_days", _SQL["activity_parts"], here, day), [host_no]
     yield "activity_differences", cells_sql("activity_slots", _SQL["activity_parts"], OF_A_HOST), [host_no]
     possible = {kind: _SQL[f"possible_{kind}"] for kind in ("event", "message", "session")}
     impossible = _SQL["impossible_rows"].format(**possible)

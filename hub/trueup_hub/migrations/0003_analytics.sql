@@ -92,7 +92,7 @@ CREATE TABLE measures (measure text PRIMARY KEY);
 
 -- … out of what there is.
 DO $$
-DECLARE measure text; measures text; sums text; ranked text; ranked_sums text; used bool;
+DECLARE measure text; measures text; sums text; ranked text; ranked_sums text; used bool; zone record;
 BEGIN
   SELECT string_agg(column_name, ', '), string_agg(total, ', '),
     string_agg(column_name, ', ') FILTER (WHERE is_ranked), string_agg(total, ', ') FILTER (WHERE is_ranked)
@@ -109,13 +109,16 @@ BEGIN
       CASE WHEN min(harness) = max(harness) THEN min(harness) ELSE -1 END,
       CASE WHEN min(project) = max(project) THEN min(project) ELSE -1 END, %s
     FROM session_slots GROUP BY session_key', ranked, ranked_sums);
-  EXECUTE format('INSERT INTO project_days (zone_no, day, host_no, harness, provider, model, project, %s)
-    SELECT zone_no, (to_timestamp(slot * 900.0) AT TIME ZONE zone)::date AS day, host_no, harness, provider, model, project, %s
-    FROM zones, usage_slots GROUP BY zone_no, day, host_no, harness, provider, model, project', measures, sums);
-  INSERT INTO activity_days
-  SELECT zone_no, (to_timestamp(slot * 900.0) AT TIME ZONE zone)::date AS day, host_no, harness, project, model,
-    sum(messages), sum(user_messages), sum(tool_calls), sum(sessions)
-  FROM zones, activity_slots GROUP BY zone_no, day, host_no, harness, project, model;
+  FOR zone IN SELECT * FROM zones LOOP
+    PERFORM set_config('timezone', zone.zone, true);  -- AT TIME ZONE takes 'CET' for an abbreviation, without summer time
+    EXECUTE format('INSERT INTO project_days (zone_no, day, host_no, harness, provider, model, project, %s)
+      SELECT $1, to_timestamp(slot * 900.0)::date AS day, host_no, harness, provider, model, project, %s
+      FROM usage_slots GROUP BY day, host_no, harness, provider, model, project', measures, sums) USING zone.zone_no;
+    INSERT INTO activity_days
+    SELECT zone.zone_no, to_timestamp(slot * 900.0)::date AS day, host_no, harness, project, model,
+      sum(messages), sum(user_messages), sum(tool_calls), sum(sessions)
+    FROM activity_slots GROUP BY day, host_no, harness, project, model;
+  END LOOP;
   FOREACH measure IN ARRAY string_to_array(measures, ', ') LOOP
     EXECUTE format('SELECT EXISTS (SELECT FROM project_days WHERE %I IS NOT NULL %s)', measure,
       CASE WHEN measure NOT LIKE 'max%' THEN format('AND %I <> 0', measure) END) INTO used;

@@ -95,6 +95,10 @@ WHERE ({expected}) IS DISTINCT FROM ({actual}) ORDER BY {names} LIMIT {limit};
 coalesce(nullif(e.host_no, -1), (SELECT min(s.host_no) FROM sessions s WHERE s.session_key IN (e.session_key, a.session_key)),
   nullif(a.host_no, -1), 0) AS host_no,;
 
+-- set_zone: dates are of zone $1 until the transaction ends. AT TIME ZONE takes 'CET' and its like for an abbreviation,
+-- which has no summer time
+SELECT set_config('timezone', $1, true);
+
 -- unnoted_measures: what cells have and reads would not add up
 SELECT host_no, measure FROM (SELECT host_no, {sums} FROM usage_slots WHERE {condition} GROUP BY host_no) s
 CROSS JOIN LATERAL jsonb_each_text(to_jsonb(s) - 'host_no') one (measure, value)
