@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from trueup_hub.analytics.totals import COVERED, Coverage
 from trueup_hub.reports import Flag
+from trueup_shared.terminal import printable
 
 _ROWS_AT_ONCE = 250  # other requests get on meanwhile
 _LEADS = tuple("=+-@\t\r\n＝＋－＠'")  # OWASP on CSV injection; the full-width ones are read as the others
@@ -39,7 +40,7 @@ async def csv_text(reply: Struct, items: Iterable[Struct] | None = None, kind: t
         lines.append(",".join([_cell(_value(item, path)) for path in columns.values()]))
         if n % _ROWS_AT_ONCE == 0:
             await asyncio.sleep(0)
-    lines += [f"# {name}: {_plain(value)}".rstrip() for name, value in beside.items()]
+    lines += [printable(f"# {name}: {_plain(value)}".rstrip()) for name, value in beside.items()]
     return "\r\n".join([*lines, ""])
 
 

@@ -147,6 +147,12 @@ async def test_a_csv_reader_gets_the_very_values_and_no_cell_is_run(made: list[I
         assert line["input_tokens_reported"] == line["events"] == "0"
 
 
+async def test_what_stands_beside_the_lines_never_becomes_one() -> None:
+    """Labels of hosts have any name, and `by` tells it again."""
+    text = await csv_text(Answer([], note="label:a\r\n=1+1\n\x1b[31m"), [], Item)
+    assert text.split("\r\n")[1:] == ["# note: label:a\ufffd\ufffd=1+1\ufffd\ufffd[31m", ""]
+
+
 def read_whole(text: str) -> tuple[list[dict[str, str]], str]:
     """Comments are the lines that begin with '#' outside of quotes; data cells with one are quoted."""
     data, _, comments = text.rpartition("# note: x\r\n")

@@ -1,8 +1,9 @@
 """`trueup hub ask`: a script's question to a hub that may lack what it asks for."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from hub_process import Hub
 from trueup_shared.cli import trueup
+from usage_data import event
 from usage_week import fill
 
 
@@ -74,16 +76,52 @@ async def test_what_goes_wrong_is_one_line_and_its_status(hub: Hub, tmp_path: Pa
         assert said in result.stderr
 
 
-async def test_something_else_at_that_address_is_said() -> None:
+STRANGE = {
+    "something else": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "too little": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
+    "no HTTP": b"\x1b[31mhello\r\n\r\n",
+    "nothing but brackets": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000,
+    "an error of brackets": b"HTTP/1.1 500 Oh\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000,
+    "half an error": b"HTTP/1.1 500 Oh\r\nContent-Length: 99\r\n\r\n{}",
+}
+
+
+@contextlib.asynccontextmanager
+async def answering(content: bytes) -> AsyncIterator[str]:
+    """The address of what is no hub."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        writer.write(content)
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    env = {"TRUEUP_TOKEN": "t", "TRUEUP_HUB_URL": f"http://127.0.0.1:{port}"}
-    result = await asyncio.to_thread(CliRunner().invoke, trueup, ["hub", "ask", "trust"], env=env)
-    server.close()
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "not as a trueup hub" in result.stderr
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def ask_at(url: str) -> Result:
+    env = {"TRUEUP_TOKEN": "t", "TRUEUP_HUB_URL": url}
+    return await asyncio.to_thread(CliRunner().invoke, trueup, ["hub", "ask", "trust"], env=env)
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+async def test_something_else_at_that_address_is_said(strange: str) -> None:
+    async with answering(STRANGE[strange]) as url:
+        result = await ask_at(url)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "not as a" in result.stderr or "(500)" in result.stderr
+    assert result.stderr.strip().isprintable()
+
+
+async def test_a_terminal_is_shown_no_control_characters_and_a_file_gets_the_very_answer(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await hub.machine("desk")
+    await desk.push([event("e", "s", "2026-11-03T10:00Z", project="\x1b]0;x\x07\u009b31m", output_tokens=1)])
+    piped = await ask(hub, "analytics/breakdown", "by=project", "--csv")
+    assert "\x1b]0;x\x07\u009b31m" in piped.stdout
+    monkeypatch.setattr("trueup_hub.cli.ask._to_terminal", lambda: True)
+    for arguments in (["--csv"], []):
+        shown = await ask(hub, "analytics/breakdown", "by=project", *arguments)
+        assert all(line.isprintable() for line in shown.stdout.split("\n"))
+        assert "0;x" in shown.stdout

@@ -1,8 +1,10 @@
 """`trueup hub ask`: a question to any hub from a script, which keeps working when the hub is of another release."""
 
+import http.client
 import json
 import os
 import ssl
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -54,7 +56,14 @@ def ask(
         raise WrongUsage("; ".join(map(_in_words, found.changes)))
     for change in found.changes:
         click.echo(f"trueup: {_in_words(change)}", err=True)
-    click.echo(hub.get(found.endpoint, found.query), nl=not as_csv)
+    text = hub.get(found.endpoint, found.query)
+    if _to_terminal():  # what logs name is shown there, and moves no cursor; a file gets the very text
+        text = "\n".join(map(printable, text.replace("\r\n", "\n").split("\n")))
+    click.echo(text, nl=not as_csv)
+
+
+def _to_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _in_words(change: Change) -> str:
@@ -104,7 +113,7 @@ class _Hub:
     def capabilities(self) -> dict[str, Any]:
         try:
             found = json.loads(self.get("capabilities"))
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise Failure(f"{self._url} answers, but not as a trueup hub")
@@ -121,6 +130,8 @@ class _Hub:
                 return text
         except urllib.error.HTTPError as error:
             raise Failure(f"the hub at {self._url} answers: {_problem(error)}") from None
+        except http.client.HTTPException as error:
+            raise Failure(f"{self._url} answers, but not as a hub: {error!r}") from None
         except (OSError, ValueError, ssl.SSLError) as error:
             why = getattr(error, "reason", error)
             raise HubUnreachable(f"the hub at {self._url} cannot be reached: {why}") from None
@@ -134,6 +145,6 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _problem(error: urllib.error.HTTPError) -> str:
     try:
         detail = json.loads(error.read())["detail"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, RecursionError, KeyError, TypeError):
         detail = error.reason
     return f"{detail} ({error.code})"
