@@ -98,10 +98,12 @@ class _Tally(Struct):
 async def begin(db: Database, table: InForce, actor: str) -> int:
     """Ask for all rows to be priced with the table, which is in force; the number of the repricing.
 
-    One that was interrupted goes on; one to another table is given up, which is noted with what it did.
+    One that was interrupted goes on; one to another table is given up, which is noted with what it did. HubError when
+    somebody has put another in force meanwhile.
     """
     async with db.transaction() as connection:
-        await connection.execute(_SQL["lock_in_force"])  # one asks at a time
+        if await connection.fetchval(_SQL["lock_in_force"]) != table.number:  # one asks at a time
+            raise HubError("another price table was put in force meanwhile: run this again for the one that is meant")
         for replaced in await connection.fetch(_SQL["replace_repricings"], table.number):
             await _note(connection, replaced)
         number = await connection.fetchval(_SQL["open_repricing"], table.number)

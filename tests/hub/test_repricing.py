@@ -62,6 +62,14 @@ async def test_after_each_chunk_all_totals_agree_and_in_the_end_they_are_the_new
     assert (await scrub_all(db)).found == 0
 
 
+async def test_rows_are_not_priced_with_a_table_that_another_one_has_replaced(db: Database) -> None:
+    mine = await establish(db, NO_OVERRIDES, applied=table(times=2))
+    theirs = await apply(db, table(times=3))
+    with pytest.raises(HubError, match="another price table was put in force"):
+        await repricing.begin(db, mine, "me")
+    assert [row[0] for row in await db.fetch("SELECT repricing_no FROM repricings WHERE outcome IS NULL")] == [theirs]
+
+
 async def test_a_dry_run_changes_nothing_and_says_what_then_happens(db: Database) -> None:
     await three(db)
     stored, new = await everything(db), table(times=2, without="opus")
