@@ -9,7 +9,10 @@ from msgspec import json, msgpack, to_builtins
 
 from hub_client import API, HubClient, bearer, problem
 from ledgers import Ledger, event, event_key, session
+from trueup_hub.ingest.verify import verify
 from trueup_shared import keys, wire
+from usage_data import event as used
+from usage_data import machine
 
 MOST = 2**53 - 1
 PACKED = {"Content-Type": wire.CONTENT_TYPE}
@@ -150,3 +153,12 @@ async def test_rows_that_no_sum_can_hold_are_refused_by_themselves(ledger: Ledge
         ledger.put(event_key(n), event(**claim))
     receipt = await ledger.push()
     assert (receipt.inserted, len(receipt.rejected), receipt.verdict) == (1, 1100, "converged")
+
+
+async def test_a_host_that_fills_a_session_keeps_off_nothing_that_others_send_of_it(hub: HubClient) -> None:
+    boast, honest = await machine(hub.db, "boast"), await machine(hub.db, "honest")
+    most = [used(f"b{n}", "shared", f"2026-11-03T10:{n % 60:02}Z", output_tokens=MOST) for n in range(1024)]
+    assert (await boast.send(*most)).rejected == []
+    receipt = await honest.send(used("h", "shared", "2026-11-04T10:00Z", output_tokens=5000))
+    assert (receipt.rejected, receipt.verdict) == ([], "converged")
+    assert await verify(hub.db) == {}

@@ -10,7 +10,9 @@ from population import Facts, Record, Rows, chosen, usage_of
 from population_fleet import asked
 from trueup_hub.analytics.breakdown import breakdown
 from trueup_hub.analytics.heatmap import heatmap
+from trueup_hub.analytics.sessions import list_sessions
 from trueup_hub.analytics.summary import summary
+from trueup_hub.analytics.top_sessions import top_sessions
 from trueup_hub.db import Database
 from trueup_hub.params import Common
 from trueup_hub.trust import trust_report
@@ -19,6 +21,7 @@ from trueup_shared.wire import OLD_DATA
 from usage_data import event, machine
 
 read_only = settings(max_examples=fleet.EXAMPLES, deadline=None, suppress_health_check=fleet.SHARED)
+NOON = "2026-11-04T12:00Z"
 COUNTED = ("set_aside_duplicates", "old_data", "conflicting_copies", "unpriced_tokens", "hosts", "rejected")
 
 
@@ -141,17 +144,26 @@ async def test_sums_end_where_64_bits_do_and_all_panels_end_there(db: Database) 
     hosts = [await machine(db, label) for label in ("ana", "bob")]
     for n, sender in enumerate(hosts):
         rows = [
-            event(f"{n} {m}", f"s{m % 3}", f"2026-11-{3 + n:02}T10:{m % 60:02}Z", model="m", output_tokens=MAX_COUNTER)
+            event(f"{n} {m}", "s", f"2026-11-{3 + n:02}T10:{m % 60:02}Z", model="m", output_tokens=MAX_COUNTER)
             for m in range(600)
         ]
+        rows += [event(f"{n} t", "t", "2026-11-04T10:00Z", model="m", output_tokens=5), event(f"{n} u", "u", NOON)]
         assert (await sender.send(*rows)).rejected == []
     common = asked({"timezone": "UTC"})
     greatest = 2**63 - 1
     whole = await summary(db, common)
     assert whole.totals.output_tokens == whole.totals.total_tokens == greatest
     assert whole.unpriced_tokens == whole.trust.unpriced_tokens == greatest
-    [part] = (await breakdown(db, common, "model")).rows
-    assert (part.totals, part.share) == (whole.totals, 1.0)
-    assert [one.totals.output_tokens for one in (await breakdown(db, common, "host")).rows] == [600 * MAX_COUNTER] * 2
+    part = (await breakdown(db, common, "model")).rows[0]
+    assert part.totals.output_tokens == greatest
+    hosts_shown = (await breakdown(db, common, "host")).rows
+    assert [one.totals.output_tokens for one in hosts_shown] == [600 * MAX_COUNTER + 5] * 2
+    for order, expected in (("desc", [greatest, 10, None]), ("asc", [10, greatest, None])):
+        listed, cursor = [], None
+        for _ in expected:
+            page = await list_sessions(db, common, "output_tokens", order, 1, cursor)
+            listed, cursor = [*listed, page.sessions[0].totals.output_tokens], page.next_cursor
+        assert (listed, cursor) == (expected, None)
+    assert [one.value for one in (await top_sessions(db, common, "output_tokens", 9)).sessions] == [greatest, 10]
     every = await summary(db, asked({"timezone": "UTC", "counted": "all"}))
     assert every.totals == whole.totals

@@ -5,7 +5,7 @@ from functools import cache
 from typing import NamedTuple
 
 from trueup_hub import sqlfiles
-from trueup_hub.analytics.totals import TOTAL_REPORTED, sums_sql
+from trueup_hub.analytics.totals import TOTAL_REPORTED, ended_sql, sums_sql
 from trueup_hub.ingest.cells import SEVERAL
 from trueup_hub.ingest.measures import MEASURES, RANKED
 from trueup_hub.ingest.verify import spread_events
@@ -152,7 +152,7 @@ def _used_sessions(reading: Reading) -> str:
     summed = f"session_key, max(slot) AS last_slot, {sums_sql(RANKED)}"
     if not reading.whole_sessions:
         return f"(SELECT {summed} FROM {_session_usage(reading.counted)} GROUP BY session_key) used_sessions"
-    ranked, names = ", ".join(RANKED), ", ".join(("session_key", "slot", *RANKED))
+    ended, names = ", ".join(map(ended_sql, RANKED)), ", ".join(("session_key", "slot", *RANKED))
     split = f"""SELECT session_key FROM session_totals WHERE last_slot >= $1 AND first_slot < $2 AND {_PERHAPS}
       AND (first_slot < $1 OR last_slot >= $2 OR {_SPLIT_BY_FILTER})"""
     aside = f"SELECT {names} FROM ({spread_events(f'{_SET_ASIDE} AND {_IN_RANGE} AND {_FILTERS}')}) aside"
@@ -165,7 +165,7 @@ def _used_sessions(reading: Reading) -> str:
             "AND session_key NOT IN (SELECT session_key FROM split)",
         )
     return f"""({begin}
-    SELECT session_key, last_slot, {ranked} FROM session_totals
+    SELECT session_key, last_slot, {ended} FROM session_totals
     WHERE first_slot >= $1 AND last_slot >= $1 AND last_slot < $2 AND {_PLACED} AND NOT ({_SPLIT_BY_FILTER}) {whole}
     UNION ALL SELECT {summed} FROM ({cells}) cells GROUP BY session_key) used_sessions"""
 

@@ -81,17 +81,25 @@ def _sum_sql(column: str) -> str:
     return f"CASE WHEN sum({column}) > {_GREATEST_SUM} THEN {_GREATEST_SUM}{least} ELSE {added} END::int8"
 
 
+def end_of_sums(total: int) -> int:
+    """Sums end where those of SQL do."""
+    return max(-_GREATEST_SUM, min(total, _GREATEST_SUM))
+
+
+def ended_sql(column: str) -> str:
+    """A sum without an end, as one that ends."""
+    if not column.startswith("s_"):
+        return column
+    return f"greatest(least({column}, {_GREATEST_SUM}), {-_GREATEST_SUM})::int8 AS {column}"
+
+
 def added(rows: Iterable[Row]) -> Row | None:
     """Usage of several groups together, its sums ending where those of SQL do; None when there is none."""
     rows = list(rows)
     if not rows:
         return None
     columns = set(rows[0].keys())
-    total = {
-        name: max(-_GREATEST_SUM, min(sum(row[name] for row in rows), _GREATEST_SUM))
-        for name in _ADDED
-        if name in columns
-    }
+    total = {name: end_of_sums(sum(row[name] for row in rows)) for name in _ADDED if name in columns}
     if _PEAK in columns:
         total[_PEAK] = max((row[_PEAK] for row in rows if row[_PEAK] is not None), default=None)
     return total

@@ -38,7 +38,8 @@ SEVERAL = -1
 def upsert_sql(table: str, columns: tuple[str, ...]) -> str:
     """INSERT from one array for each column of the key and of these; to a row that is there they are added."""
     key = KEYS[table]
-    kinds = [_TYPES.get(name, "int8" if name.startswith("s_") else "int4") for name in (*key, *columns)]
+    summed = "numeric" if table == "session_totals" else "int8"  # of all hosts
+    kinds = [_TYPES.get(name, summed if name.startswith("s_") else "int4") for name in (*key, *columns)]
     return _SQL["upsert_rollup"].format(
         table=table,
         columns=", ".join((*key, *columns)),

@@ -54,18 +54,19 @@ INSERT INTO repricings (kind, asked_by) SELECT 'savings', 'upgrade'
 WHERE EXISTS (SELECT FROM events WHERE cost_nanousd IS NOT NULL);
 
 -- Rollups for long ranges. What a session used over its whole life: only sessions across an end of a range are added up
--- from their slots. host_no, harness, project: -1 where its usage has several.
+-- from their slots. host_no, harness, project: -1 where its usage has several. Sums have no end: they are of all hosts,
+-- and what one claims must not keep off what another sends.
 CREATE TABLE session_totals (
   session_key uuid PRIMARY KEY,
   first_slot int4 NOT NULL, last_slot int4 NOT NULL, host_no int4 NOT NULL, harness int4 NOT NULL, project int4 NOT NULL,
   n int4 NOT NULL, max_context_tokens int8, r_context_tokens int4 NOT NULL DEFAULT 0,
-  s_total_tokens int8 NOT NULL DEFAULT 0, s_output_tokens int8 NOT NULL DEFAULT 0, r_output_tokens int4 NOT NULL DEFAULT 0,
-  s_cost int8 NOT NULL DEFAULT 0, r_cost int4 NOT NULL DEFAULT 0,
-  s_cache_savings int8 NOT NULL DEFAULT 0, r_cache_savings int4 NOT NULL DEFAULT 0,
-  s_input_tokens int8 NOT NULL DEFAULT 0, r_input_tokens int4 NOT NULL DEFAULT 0,
-  s_cache_read_tokens int8 NOT NULL DEFAULT 0, r_cache_read_tokens int4 NOT NULL DEFAULT 0,
-  s_cache_write_tokens int8 NOT NULL DEFAULT 0, r_cache_write_tokens int4 NOT NULL DEFAULT 0,
-  s_reasoning_tokens int8 NOT NULL DEFAULT 0, r_reasoning_tokens int4 NOT NULL DEFAULT 0,
+  s_total_tokens numeric NOT NULL DEFAULT 0, s_output_tokens numeric NOT NULL DEFAULT 0, r_output_tokens int4 NOT NULL DEFAULT 0,
+  s_cost numeric NOT NULL DEFAULT 0, r_cost int4 NOT NULL DEFAULT 0,
+  s_cache_savings numeric NOT NULL DEFAULT 0, r_cache_savings int4 NOT NULL DEFAULT 0,
+  s_input_tokens numeric NOT NULL DEFAULT 0, r_input_tokens int4 NOT NULL DEFAULT 0,
+  s_cache_read_tokens numeric NOT NULL DEFAULT 0, r_cache_read_tokens int4 NOT NULL DEFAULT 0,
+  s_cache_write_tokens numeric NOT NULL DEFAULT 0, r_cache_write_tokens int4 NOT NULL DEFAULT 0,
+  s_reasoning_tokens numeric NOT NULL DEFAULT 0, r_reasoning_tokens int4 NOT NULL DEFAULT 0,
   r_input_undivided_tokens int4 NOT NULL DEFAULT 0, r_undivided_tokens int4 NOT NULL DEFAULT 0
 ) WITH (fillfactor = 80);
 -- Days of zones in use with the project, and of messages, tool calls and starts.

@@ -18,7 +18,7 @@ WITH started AS (
   SELECT session_key, coalesce($9::int8 * CASE $8::text
            WHEN 'started_at' THEN (extract(epoch FROM coalesce(started.started_at, chosen.started_at)) * 1000000)::int8
            WHEN 'messages' THEN coalesce(started.messages, chosen.messages) WHEN 'last_active_at' THEN u.last_slot
-           WHEN 'peak_context_tokens' THEN u.peak_context_tokens ELSE u.value END, -4611686018427387904) AS sort
+           WHEN 'peak_context_tokens' THEN u.peak_context_tokens ELSE u.value END, '-9223372036854775808'::int8) AS sort
   FROM (SELECT session_key, last_slot, max_context_tokens AS peak_context_tokens,
                CASE WHEN {metric_reported} > 0 THEN {metric_sum} END AS value
         FROM {used_sessions}) u
@@ -26,7 +26,7 @@ WITH started AS (
   LEFT JOIN LATERAL (
     SELECT started_at, messages FROM sessions s
     WHERE started.messages IS NULL AND $8::text IN ('started_at', 'messages')
-      AND s.session_key = coalesce(u.session_key, started.session_key) AND s.chosen
+      AND s.session_key = coalesce(u.session_key, started.session_key) AND s.chosen OFFSET 0
   ) chosen ON true
 )
 SELECT session_key, sort FROM ranked
