@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from hub_client import API, HubClient, bearer, problem
+from price_tables import apply, reprice, table
 from trueup_hub import reporters
 from trueup_hub.routes import ROUTES
 from trueup_shared.harnesses import DATA_VERSIONS
@@ -202,6 +203,14 @@ async def test_what_cannot_be_listed_whole_is_not_passed_off_as_whole(
     assert found["values"]["label"] == []
     await hub.db.execute("""UPDATE hosts SET labels = '{"team": "web", "floor": "1"}' WHERE label = 'bob'""")
     assert "label" not in (await capabilities(hub, headers))["values"]
+
+
+async def test_what_a_repricing_changes_is_told_at_once(hub: HubClient, headers: dict[str, str]) -> None:
+    ana = await machine(hub.db, "ana")
+    await ana.send(event("e1", "s", "2026-11-03T10:00Z", output_tokens=5, model="in-house"))
+    assert (await capabilities(hub, headers))["harnesses"]["claude"]["cost"]["reported"] == "none"
+    await reprice(hub.db, await apply(hub.db, table(**{"in-house": 1_000_000})))
+    assert (await capabilities(hub, headers))["harnesses"]["claude"]["cost"]["reported"] == "all"
 
 
 async def test_what_is_known_is_not_summed_again(

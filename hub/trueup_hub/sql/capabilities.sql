@@ -6,11 +6,12 @@ JOIN hosts h USING (host_no)
 JOIN terms t ON t.term_no = sums.harness_no
 ORDER BY h.host_no, t.term
 
--- state_of_reports: another text whenever hosts, their labels or what is stored of them may be others
+-- state_of_reports: another text whenever hosts, their labels, what is stored of them or what it costs may be others
 SELECT concat(
   (SELECT md5(string_agg(concat_ws(' ', host_no, label, labels), ',' ORDER BY host_no)) FROM hosts),
   (SELECT md5(string_agg(concat_ws(' ', ledger_no, batch_no, digest, generation, full_removed, corrected,
-                                   superseded_at, dropped_at), ',' ORDER BY ledger_no)) FROM ledgers))
+                                   superseded_at, dropped_at), ',' ORDER BY ledger_no)) FROM ledgers),
+  (SELECT concat_ws(' ', max(repricing_no), sum(seen)) FROM repricings))
 
 -- listed_hosts: the first $1
 SELECT host_id, label FROM hosts ORDER BY host_no LIMIT $1
