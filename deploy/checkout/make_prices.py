@@ -1,9 +1,9 @@
 """Freeze genai-prices into the dated table that agent and hub both carry (`make prices`).
 
 Only vendors' own list prices of text tokens: what resellers charge is not a list price of the model. One exception:
-what Anthropic charges for models in fast mode, where the source has it under OpenRouter's names alone, which pass it on.
-Prices that depend on the hour of the day are left out (the all-day price stays). Rates become integers: picodollars per
-token or search.
+what Anthropic charges for models in fast mode, where the source has it under names of OpenRouter alone, which passes it
+on. Prices that depend on the hour of the day are left out (the all-day price stays). Rates become integers: picodollars
+per token or search.
 """
 
 import json
