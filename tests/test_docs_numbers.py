@@ -176,7 +176,7 @@ STATUSES = "|".join(str(int(status)) for status in (*HTTPStatus,) if status != H
 # What is a name or a sign, and no claim.
 NOTATION = [
     r"^    [^#\n]*(?=#|$)",  # commands; what is said beside them is a claim
-    r"^\d+\. ",  # of a list
+    r"`\$\d+`|^\d+\. ",  # parameters of SQL; of a list
     r"\]\([^)]*\)|https?://\S+|`[^`\n]*://[^`\n]*`",
     r"\d{4}-\d\d-\d\d|127\.0\.0\.1|\b0600\b|`kill -9`|\bp90_|\bv1\b|\btrueup1\b|\b0\d{3}\b",
     r"(RFC|ISO|ADR|protocol|set|UTF-|SHA-|BLAKE2b-|base|str|bin|uint|array|map)\W?\d+|BLAKE2b|fixmap up to 15 fields",
