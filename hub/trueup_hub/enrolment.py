@@ -100,3 +100,10 @@ def clean_label(label: str, what: str = "label") -> str:
     if not cleaned or len(cleaned) > _MAX_LABEL or not cleaned.isprintable():
         raise BadRequest("bad_label", f"'{what}' must be one printable line of 1 to {_MAX_LABEL} characters.")
     return cleaned
+
+
+def check_label_names(labels: dict[str, str]) -> None:
+    """BadRequest for what no filter could name: `label=NAME:VALUE` ends the name at its first colon."""
+    for name in labels:
+        if ":" in name or name != clean_label(name, "labels"):
+            raise BadRequest("bad_label", f"'labels' cannot have the name '{name}': one printable line without ':'.")

@@ -111,7 +111,8 @@ def _report(
             now=now,
         )
     )
-    words = WORDS["forgotten" if forgotten else state]
+    is_empty = state == "never" and last_seen_at is not None and now - last_seen_at <= silence
+    words = WORDS["forgotten" if forgotten else "empty" if is_empty else state]
     same = ("host_no", "label", "labels", "kind", "platform", "enrolled_at", "expected_silence_seconds")
     return HostReport(
         host_id=UUID(bytes=host["host_id"]),

@@ -79,10 +79,14 @@ class Words(Struct, frozen=True):
     action: str
 
 
-WORDS: dict[State | LedgerState | Literal["forgotten"], Words] = {
+WORDS: dict[State | LedgerState | Literal["forgotten", "empty"], Words] = {
     "never": Words(
         "It was enrolled but has not sent anything yet.",
         "Start the agent on this host: `trueup agent run`, or its service.",
+    ),
+    "empty": Words(  # never, but its agent runs
+        "Its agent is heard of, but has not sent any usage yet.",
+        "Nothing, if no harness was used there so far; else see `trueup agent doctor` on this host.",
     ),
     "converged": Words("The hub has what its ledger has.", ""),
     "behind": Words(

@@ -70,12 +70,17 @@ async def test_a_heartbeat_with_changes_to_come_makes_a_host_behind_and_says_whe
     assert (host["state"], host["ledgers"][0]["pending"]) == ("behind", 8)
 
 
-async def test_a_heartbeat_before_the_first_batch_leaves_a_host_never(hub: HubClient) -> None:
+async def test_a_heartbeat_before_the_first_batch_leaves_a_host_never_and_nobody_is_told_to_start_its_agent(
+    hub: HubClient,
+) -> None:
     ana = await hub.host()
+    assert "Start the agent" in (await listed(hub))[0]["action"]
     ledger = Ledger(hub.db, (1, ana.host_id))
     reply = await beat(hub, ana, ledger, head_seq=5)
     assert reply.position.acked_seq == 0
-    assert [host["state"] for host in await listed(hub)] == ["never"]
+    [host] = await listed(hub)
+    assert (host["state"], "Start the agent" in host["action"]) == ("never", False)
+    assert "is heard of" in host["reason"] and "`trueup agent doctor`" in host["action"]
 
 
 async def test_a_silent_host_is_silent(hub: HubClient) -> None:
@@ -147,6 +152,8 @@ async def test_a_change_that_makes_no_sense_is_refused(hub: HubClient) -> None:
     await problem(await hub.http.patch(path, json={"lable": "x"}, headers=admin), 400, "malformed")
     await problem(await hub.http.patch(path, json={"label": ""}, headers=admin), 400, "bad_label")
     await problem(await hub.http.patch(path, json={"labels": {"a": 1}}, headers=admin), 400, "malformed")
+    for name in ("te:am", "", " "):  # no filter could name it
+        await problem(await hub.http.patch(path, json={"labels": {name: "x"}}, headers=admin), 400, "bad_label")
     await problem(await hub.http.patch(path, json={"labels": {"a": "b\0"}}, headers=admin), 400, "malformed")
 
 

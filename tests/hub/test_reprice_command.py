@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,32 +75,42 @@ async def test_prices_of_ones_own_are_tried_and_applied_as_the_page_shows(
         assert wrong.err == f"trueup: setting 'price_overrides': {path}: {words}\n"
 
 
-async def test_a_command_killed_in_the_middle_leaves_right_totals_and_a_hub_goes_on(
+async def test_a_command_interrupted_or_killed_in_the_middle_leaves_right_totals_and_a_hub_goes_on(
     db: Database, database_url: str, env: dict[str, str], tmp_path: Path
 ) -> None:
     ledger = Ledger(db, await add_host(db, "ana"))
-    put_events(ledger, range(4_000))
+    put_events(ledger, range(6_000))
     await ledger.push()
     before = await totals(db)
     file = tmp_path / "prices.json"
     file.write_bytes(table(times=2).content)
-    command = await asyncio.create_subprocess_exec(*TRUEUP, "hub", "reprice", "--prices", file, env=env)
-    async with asyncio.timeout(60):
-        while not await db.fetchval("SELECT coalesce(sum(events), 0) FROM repricings"):
-            pass
-    command.kill()
-    await command.wait()
-    [job] = await db.fetch("SELECT events, ended_at FROM repricings")
-    assert (0 < job["events"] < 4_000, job["ended_at"]) == (True, None)
-    assert await verify(db) == {}
+    came = 0
+    for number, status, said in (
+        (signal.SIGINT, 1, "trueup: interrupted: some requests have their new price; "),
+        (signal.SIGKILL, -signal.SIGKILL, ""),
+    ):
+        command = await asyncio.create_subprocess_exec(
+            *TRUEUP, "hub", "reprice", "--prices", file, env=env, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(60):
+            while await db.fetchval("SELECT coalesce(sum(events), 0) FROM repricings") == came:
+                pass
+        command.send_signal(number)
+        _, errors = await command.communicate()
+        assert (command.returncode, "Traceback" in errors.decode()) == (status, False)
+        assert said in errors.decode()
+        [job] = await db.fetch("SELECT events, ended_at FROM repricings")
+        assert (came < job["events"] < 6_000, job["ended_at"]) == (True, None)
+        came = job["events"]
+        assert await verify(db) == {}
     async with running_hub(database_url, tmp_path / "hub"):
-        put_events(ledger, range(4_000, 4_010))
+        put_events(ledger, range(6_000, 6_010))
         await ledger.push()
         async with asyncio.timeout(30):
             while await db.fetchval("SELECT ended_at FROM repricings") is None:
                 pass
     [line] = [row[0] for row in await db.fetch("SELECT detail FROM audit WHERE action = 'prices.reprice'")]
-    assert (line["outcome"], line["events"]) == ("done", 4_000)
+    assert (line["outcome"], line["events"]) == ("done", 6_000)
     assert line["before"]["cost_microusd"] * 1000 == pytest.approx(before[0], abs=500)
     assert line["after"]["cost_microusd"] == pytest.approx(2 * line["before"]["cost_microusd"], abs=2)
     assert await db.fetchval("SELECT count(DISTINCT price_no) FROM events") == 1

@@ -84,6 +84,7 @@ def test_a_token_has_a_name_that_fits_a_line(env: dict[str, str], name: str) -> 
 
 def test_a_host_is_enrolled_listed_renamed_retired_and_forgotten(env: dict[str, str]) -> None:
     hub = Served(env)
+    fails(trueup("hub", "enroll-code", "--label", "te:am=core", env=env), 2, "no ':' in the name")
     code = done("enroll-code", "--uses", "2", "--expires", "30m", "--label", "team=core", env=env)["code"]
     body = {
         "code": code,

@@ -145,8 +145,8 @@ def enroll_code(given: Globals, uses: int, expires: timedelta | None, labels: tu
     pairs = {}
     for label in labels:
         name, equals, value = label.partition("=")
-        if not (name and equals):
-            raise WrongUsage(f"--label '{label}': write NAME=VALUE")
+        if not (name.strip() and equals) or ":" in name:
+            raise WrongUsage(f"--label '{label}': write NAME=VALUE, with no ':' in the name")
         pairs[name] = value
 
     async def work(auth: Auth, settings: HubSettings) -> str:

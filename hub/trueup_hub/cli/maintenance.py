@@ -20,7 +20,7 @@ from trueup_hub.running import running_hub
 from trueup_hub.scrubbing import scrub_all
 from trueup_hub.settings import HubSettings
 from trueup_hub.verification import Difference, Waiting, differences, waiting
-from trueup_shared.cli import Globals
+from trueup_shared.cli import Failure, Globals
 from trueup_shared.prices import PriceList
 
 _NOT_CONVERGED = 3
@@ -89,11 +89,22 @@ def reprice(given: Globals, file: Path | None, dry_run: bool, as_json: bool) -> 
         if dry_run:
             prices = applied or await candidate(auth.db, overrides)
             return prices, await _followed(repricing.dry_run(auth.db, prices))
+        nonlocal begun
         table = await establish(auth.db, overrides, _ACTOR, applied)
         number = await repricing.begin(auth.db, table, _ACTOR)
+        begun = True
         return table.prices, await _followed(repricing.go_on(auth.db, number))
 
-    prices, done = run_with_auth(given, work)
+    begun = False
+    try:
+        prices, done = run_with_auth(given, work)
+    except KeyboardInterrupt:
+        if not begun:
+            raise
+        raise Failure(
+            "interrupted: some requests have their new price; a running hub goes on with the others within a minute,"
+            " and so does this command when it is run again"
+        ) from None
     about = {"digest": prices.digest, "date": prices.date, "source": prices.source, "own": prices.overrides.number}
     document = {"dry_run": dry_run, "prices": about} | msgspec.to_builtins(done)
     show(document, as_json, "\n".join(_repriced(prices, done, dry_run)))

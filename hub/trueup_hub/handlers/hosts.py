@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from trueup_hub import directives, hosts
 from trueup_hub.analytics.scope import chosen_hosts
 from trueup_hub.directives import DirectiveStatus
-from trueup_hub.enrolment import clean_label
+from trueup_hub.enrolment import check_label_names, clean_label
 from trueup_hub.errors import BadRequest, NotFound
 from trueup_hub.handlers import bodies
 from trueup_hub.ingest import forgetting
@@ -81,6 +81,7 @@ async def patch_host(request: web.Request) -> web.Response:
     change = await bodies.read(request, HostChange)
     host_id = request[QUERY]["host_id"]
     label = None if change.label is None else clean_label(change.label)
+    check_label_names(change.labels or {})
     auth, actor = request.app[AUTH], request[CALLER].name
     if change.retired is False:
         raise BadRequest("bad_parameter", "A retired host does not come back: enrol the machine again.")

@@ -24,7 +24,7 @@ CODES: dict[str, tuple[int, str]] = {
     "unknown_value": (400, "The hub knows no such host, label, harness, project, model or provider: `values`."),
     "unsupported_metric": (400, "The route cannot tell that metric; `supported` lists those that it can."),
     "too_many_points": (400, "The answer would have more points or rows than `limit`."),
-    "bad_label": (400, "A name is not one printable line of 1 to 120 characters."),
+    "bad_label": (400, "A name is not one printable line of 1 to 120 characters, or that of a label has a colon."),
     "bad_secret": (400, "The agent's secret is not 32 bytes."),
     "unsupported_protocol": (400, "The hub speaks the protocols in `supported`."),
     "unsupported_digest_set": (400, "The hub knows the digest sets in `supported`."),
