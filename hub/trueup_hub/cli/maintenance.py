@@ -82,6 +82,7 @@ def reprice(given: Globals, file: Path | None, dry_run: bool, as_json: bool) -> 
 
     Interrupted, the hub goes on by itself. What it did is in the audit table, with the sums before and after.
     """
+    begun = False
 
     async def work(auth: Auth, settings: HubSettings) -> tuple[PriceList, Repriced]:
         overrides = own_overrides(settings.price_overrides)
@@ -95,7 +96,6 @@ def reprice(given: Globals, file: Path | None, dry_run: bool, as_json: bool) -> 
         begun = True
         return table.prices, await _followed(repricing.go_on(auth.db, number))
 
-    begun = False
     try:
         prices, done = run_with_auth(given, work)
     except KeyboardInterrupt:
