@@ -51,8 +51,8 @@ async def top_sessions(db: "Database", common: Common, metric: str, limit: int) 
             TopSession(
                 **heads[key],
                 value=micro(value) if money else value,
-                coverage=coverage_of_metric(METRIC[metric], usage[key]),
-                totals=totals_of(usage[key], counts.get(key)),
+                coverage=coverage_of_metric(METRIC[metric], usage.get(key)),
+                totals=totals_of(usage.get(key), counts.get(key)),
             )
             for key, value in values.items()
         ]

@@ -1,4 +1,4 @@
-"""The measure columns that the three usage rollups share, in order.
+"""The measure columns that the usage rollups share, in order.
 
 s_ sums, r_ counts the events that reported it, l_ those of them that are lower bounds, d_ those that are derived.
 """

@@ -69,6 +69,7 @@ def _differing(table: str, source: str, here: str = _OF_HOST, key: dict[str, str
 async def _note_measures(db: Database, host_no: int) -> int:
     sql = _PARTS["unnoted_measures"].format(sums=sums_of(MEASURES), condition=OF_A_HOST)
     async with db.transaction() as connection:
+        await connection.execute("SET LOCAL statement_timeout = 0")
         unnoted = {record["measure"] for record in await connection.fetch(sql, host_no)}
         await note_measures(connection, unnoted)
     return len(unnoted)
