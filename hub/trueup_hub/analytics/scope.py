@@ -107,12 +107,16 @@ class Scope:
             groups[host_no - 1] = number.get(value, 0)
         return Division(by, "coalesce(($9::int4[])[host_no], 0)", (groups,), values)
 
+    def jointly(self, *by: str) -> Division:
+        """By several of DIMENSIONS at once: groups are tuples of their numbers. One reading for many divisions."""
+        return Division(None, f"ARRAY[{', '.join(_COLUMN[one] for one in by)}]")
+
     async def usage(
         self, buckets: Buckets, division: Division | None = None, columns: Sequence[str] = MEASURES
-    ) -> dict[tuple[int, int], Row]:
+    ) -> dict[tuple[int, Any], Row]:
         """Sums of usage by (bucket, number of the division's group); what is empty is absent."""
         division = division or Division(None, "0")
-        by_project = self._project is not None or division.by == "project"
+        by_project = self._project is not None or _COLUMN["project"] in division.key
         days = "project_days" if by_project else "usage_days"
         found = await self._cells("usage_by_bucket", "usage_slots", days, buckets, division, columns)
         if self.counted == "all":
@@ -120,7 +124,7 @@ class Scope:
             found = _together(found, aside, added)
         return found
 
-    async def counts(self, buckets: Buckets, division: Division | None = None) -> dict[tuple[int, int], Row]:
+    async def counts(self, buckets: Buckets, division: Division | None = None) -> dict[tuple[int, Any], Row]:
         """Messages, tool calls and session starts by (bucket, number of the division's group)."""
         division = division or Division(None, "0")
         if division.by == "provider":
@@ -144,7 +148,7 @@ class Scope:
         buckets: Buckets,
         division: Division,
         columns: Sequence[str] = MEASURES,
-    ) -> dict[tuple[int, int], Row]:
+    ) -> dict[tuple[int, Any], Row]:
         """Out of the days of a zone in use; of another zone, or by the hour, out of slots."""
         table, args = slots, list[Any]((*self.filters, buckets.bounds))
         if self.zone_no is not None and buckets.days is not None:
@@ -154,7 +158,7 @@ class Scope:
 
     async def _set_aside(
         self, name: str, buckets: Buckets, division: Division, columns: Sequence[str] = MEASURES
-    ) -> dict[tuple[int, int], Row]:
+    ) -> dict[tuple[int, Any], Row]:
         statement = sources.sql("analytics", name, columns, key=division.key)
         return _groups(await self.connection.fetch(statement, *self.filters, buckets.bounds, *division.args))
 
@@ -177,13 +181,14 @@ class Scope:
         return {number: Named(key=term, label=term) for number, term in terms}
 
 
-def _groups(rows: Iterable[Any]) -> dict[tuple[int, int], Row]:
-    return {(row["bucket"], row["key"]): row for row in rows}
+def _groups(rows: Iterable[Any]) -> dict[tuple[int, Any], Row]:
+    keyed = ((row["key"], row) for row in rows)
+    return {(row["bucket"], tuple(key) if isinstance(key, list) else key): row for key, row in keyed}
 
 
 def _together(
-    one: dict[tuple[int, int], Row], other: dict[tuple[int, int], Row], add: Callable[[list[Row]], Row | None]
-) -> dict[tuple[int, int], Row]:
+    one: dict[tuple[int, Any], Row], other: dict[tuple[int, Any], Row], add: Callable[[list[Row]], Row | None]
+) -> dict[tuple[int, Any], Row]:
     """Groups of both; those that are in both are added up."""
     found = one | other
     for group in one.keys() & other.keys():

@@ -1,5 +1,6 @@
 """`GET /analytics/summary`: the whole range in one answer."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from trueup_hub.analytics.totals import (
     added,
     added_counts,
     coverage_of,
+    end_of_sums,
     peak_of,
     rank,
     totals_of,
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 
 _UNKNOWN = 0  # the number of a dimension that is not known
+
+_LEADING = ("host", "harness", "project", "model")
+_COUNTED = ("harness", "project")
 
 
 class PerSession(Struct, frozen=True, kw_only=True):
@@ -93,7 +98,7 @@ async def summary(db: "Database", common: Common) -> Summary:
         totals = totals_of(used, counted)
         [sessions] = await scope.fetch("analytics", "sessions_figures")
         [messages] = await scope.fetch("analytics", "messages_figures")
-        tokens = {by: await _tokens(scope, by) for by in ("host", "harness", "project", "model")}
+        tokens, messages_of = await _tokens(scope), await _counts(scope)
         return Summary(
             events=used["n"] if used else 0,
             totals=totals,
@@ -113,8 +118,8 @@ async def summary(db: "Database", common: Common) -> Summary:
             median_messages=messages["median_messages"],
             p90_messages=messages["p90_messages"],
             models=await _models(scope, tokens["model"]),
-            harnesses=await _harnesses(scope),
-            **await _projects(scope, tokens["project"]),
+            harnesses=await _harnesses(scope, messages_of["harness"]),
+            **_projects(messages_of["project"], tokens["project"]),
             trust=await trust_of(scope),
             **scope.echo,
         )
@@ -130,10 +135,22 @@ def _per_session(kind: str, sessions: Row, messages: Row) -> PerSession:
     )
 
 
-async def _tokens(scope: Scope, by: str) -> dict[int, int]:
-    """By the number of each group that used anything."""
-    rows = await scope.usage(scope.whole, await scope.divide(by), ("s_total_tokens",))
-    return {key: row["s_total_tokens"] for (_, key), row in rows.items()}
+async def _tokens(scope: Scope) -> dict[str, dict[int, int]]:
+    """For each dimension, by the number of each group that used anything."""
+    found: dict[str, dict[int, int]] = {by: {} for by in _LEADING}
+    for (_, numbers), row in (await scope.usage(scope.whole, scope.jointly(*_LEADING), ("s_total_tokens",))).items():
+        for by, number in zip(_LEADING, numbers, strict=True):
+            found[by][number] = end_of_sums(found[by].get(number, 0) + row["s_total_tokens"])
+    return found
+
+
+async def _counts(scope: Scope) -> dict[str, dict[int, Row]]:
+    """For harness and project, by the number of each group."""
+    found: dict[str, dict[int, list[Row]]] = {by: defaultdict(list) for by in _COUNTED}
+    for (_, numbers), row in (await scope.counts(scope.whole, scope.jointly(*_COUNTED))).items():
+        for by, number in zip(_COUNTED, numbers, strict=True):
+            found[by][number].append(row)
+    return {by: {number: added_counts(rows) or {} for number, rows in groups.items()} for by, groups in found.items()}
 
 
 async def _most_active(
@@ -156,11 +173,9 @@ async def _models(scope: Scope, used: Iterable[int]) -> list[str]:
     return sorted(name.key for name in names.values() if name.key is not None)
 
 
-async def _harnesses(scope: Scope) -> list[HarnessCounts]:
+async def _harnesses(scope: Scope, counts: dict[int, Row]) -> list[HarnessCounts]:
     """Most messages first; the unknown one after its equals."""
-    division = await scope.divide("harness")
-    counts = {key: row for (_, key), row in (await scope.counts(scope.whole, division)).items()}
-    names = await scope.names(division, counts)
+    names = await scope.names(await scope.divide("harness"), counts)
     return [
         HarnessCounts(
             key=names[key].key,
@@ -172,9 +187,8 @@ async def _harnesses(scope: Scope) -> list[HarnessCounts]:
     ]
 
 
-async def _projects(scope: Scope, used: Iterable[int]) -> dict[str, Any]:
-    counts = await scope.counts(scope.whole, await scope.divide("project"))
-    messages = {key: row["messages"] for (_, key), row in counts.items()}
+def _projects(counts: dict[int, Row], used: Iterable[int]) -> dict[str, Any]:
+    messages = {key: row["messages"] for key, row in counts.items()}
     total, unknown = sum(messages.values()), messages.get(_UNKNOWN, 0)
     greatest = sorted((count for key, count in messages.items() if key != _UNKNOWN), reverse=True)[:3]
     return {

@@ -99,7 +99,7 @@ def added(rows: Iterable[Row]) -> Row | None:
     if not rows:
         return None
     columns = set(rows[0].keys())
-    total = {name: end_of_sums(sum(row[name] for row in rows)) for name in _ADDED if name in columns}
+    total: dict[str, Any] = {name: end_of_sums(sum(row[name] for row in rows)) for name in _ADDED if name in columns}
     if _PEAK in columns:
         total[_PEAK] = max((row[_PEAK] for row in rows if row[_PEAK] is not None), default=None)
     return total
