@@ -40,6 +40,7 @@ from trueup_shared.wire import MAX_BODY_BYTES
 log = structlog.get_logger()
 
 _LONGEST_LINE = 65_536  # bytes: an address that is too long gets an answer of ours
+_UNREAD_SECONDS = 60  # a client that takes nothing of its answer for so long is cut off: it keeps megabytes of ours
 _COMPARING = 2  # connections beside those of viewers, for agents that compare and for our own checks
 _RECEIVED = 4  # batches on their way for each that is applied: a thin line must not keep the others waiting
 
@@ -136,6 +137,8 @@ def _bound(settings: HubSettings) -> Iterator[socket.socket]:
         raise SettingError(f"setting 'host': '{settings.host}' is not an address of this machine") from error
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections have what their listener has
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, settings.host != "::")
         try:

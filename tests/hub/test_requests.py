@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -169,3 +171,20 @@ async def test_an_address_that_is_too_long_is_told_so(database_url: str, tmp_pat
         refused = await hub.http.get(f"{hub.url}{API}/trust?harness={'a' * 20_000}", headers=viewer)
         document = await problem(refused, 414, "uri_too_long")
         assert document["limit"] == middleware.LONGEST_ADDRESS
+
+
+async def test_who_takes_nothing_of_an_answer_is_cut_off(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a viewer who reads none of a hundred answers keeps gigabytes of the hub's memory for as long as they like."""
+    monkeypatch.setattr("trueup_hub.app._UNREAD_SECONDS", 1)
+    async with running_hub(database_url, tmp_path) as hub:
+        place = urlsplit(hub.url)
+        ask = f"GET {API}/analytics/activity?granularity=week&from=2015-01-02&to=2100-12-30 HTTP/1.1\r\n"
+        head = f"{ask}Host: {place.netloc}\r\nAuthorization: Bearer {hub.token}\r\n\r\n"
+        with socket.create_connection((place.hostname, place.port)) as client:
+            client.sendall(head.encode())
+            await asyncio.sleep(4)
+            with pytest.raises(ConnectionResetError):
+                while await asyncio.to_thread(client.recv, 1 << 16):
+                    pass
