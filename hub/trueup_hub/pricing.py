@@ -97,6 +97,13 @@ async def candidate(db: Database, overrides: Overrides) -> PriceList:
         return _choose(before, overrides)[0]
 
 
+async def fits_nothing(db: Database, prices: PriceList) -> list[str]:
+    """Overrides that no request meets."""
+    if prices.overrides == NO_OVERRIDES:
+        return []
+    return prices.fits_nothing([(row[0], row[1]) for row in await db.fetch(_SQL["models_used"])])
+
+
 def _choose(before: Record, overrides: Overrides) -> tuple[PriceList, bool]:
     """The table in force under these overrides, unless this release's own is newer; whether it was applied."""
     newer = before["content"] is not None and before["dated"] > RELEASED.date

@@ -6,6 +6,8 @@ as free. Context bands, tiers and speeds belong to a single request, so a reques
 requests.
 """
 
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -95,15 +97,32 @@ class PriceList:
         saved = ((read + write) * input_ - cached + _HALF) // _PICO_PER_NANO
         return (nano, saved) if nano <= MAX_COUNTER and saved <= MAX_COUNTER else _NO_PRICE
 
-    def _make_plan(self, provider: str | None, model: str, service_tier: str | None, speed: str | None) -> Plan | None:
+    def fits_nothing(self, used: Iterable[tuple[str | None, str | None]]) -> list[str]:
+        """Overrides and aliases that no (provider, model) of these meets: mistyped, as a rule."""
+        aliases, models = dict(self.overrides.aliases), dict(enumerate(self.overrides.models, 1))
+        for provider, model in used:
+            if model is None:
+                continue
+            aliases = {pattern: target for pattern, target in aliases.items() if not fnmatchcase(model, pattern)}
+            names = self._names(model)[2]
+            models = {n: override for n, override in models.items() if not override.fits(provider, names)}
+        return [f"alias '{pattern}'" for pattern in aliases] + [
+            f"[[model]] {n} ('{override.match}')" for n, override in models.items()
+        ]
+
+    def _names(self, model: str) -> tuple[str | None, Named, tuple[str, ...]]:
+        """What an alias makes of it, what that is, and all names that it goes by."""
         target = self.overrides.alias_of(model)
         what = named(target or model)
+        return target, what, tuple(dict.fromkeys((model, target or model, *what.names)))
+
+    def _make_plan(self, provider: str | None, model: str, service_tier: str | None, speed: str | None) -> Plan | None:
+        target, what, names = self._names(model)
         found = self._find(None if target else provider, target or model, what)
         modes = {("speed", speed), ("service_tier", service_tier), *what.modes}
         if service_tier == "batch":
             modes.add(_BATCH)
         variants = [v for v in found.variants if v.when in modes] if found else []
-        names = tuple(dict.fromkeys((model, target or model, *what.names)))
         own = [o for o in self.overrides.models if o.fits(provider, names) and modes.issuperset(o.modes)]
         if _FAST in modes and not any(_FAST in ways for ways in [(v.when,) for v in variants] + [o.modes for o in own]):
             return None  # it costs several times as much: nobody knows how many

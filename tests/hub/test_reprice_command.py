@@ -59,8 +59,15 @@ async def test_prices_of_ones_own_are_tried_and_applied_as_the_page_shows(
     [shown] = re.findall(r"^```\n(3 requests .*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
     assert done.out == shown
     assert await verify(db) == {}
+    own.write_text(
+        "[[model]]\nmatch = 'claude-sonet*'\ninput = 1\n[[model]]\nmatch = 'gpt-5.1'\ninput = 1\n"
+        "[aliases]\n'prod-*' = 'gpt-5.1'\n"
+    )
+    tried = reprice(env, "--dry-run")
+    assert tried.out.endswith("  fits no model that was used: alias 'prod-*', [[model]] 1 ('claude-sonet*')\n")
     own.write_text("")
     document = reprice(env, "--json").json
+    assert document["prices"]["fits_nothing"] == []
     assert document["after"]["cost_microusd"] == (await totals(db))[0] // 1000
     assert (document["events"], document["dry_run"], document["prices"]["own"]) == (3, False, 0)
     mistaken = tmp_path / "mistaken.toml"

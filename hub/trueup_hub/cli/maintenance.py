@@ -14,7 +14,7 @@ from trueup_hub import repricing
 from trueup_hub.auth import Auth
 from trueup_hub.cli.loading import data_dir_of, load_settings, one_line_errors, opened_database, run_with_auth, show
 from trueup_hub.errors import AlreadyRunning
-from trueup_hub.pricing import applicable, candidate, establish, own_overrides
+from trueup_hub.pricing import applicable, candidate, establish, fits_nothing, own_overrides
 from trueup_hub.repricing import Repriced
 from trueup_hub.running import running_hub
 from trueup_hub.scrubbing import scrub_all
@@ -84,20 +84,22 @@ def reprice(given: Globals, file: Path | None, dry_run: bool, as_json: bool) -> 
     """
     begun = False
 
-    async def work(auth: Auth, settings: HubSettings) -> tuple[PriceList, Repriced]:
+    async def work(auth: Auth, settings: HubSettings) -> tuple[PriceList, list[str], Repriced]:
         overrides = own_overrides(settings.price_overrides)
         applied = None if file is None else applicable(file, overrides)
         if dry_run:
             prices = applied or await candidate(auth.db, overrides)
-            return prices, await _followed(repricing.dry_run(auth.db, prices))
+            done = await _followed(repricing.dry_run(auth.db, prices))
+            return prices, await fits_nothing(auth.db, prices), done
         nonlocal begun
         table = await establish(auth.db, overrides, _ACTOR, applied)
         number = await repricing.begin(auth.db, table, _ACTOR)
         begun = True
-        return table.prices, await _followed(repricing.go_on(auth.db, number))
+        done = await _followed(repricing.go_on(auth.db, number))
+        return table.prices, await fits_nothing(auth.db, table.prices), done
 
     try:
-        prices, done = run_with_auth(given, work)
+        prices, unmet, done = run_with_auth(given, work)
     except KeyboardInterrupt:
         if not begun:
             raise
@@ -106,8 +108,11 @@ def reprice(given: Globals, file: Path | None, dry_run: bool, as_json: bool) -> 
             " and so does this command when it is run again"
         ) from None
     about = {"digest": prices.digest, "date": prices.date, "source": prices.source, "own": prices.overrides.number}
-    document = {"dry_run": dry_run, "prices": about} | msgspec.to_builtins(done)
-    show(document, as_json, "\n".join(_repriced(prices, done, dry_run)))
+    document = {"dry_run": dry_run, "prices": about | {"fits_nothing": unmet}} | msgspec.to_builtins(done)
+    lines = _repriced(prices, done, dry_run)
+    if unmet:
+        lines.append(f"  fits no model that was used: {', '.join(unmet)}")
+    show(document, as_json, "\n".join(lines))
 
 
 async def _followed(steps: AsyncIterator[Repriced]) -> Repriced:

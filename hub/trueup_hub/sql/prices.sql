@@ -78,6 +78,11 @@ LEFT JOIN terms provider ON provider.term_no = e.provider LEFT JOIN terms model 
 LEFT JOIN terms tier ON tier.term_no = e.service_tier LEFT JOIN terms speed_ ON speed_.term_no = e.speed
 ORDER BY e.event_key;
 
+-- models_used: provider and model of all rows that count
+SELECT nullif(provider.term, ''), nullif(model.term, '')
+FROM (SELECT DISTINCT provider, model FROM usage_days) u
+LEFT JOIN terms provider ON provider.term_no = u.provider LEFT JOIN terms model ON model.term_no = u.model;
+
 -- set_price: what a row costs, and by which table
 UPDATE events SET cost_nanousd = $4, cache_savings_nanousd = $5, price_no = $6
 WHERE host_no = $1 AND ledger_no = $2 AND event_key = $3;
