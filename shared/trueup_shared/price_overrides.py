@@ -16,6 +16,7 @@ from trueup_shared.price_names import Mode
 from trueup_shared.price_table import KINDS, MAX_RATE, Kind, PriceError, Rates, micros_of
 
 _MAX_BYTES = 1024 * 1024
+_MOST = 1000  # aliases and models: each name of a model is held against all of them
 _MODES = ("service_tier", "speed")
 _TEXTS = ("match", "provider", *_MODES)
 _SCALE = dict.fromkeys(KINDS, 1_000_000) | {"web_search": 1_000_000_000}  # picodollars for one, of a file's dollar
@@ -107,13 +108,15 @@ def read_overrides(path: Path) -> Overrides:
 def parse_overrides(text: str) -> Overrides:
     try:
         document = tomllib.loads(text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no TOMLDecodeError
         raise PriceError(f"not TOML: {error}") from None
     if unknown := document.keys() - {"aliases", "model"}:
         raise PriceError(f"there is no '{min(unknown)}': write [aliases] and [[model]]")
     aliases, models = document.get("aliases", {}), document.get("model", [])
     if not isinstance(aliases, dict) or not isinstance(models, list):
         raise PriceError("write [aliases] as a table and each [[model]] in two brackets")
+    if len(aliases) + len(models) > _MOST:
+        raise PriceError(f"more than {_MOST} aliases and models")
     for pattern, target in aliases.items():
         if not (pattern and isinstance(target, str) and target):
             raise PriceError(f"alias '{pattern}' must name a model")

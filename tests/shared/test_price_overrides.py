@@ -82,6 +82,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert said("cut.toml", b"[[model]]\nmatch = ").startswith("/cut.toml: not TOML: ")
     assert said("long.toml", b"#" * (1024 * 1024 + 1)) == "/long.toml: more than 1024 KiB"
     assert said("deep.toml", b"x = " + b"[" * 100_000).startswith("/deep.toml: not TOML: ")
+    assert said("digits.toml", b"[[model]]\nmatch = 'm'\ninput = " + b"1" * 5_000).startswith(
+        "/digits.toml: not TOML: "
+    )
+    many = said("many.toml", b"[[model]]\nmatch = '*'\ninput = 1\n" * 1_001)
+    assert many == "/many.toml: more than 1000 aliases and models"
 
 
 def test_an_empty_file_changes_nothing_not_even_the_digest(tmp_path: Path) -> None:
