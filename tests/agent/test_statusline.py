@@ -58,9 +58,11 @@ def test_session_today_and_block_in_one_line(ledger: Path) -> None:
     assert 0 < found["block_seconds_left"] <= 5 * 3600
 
 
-@pytest.mark.parametrize("told", [None, b"\xff{", b'{"session_id": 7}', b'{"session_id": "nobody"}'])
+@pytest.mark.parametrize("told", [None, b"\xff{", b'{"session_id": 7}', b'{"session_id": "nobody"}', b"[" * 99_999])
 def test_whatever_stands_on_stdin_there_is_a_line(ledger: Path, told: bytes | None) -> None:
-    assert "session" not in statusline(ledger, told)
+    line = statusline(ledger, told)
+    assert "session" not in line
+    assert not line.startswith("trueup: ")  # that would be an error, in the place of what is known
 
 
 def test_a_prompt_never_fails(tmp_path: Path) -> None:

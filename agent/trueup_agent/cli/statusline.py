@@ -70,5 +70,5 @@ def _told() -> Any:
         content += part
     try:
         return msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
