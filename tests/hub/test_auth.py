@@ -29,7 +29,7 @@ async def session_cookie(hub: HubClient, role: str = "admin") -> dict[str, str]:
 async def test_a_viewer_token_reads(hub: HubClient) -> None:
     response = await hub.http.get(f"{API}/hosts", headers=await hub.token("viewer"))
     assert response.status == 200
-    assert await response.json() == {"hosts": []}
+    assert (await response.json())["hosts"] == []
 
 
 async def test_every_route_that_is_not_public_refuses_a_stranger(hub: HubClient) -> None:
@@ -40,10 +40,11 @@ async def test_every_route_that_is_not_public_refuses_a_stranger(hub: HubClient)
             await problem(response, 401, "unauthorized")
 
 
-async def test_only_four_routes_and_the_pages_are_public() -> None:
+async def test_only_logging_in_enrolling_probes_the_api_s_document_and_the_page_are_public() -> None:
     public = {f"{route.method} {route.path}" for route in ROUTES if route.need == "nobody"}
     api = {f"POST {API}/enroll", f"POST {API}/login", f"POST {API}/logout"}
-    assert public == api | {"GET /login", "GET /healthz", "GET /readyz", "GET /{path:.*}"}
+    about = {f"GET /api/{name}" for name in ("openapi.json", "docs", "docs.css")}
+    assert public == api | about | {"GET /login", "GET /healthz", "GET /readyz", "GET /{path:.*}"}
 
 
 @pytest.mark.parametrize("text", ["", "x", "tut_v_wrong", "trueup1.x.y.z", "trueup1." + "." * 3, "\u00e9"])
