@@ -46,6 +46,10 @@ async def test_a_script_gets_what_it_asked_for_or_what_stands_in_with_the_reason
 
     strict = await ask(hub, "analytics/heatmap", "metric=happiness", "--strict")
     assert (strict.exit_code, strict.stdout, strict.stderr.count("\n")) == (2, "", 1)
+    for wanted in ("host=attic", "label=team:web", "from=2026-13-01", "timezone=Mars"):  # all hosts, all days instead
+        wider = await ask(hub, "analytics/summary", wanted)
+        assert (wider.exit_code, wider.stdout, wider.stderr.count("\n")) == (2, "", 1), wanted
+        assert wider.stderr.endswith(": nothing was asked, as the answer would be about something else\n")
     nowhere = await ask(hub, "analytics/velocity")
     assert (nowhere.exit_code, nowhere.stderr) == (2, "trueup: this hub does not have analytics/velocity\n")
 

@@ -22,6 +22,17 @@ from trueup_shared.selection import Change, coerce
 from trueup_shared.terminal import printable
 
 _SECONDS = 120
+_ABOUT = (
+    "host",
+    "harness",
+    "project",
+    "model",
+    "provider",
+    "label",
+    "from",
+    "to",
+    "timezone",
+)  # what numbers are about
 
 
 @click.command()
@@ -43,7 +54,8 @@ def ask(
 ) -> None:
     """Ask a hub, e.g. `analytics/heatmap metric=cost label=team:web`, and print its answer.
 
-    What the hub does not have is put back to a default before anything is asked, and told on stderr with the reason.
+    What the hub does not have is put back to a default before anything is asked, and told on stderr with the reason;
+    but for filters, days and zone: without them the answer would be about something else, so nothing is asked then.
     """
     hub = _Hub((url or _url(given)).rstrip("/"), _token(token_file))
     values = _values(wanted)
@@ -54,6 +66,10 @@ def ask(
         raise WrongUsage("; ".join(change.reason for change in found.changes))
     if strict and found.changes:
         raise WrongUsage("; ".join(map(_in_words, found.changes)))
+    if lost := [c.reason for c in found.changes if c.parameter in _ABOUT and c.parameter not in found.values]:
+        raise WrongUsage(
+            f"{printable('; '.join(lost))}: nothing was asked, as the answer would be about something else"
+        )
     for change in found.changes:
         click.echo(f"trueup: {_in_words(change)}", err=True)
     text = hub.get(found.endpoint, found.query)
