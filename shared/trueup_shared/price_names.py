@@ -72,12 +72,8 @@ def is_local(provider: str | None, model: str) -> bool:
     return provider in _LOCAL or (_MAKER.match(model) is None and _OWN_TAG.search(model) is not None)
 
 
-def canonical_model(model: str) -> str:
-    """The vendor's own name of a model that a gateway calls `us.anthropic.claude-x-v1:0` or `anthropic/claude-x`."""
-    return named(model).names[0]
-
-
 def named(model: str) -> Named:
+    """The vendor's own name of a model first, also where a gateway calls it `us.anthropic.claude-x-v1:0`."""
     if (custom := _CUSTOM.match(model)) is not None:
         model = custom.group(1)
     model = _ARN.sub("", model)

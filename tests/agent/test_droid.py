@@ -12,7 +12,7 @@ from parsed import Parse
 from scanned import Scanned, scanned
 from trueup_agent.harnesses import HARNESSES
 from trueup_shared import keys
-from trueup_shared.price_names import canonical_model
+from trueup_shared.price_names import named
 
 SESSION = "a1b20000-0000-4000-8000-000000000001"
 FOLDER = ".factory/sessions/-home-ana-shop"
@@ -181,9 +181,9 @@ async def test_a_captured_stream_in_the_folder_is_no_session(tmp_path: Path) -> 
 
 
 def test_the_price_of_a_custom_model_is_looked_up_without_what_wraps_it() -> None:
-    assert canonical_model("custom:GLM-5.1-[Proxy]-0") == "GLM-5.1"
-    assert canonical_model("custom:claude-sonnet-4-5-12") == "claude-sonnet-4-5"
-    assert canonical_model("claude-sonnet-4-5") == "claude-sonnet-4-5"
+    assert named("custom:GLM-5.1-[Proxy]-0").names[0] == "GLM-5.1"
+    assert named("custom:claude-sonnet-4-5-12").names[0] == "claude-sonnet-4-5"
+    assert named("claude-sonnet-4-5").names[0] == "claude-sonnet-4-5"
 
 
 def test_cuts_anywhere_give_the_same_rows(tmp_path: Path) -> None:
