@@ -118,14 +118,9 @@ async def _block(scope: Scope, hosts: list[HostReport]) -> Trust:
         set_aside_duplicates=set_aside,
         conflicting_copies=conflicts,
         rejected=sum(ledger.rejected for ledger in ledgers),
-        unpriced_tokens=await _unpriced_tokens(scope),
+        unpriced_tokens=await scope.unpriced_tokens(),
         scrubbed_at=_scrubbed_at(ledgers),
     )
-
-
-async def _unpriced_tokens(scope: Scope) -> int:
-    usage = await scope.usage(scope.whole, columns=("unpriced_tokens",))
-    return sum(row["unpriced_tokens"] for row in usage.values())
 
 
 def _old_data_told(ledger: LedgerReport) -> int:

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from trueup_hub.analytics import sources
 from trueup_hub.analytics.buckets import Buckets, whole
 from trueup_hub.analytics.sources import Reading
-from trueup_hub.analytics.totals import Row, added, added_counts
+from trueup_hub.analytics.totals import Row, added, added_counts, end_of_sums
 from trueup_hub.errors import BadRequest
 from trueup_hub.ingest.measures import MEASURES
 from trueup_hub.params import DIMENSIONS, LABEL, Common
@@ -53,6 +53,7 @@ class Division(Struct, frozen=True):
     key: str
     args: tuple[list[int], ...] = ()
     values: tuple[str, ...] = ()  # of a label: group n has the n-th, 0 none
+    groups: str = "2"  # columns that the key is made of, where it is not one of them
 
 
 class Scope:
@@ -76,6 +77,7 @@ class Scope:
         self.whole = whole(*days, zone)
         self.filters = (*self.whole.bounds, *self.numbers)  # $1 … $7 of blocks
         _, _, self._project, model, provider = self.numbers
+        self._unpriced: int | None = None  # tokens, where a reading of usage has told it
         self.reading = Reading(counted, model is None and provider is None, frozenset(measures))
 
     @property
@@ -109,7 +111,8 @@ class Scope:
 
     def jointly(self, *by: str) -> Division:
         """By several of DIMENSIONS at once: groups are tuples of their numbers. One reading for many divisions."""
-        return Division(None, f"ARRAY[{', '.join(_COLUMN[one] for one in by)}]")
+        columns = ", ".join(_COLUMN[one] for one in by)
+        return Division(None, f"ARRAY[{columns}]", groups=columns)
 
     async def usage(
         self, buckets: Buckets, division: Division | None = None, columns: Sequence[str] = MEASURES
@@ -122,7 +125,15 @@ class Scope:
         if self.counted == "all":
             aside = await self._set_aside("usage_set_aside", buckets, division, columns)
             found = _together(found, aside, added)
+        if "unpriced_tokens" in columns:
+            self._unpriced = end_of_sums(sum(row["unpriced_tokens"] for row in found.values()))
         return found
+
+    async def unpriced_tokens(self) -> int:
+        """Tokens without a list price."""
+        if self._unpriced is None:
+            await self.usage(self.whole, columns=("unpriced_tokens",))
+        return self._unpriced or 0
 
     async def counts(self, buckets: Buckets, division: Division | None = None) -> dict[tuple[int, Any], Row]:
         """Messages, tool calls and session starts by (bucket, number of the division's group)."""
@@ -153,13 +164,15 @@ class Scope:
         table, args = slots, list[Any]((*self.filters, buckets.bounds))
         if self.zone_no is not None and buckets.days is not None:
             table, args = f"{days} {self.zone_no}", [self.first, self.last, *self.numbers, buckets.days]
-        statement = sources.sql("analytics", name, columns, key=division.key, table=table, reading=self.reading)
+        statement = sources.sql(
+            "analytics", name, columns, key=division.key, groups=division.groups, table=table, reading=self.reading
+        )
         return _groups(await self.connection.fetch(statement, *args, *division.args))
 
     async def _set_aside(
         self, name: str, buckets: Buckets, division: Division, columns: Sequence[str] = MEASURES
     ) -> dict[tuple[int, Any], Row]:
-        statement = sources.sql("analytics", name, columns, key=division.key)
+        statement = sources.sql("analytics", name, columns, key=division.key, groups=division.groups)
         return _groups(await self.connection.fetch(statement, *self.filters, buckets.bounds, *division.args))
 
     async def names(self, division: Division, numbers: Iterable[int]) -> dict[int, Named]:

@@ -59,18 +59,20 @@ def sql(
     columns: Sequence[str] = MEASURES,
     *,
     key: str = "0",
+    groups: str = "2",
     table: str = "usage_slots",
     counted: str = "once",
     reading: Reading | None = None,
 ) -> str:
-    """A block of `sql/<module>.sql`. {sums}: of `columns` of a usage rollup; {key}: number of a row's group; {rollup}:
+    """A block of `sql/<module>.sql`. {sums}: of `columns` of a usage rollup; {key}: number of a row's group, of which
+    {groups} are the columns; {rollup}:
     `table` or, with a zone's number as in `usage_days 2`, its days, inside the range and filters. `reading`: as a scope
     reads, in place of `counted`."""
-    return _sql(module, name, tuple(columns), key, table, reading or Reading(counted))
+    return _sql(module, name, tuple(columns), (key, groups), table, reading or Reading(counted))
 
 
 @cache
-def _sql(module: str, name: str, columns: tuple[str, ...], key: str, table: str, reading: Reading) -> str:
+def _sql(module: str, name: str, columns: tuple[str, ...], key: tuple[str, str], table: str, reading: Reading) -> str:
     block = sqlfiles.load(module)[name]
     for word, text in {
         "rollup": _rollup(table),
@@ -90,7 +92,8 @@ def _sql(module: str, name: str, columns: tuple[str, ...], key: str, table: str,
         "started": _STARTED[reading.counted],
         "filters": _FILTERS,
         "total_reported": TOTAL_REPORTED,
-        "key": key,
+        "key": key[0],
+        "groups": key[1],
         "sums": _sums(columns, reading.measures),
     }.items():
         block = block.replace(f"{{{word}}}", text)
@@ -145,11 +148,17 @@ _SPLIT_CELLS = f"""split CROSS JOIN LATERAL (
 ) cells"""
 
 
+# Of the types that session_totals has: else every row of it is converted, and passes through two more steps of the plan
+_RANKED_SUMS = ", ".join(
+    sums_sql((m,)) if m.startswith(("s_", "max_")) else f"least(sum({m}), {2**31 - 1})::int4 AS {m}" for m in RANKED
+)
+
+
 def _used_sessions(reading: Reading) -> str:
     """Relation: a row for each session that used anything inside the range and filters: session_key, last_slot and
     RANKED. Most lie inside the range, whole, as they are in session_totals; the others are added up from their cells,
     and so are, where every copy counts, those that have copies set aside."""
-    summed = f"session_key, max(slot) AS last_slot, {sums_sql(RANKED)}"
+    summed = f"session_key, max(slot) AS last_slot, {_RANKED_SUMS}"
     if not reading.whole_sessions:
         return f"(SELECT {summed} FROM {_session_usage(reading.counted)} GROUP BY session_key) used_sessions"
     ended, names = ", ".join(map(ended_sql, RANKED)), ", ".join(("session_key", "slot", *RANKED))

@@ -25,22 +25,22 @@ FROM events
 WHERE NOT counted AND NOT stale AND at >= to_timestamp($1::int8 * 900) AND at < to_timestamp($2::int8 * 900)
   AND {filters}
 
--- usage_by_bucket: usage of each bucket ($8) and group of a division ({key}, $9), out of slots or of days
+-- usage_by_bucket: usage of each bucket ($8) and group of a division ({key} of columns {groups}, $9), out of slots or of days
 SELECT {bucket} AS bucket, {key} AS key, {sums}
 FROM {rollup}
-GROUP BY 1, 2
+GROUP BY 1, {groups}
 
 -- usage_set_aside: the same of copies that do not count
 SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key, {sums}
 FROM ({set_aside}) set_aside
-GROUP BY 1, 2
+GROUP BY 1, {groups}
 
 -- counts_by_bucket: messages, tool calls and session starts of each bucket; they have no provider, starts no model
 SELECT {bucket} AS bucket, {key} AS key,
        sum(messages)::int8 AS messages, sum(user_messages)::int8 AS user_messages,
        sum(tool_calls)::int8 AS tool_calls, sum(sessions)::int8 AS sessions
 FROM {rollup}
-GROUP BY 1, 2
+GROUP BY 1, {groups}
 
 -- counts_set_aside: the same of copies of sessions that are not the chosen ones
 SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, {key} AS key,
@@ -65,7 +65,7 @@ WHERE ($3::int4[] IS NULL OR host_no = ANY ($3))
   AND ($5::int4[] IS NULL OR project = ANY ($5))
   AND ($6::int4[] IS NULL OR model = ANY ($6))
   AND ($7::int4[] IS NULL OR 0 = ANY ($7))
-GROUP BY 1, 2
+GROUP BY 1, {groups}
 
 -- active_sessions: how many sessions used anything in each bucket; not additive
 SELECT width_bucket(slot, $8::int4[]) - 1 AS bucket, count(DISTINCT session_key) AS active_sessions
