@@ -219,7 +219,7 @@ async def watched(
 
     async def run(name: str, work: Callable[[], Awaitable[object]]) -> None:
         await work()
-        raise HubError(f"{name} has ended")
+        raise HubError(f"{name} has ended: start trueup again")
 
     tasks = [asyncio.create_task(run(name, work), name=name) for name, work in vital.items()]
     stop = asyncio.create_task(stopping.wait(), name="stop signal")

@@ -148,7 +148,7 @@ def test_after_kill_9_of_any_part_the_next_start_has_the_same_hosts_and_totals(e
         assert "Traceback" not in errors
         if victim in ("postgres", "agent"):
             assert status == 1
-            assert "has ended" in errors.strip().splitlines()[-1]
+            assert "has ended: start trueup again" in errors.strip().splitlines()[-1]
         wait_until(lambda pids=pids: not any(map(is_alive, pids.values())), "no part outlives up")  # type: ignore[misc]
 
         running = start_up(env)
