@@ -98,8 +98,8 @@ SELECT active_sessions, token_reporting_sessions, avg_output_tokens, avg_total_t
        (cost[1]::float8 + cost[2]) / 2 AS median_cost
 FROM (
   SELECT count(*) AS active_sessions, count(output_tokens) AS token_reporting_sessions,
-         avg(output_tokens::float8) AS avg_output_tokens, avg(total_tokens::float8) AS avg_total_tokens,
-         avg(cost::float8) AS avg_cost,
+         avg(output_tokens)::float8 AS avg_output_tokens, avg(total_tokens)::float8 AS avg_total_tokens,
+         avg(cost)::float8 AS avg_cost,
          percentile_disc(ARRAY[0.5, 0.500000001]) WITHIN GROUP (ORDER BY output_tokens) AS output_tokens,
          percentile_disc(ARRAY[0.5, 0.500000001]) WITHIN GROUP (ORDER BY total_tokens) AS total_tokens,
          percentile_disc(ARRAY[0.5, 0.500000001]) WITHIN GROUP (ORDER BY cost) AS cost
