@@ -67,7 +67,8 @@ def peer_hub(url: str, state: Path, command: list[str]) -> Iterator[tuple[Server
     options = ["--port", str(port), "--no-browser", "--no-update-check", "--write-timeout", "0s"]
     with _running([*command, "pg", "serve", *options], env) as process:
         address = f"http://127.0.0.1:{port}"
-        wait_until(lambda: urllib.request.urlopen(f"{address}/api/ping", timeout=1), "agentsview answers", every=0.2)
+        ping = f"{address}/api/ping"
+        wait_until(lambda: urllib.request.urlopen(ping, timeout=1), "agentsview answers", seconds=600, every=0.2)
         yield Server(f"{address}/api/v1", {}), process.pid
 
 
