@@ -106,7 +106,7 @@ async def test_a_command_interrupted_or_killed_in_the_middle_leaves_right_totals
                 while await db.fetchval("SELECT coalesce(sum(events), 0) FROM repricings") == came:
                     pass
             command.send_signal(number)
-            _, errors = await command.communicate()
+        _, errors = await command.communicate()
         assert (command.returncode, "Traceback" in errors.decode()) == (status, False)
         assert said in errors.decode()
         [job] = await db.fetch("SELECT events, ended_at FROM repricings")
