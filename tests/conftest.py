@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -26,6 +27,11 @@ _numbers = itertools.count()
 settings.register_profile("default", derandomize=True, deadline=None)
 settings.register_profile("soak", max_examples=10_000, deadline=None, derandomize=False)
 settings.load_profile("default")
+
+# A shell without job control starts what it puts in the background with Ctrl-C ignored, and every process started from
+# there inherits that: a command that a test interrupts would never hear of it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:

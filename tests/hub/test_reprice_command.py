@@ -82,7 +82,7 @@ async def test_prices_of_ones_own_are_tried_and_applied_as_the_page_shows(
         assert wrong.err == f"trueup: setting 'price_overrides': {path}: {words}\n"
 
 
-async def test_a_command_killed_in_the_middle_leaves_right_totals_and_a_hub_goes_on(
+async def test_a_command_interrupted_or_killed_in_the_middle_leaves_right_totals_and_a_hub_goes_on(
     db: Database, database_url: str, env: dict[str, str], tmp_path: Path
 ) -> None:
     ledgers = [Ledger(db, await add_host(db, label)) for label in ("ana", "bob", "cid")]
@@ -93,7 +93,10 @@ async def test_a_command_killed_in_the_middle_leaves_right_totals_and_a_hub_goes
     file = tmp_path / "prices.json"
     file.write_bytes(table(times=2).content)
     came = 0
-    for ledger in ledgers[1:]:
+    for ledger, number, status, said in (
+        (ledgers[1], signal.SIGINT, 1, "trueup: interrupted: some requests have their new price; "),
+        (ledgers[2], signal.SIGKILL, -signal.SIGKILL, ""),
+    ):
         async with db.transaction() as connection:  # it does not come past this ledger, however late the signal comes
             await connection.execute("SELECT FROM ledgers WHERE host_no = $1 FOR UPDATE", ledger.host_no)
             command = await asyncio.create_subprocess_exec(
@@ -102,9 +105,10 @@ async def test_a_command_killed_in_the_middle_leaves_right_totals_and_a_hub_goes
             async with asyncio.timeout(60):
                 while await db.fetchval("SELECT coalesce(sum(events), 0) FROM repricings") == came:
                     pass
-            command.kill()
-        await command.communicate()
-        assert command.returncode == -signal.SIGKILL
+            command.send_signal(number)
+        _, errors = await command.communicate()
+        assert (command.returncode, "Traceback" in errors.decode()) == (status, False)
+        assert said in errors.decode()
         [job] = await db.fetch("SELECT events, ended_at FROM repricings")
         assert (came < job["events"] < 6_000, job["ended_at"]) == (True, None)
         came = job["events"]
