@@ -46,13 +46,17 @@ class Rows:
         self.rows: dict[tuple[int, bytes], wire.Body] = {}
         self.raw: dict[tuple[int, bytes], Raw] = {}  # bodies sent as they are, whatever they hold
         self.seqs: dict[tuple[int, bytes], int] = {}
+        self.sources: dict[tuple[int, bytes], bytes] = {}  # the log that a row is from, where that is not `source`
+        self.source = keys.key("source", ledger_id)
         self.seq = self.acked = self.batch_no = 0
         self.generation = self.full_seq = self.full_target = 0  # the open one
         self.last_batch: bytes | None = None
         self.versions = {"claude": wire.ParserVersion(1, 1), "codex": wire.ParserVersion(1, 1)}
 
-    def put(self, key: bytes, body: wire.Body) -> None:
+    def put(self, key: bytes, body: wire.Body, source: bytes | None = None) -> None:
         place = (_TABLE[type(body)], key)
+        if source is not None:
+            self.sources[place] = source
         self.seq += 1
         self.rows[place], self.seqs[place] = body, self.seq
         self.raw.pop(place, None)
@@ -105,7 +109,8 @@ class Rows:
             if (raw := self.raw.get((table, key))) is not None:
                 lists[table].append(Raw(_encode([key, seq, None, raw])))
             elif (body := self.rows.get((table, key))) is not None:
-                row = _ROW[table](key, seq, keys.key("source", self.ledger_id), body)  # type: ignore[arg-type]
+                source = self.sources.get((table, key), self.source)
+                row = _ROW[table](key, seq, source, body)  # type: ignore[arg-type]
                 lists[table].append(Raw(_encode(row)))
             else:
                 tombstones.append(Raw(_encode(wire.Tombstone(table, key, seq))))

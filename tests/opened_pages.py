@@ -32,10 +32,19 @@ class Opener:
         if said.type in ("error", "warning"):
             self.complaints.append(said.text)
 
-    async def log_in(self, hub: Hub, query: str = "", width: int = 1280, scheme: ColorScheme = "light") -> Page:
+    async def log_in(
+        self,
+        hub: Hub,
+        address: str = "",
+        width: int = 1280,
+        scheme: ColorScheme = "light",
+        *,
+        token: str | None = None,
+    ) -> Page:
+        """`address`: path and query from the hub's root. As a viewer, where no other `token` is given."""
         page = await self.blank(width, scheme)
-        await page.request.post(f"{hub.url}/api/v1/login", data={"token": hub.token})
-        await page.goto(f"{hub.url}/{query}")
+        await page.request.post(f"{hub.url}/api/v1/login", data={"token": token or hub.token})
+        await page.goto(f"{hub.url}/{address}")
         return page
 
     async def close(self) -> None:
