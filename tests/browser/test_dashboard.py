@@ -141,7 +141,7 @@ async def test_arrow_keys_walk_through_the_calendar(filled_hub: Hub, pages: Open
 
 async def test_the_data_table_has_every_number_of_the_chart(filled_hub: Hub, pages: Opener) -> None:
     page = await pages.log_in(filled_hub)
-    await page.get_by_role("button", name="Data table").click()
+    await page.get_by_role("button", name="Table").click()
     table = page.get_by_role("region", name="Total tokens per day").get_by_role("table")
     await expect(table.locator("tbody tr")).to_have_count(7)
     activity = await filled_hub.get("analytics/activity", group_by="model", granularity="day")
@@ -236,7 +236,7 @@ async def test_nothing_is_out_of_reach(filled_hub: Hub, pages: Opener, scheme: s
     assert await page.evaluate("document.documentElement.scrollWidth") == width
     assert await page.evaluate(AXE) == []
     await page.get_by_text("All 2 hosts converged").click()
-    await page.get_by_role("button", name="Data table").click()
+    await page.get_by_role("button", name="Table").click()
     await expect(page.get_by_role("region", name="Total tokens per day")).to_be_visible()
     assert await page.evaluate(AXE) == []
     await page.get_by_role("button", name="Sign out").click()

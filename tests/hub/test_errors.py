@@ -154,13 +154,14 @@ async def test_built_files_are_served_and_every_view_is_the_dashboard(
 ) -> None:
     static = tmp_path / "static"
     (static / "assets").mkdir(parents=True)
-    (static / "index.html").write_text("<p>page")
+    (static / "index.html").write_text('<base href="./" /><p>page')
     (static / "assets" / "a1.js").write_text("1")
     (tmp_path / "secret.txt").write_text("no")
     monkeypatch.setattr(pages, "STATIC", static)
-    for view in ("/", "/hosts", "/sessions/abc"):
+    for view, root in {"/": "./", "/hosts": "./", "/sessions/abc": "../", "/a/b/": "../../"}.items():
         response = await hub.http.get(view)
-        assert (await response.text(), response.headers["Cache-Control"]) == ("<p>page", "no-cache")
+        assert await response.text() == f'<base href="{root}" /><p>page'
+        assert (response.content_type, response.headers["Cache-Control"]) == ("text/html", "no-cache")
     script = await hub.http.get("/assets/a1.js")
     assert script.content_type.endswith("javascript")
     assert "immutable" in script.headers["Cache-Control"]

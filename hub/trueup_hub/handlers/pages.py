@@ -10,6 +10,7 @@ from trueup_hub.errors import NotFound, Problem
 from trueup_hub.keys import DATABASE, STOPPING
 
 STATIC = Path(str(files("trueup_hub"))) / "static"
+_BASE = '<base href="./"'  # as the dashboard's index.html has it
 _FOR_EVER = "public, max-age=31536000, immutable"  # built assets have their hash in the name
 
 
@@ -27,12 +28,20 @@ async def get_page(request: web.Request) -> web.StreamResponse:
     if "." in path.rpartition("/")[2]:
         raise NotFound(f"There is no file {request.path}.")
     if (STATIC / "index.html").is_file():
-        return web.FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return _dashboard(path)
     text = (
         "This hub runs, but its dashboard has not been built. In a checkout, `make up` builds it; an installed wheel "
         "has it inside. The API under /api/v1 works without it."
     )
     return plain_page("The dashboard is not built", text, status=200)
+
+
+def _dashboard(path: str) -> web.Response:
+    """Addresses in it are relative to the root of the app, of which a hub below a path prefix knows only how many steps
+    up it lies."""
+    root = "../" * path.count("/") or "./"
+    text = (STATIC / "index.html").read_text().replace(_BASE, f'<base href="{root}"')
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers={"Cache-Control": "no-cache"})
 
 
 async def _other_methods(request: web.Request) -> list[str]:

@@ -5,15 +5,15 @@ import {
   DEFAULTS,
   obeyCapabilities,
   readSelection,
+  usualOf,
   writeSelection,
-  type Group,
   type Selection,
 } from "../src/lib/selection";
 import type { Capabilities } from "../src/lib/types";
 
 describe("the address", () => {
   test("says nothing where everything is as by default", () => {
-    expect(writeSelection(DEFAULTS)).toBe("");
+    expect(writeSelection(DEFAULTS, "overview")).toBe("");
     expect(readSelection("")).toEqual({ selection: DEFAULTS, notices: [] });
   });
 
@@ -27,20 +27,18 @@ describe("the address", () => {
       from: "2026-11-01",
       to: "2026-11-22",
       timezone: "Europe/Berlin",
-      groupBy: "project",
+      group_by: "project",
       granularity: "week",
       heatmap: "cost",
       filters: { model: ["a,b", ""] },
     });
-    expect(readSelection(writeSelection(selection)).selection).toEqual(selection);
+    expect(readSelection(writeSelection(selection, "overview")).selection).toEqual(selection);
   });
 
   test("what it cannot mean goes back to the default, and is told", () => {
-    const { selection, notices } = readSelection(
-      "?range=century&group_by=mood&timezone=Moon%2FTycho&from=yesterday&granularity=blink",
-    );
+    const { selection, notices } = readSelection("?range=century&counted=twice&timezone=Moon%2FTycho&from=yesterday");
     expect(selection).toEqual(DEFAULTS);
-    expect(notices).toHaveLength(5);
+    expect(notices).toHaveLength(4);
     expect(notices.join()).toContain("Moon/Tycho");
   });
 
@@ -52,16 +50,26 @@ describe("the address", () => {
   });
 });
 
+test("what is usual for a reader is how things are shown, not what of them", () => {
+  const asked: Selection = {
+    ...DEFAULTS,
+    ...{ range: "7d", timezone: "Europe/Berlin", heatmap: "cost", granularity: "week", compare: true },
+    filters: { model: ["gpt-5"] },
+  };
+  expect(usualOf(asked)).toBe("timezone=Europe%2FBerlin&heatmap=cost");
+  expect(usualOf(DEFAULTS)).toBe("");
+});
+
 describe("capabilities", () => {
   const hub = golden.hubs["0.2.0"] as unknown as Capabilities;
 
   test("what the hub does not have goes back to the default, and is told once", () => {
     const asked: Selection = {
       ...DEFAULTS,
-      ...{ chart: "happiness", heatmap: "output_tokens", groupBy: "mood" as Group },
+      ...{ chart: "happiness", heatmap: "output_tokens", group_by: "mood" },
       filters: { host: ["bob", "ana"], harness: ["cursor"] },
     };
-    const { selection, notices } = obeyCapabilities(asked, hub);
+    const { selection, notices } = obeyCapabilities(asked, hub, "overview");
     expect(selection).toEqual({ ...DEFAULTS, filters: { host: ["ana"] } });
     expect(notices).toEqual([
       "This hub knows no host “bob”; left out.",
@@ -70,7 +78,7 @@ describe("capabilities", () => {
       "This hub does not have group_by=mood for analytics/activity; using model.",
       "This hub has no “output_tokens” for the calendar; showing total tokens.",
     ]);
-    expect(obeyCapabilities(selection, hub)).toEqual({ selection, notices: [] });
+    expect(obeyCapabilities(selection, hub, "overview")).toEqual({ selection, notices: [] });
   });
 
   test("what it has stays", () => {
@@ -80,12 +88,16 @@ describe("capabilities", () => {
       ...{ heatmap: "cost", granularity: "week" },
       filters: { label: ["team:web"], model: ["a,b", ""] },
     };
-    expect(obeyCapabilities(asked, hub)).toEqual({ selection: asked, notices: [] });
+    expect(obeyCapabilities(asked, hub, "overview")).toEqual({ selection: asked, notices: [] });
   });
 
   test("a panel that an earlier hub does not have is told, and the others go on", () => {
     const earlier = { ...golden.hubs["0.1.0"], features: ["analytics.activity", "analytics.breakdown"] };
-    const { selection, notices } = obeyCapabilities({ ...DEFAULTS, by: "model" }, earlier as unknown as Capabilities);
+    const { selection, notices } = obeyCapabilities(
+      { ...DEFAULTS, by: "model" },
+      earlier as unknown as Capabilities,
+      "overview",
+    );
     expect(selection).toEqual({ ...DEFAULTS, by: "model" });
     expect(notices).toEqual(["This hub does not have the calendar.", "This hub does not have top sessions."]);
   });

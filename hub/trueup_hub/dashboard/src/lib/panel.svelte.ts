@@ -1,4 +1,4 @@
-import { get, HubError, type Query } from "./api";
+import { address, get, HubError, type Query } from "./api";
 
 /** One reply of the hub and how it stands. Old numbers stay while the same question is asked again, and only then. */
 export class Panel<T> {
@@ -8,6 +8,10 @@ export class Panel<T> {
   settled: Promise<void> = Promise.resolve(); // when the newest question is answered
   #running: AbortController | null = null;
   #shown = ""; // the question that `data` answers
+  #asked = $state.raw<{ path: string; query: Query } | null>(null);
+
+  /** Where the hub has the same answer as a table, relative to the root of the app. */
+  csv = $derived(this.#asked && address(`api/v1/${this.#asked.path}`, { ...this.#asked.query, format: "csv" }));
 
   load(path: string, query: Query = {}): Promise<void> {
     return (this.settled = this.#load(path, query));
@@ -17,6 +21,7 @@ export class Panel<T> {
     this.#running?.abort();
     const running = (this.#running = new AbortController());
     const question = JSON.stringify([path, query]);
+    this.#asked = { path, query };
     this.loading = true;
     try {
       const data = await get<T>(path, query, running.signal);

@@ -1,28 +1,57 @@
 /** What the reader has selected. It lives in the page's query string, so that an address shows the same view to anyone. */
 
 import { coerce, isTimezone, type Change, type Values } from "./coerce";
-import { GRANULARITIES, isDay, PRESETS, type Granularity, type Preset } from "./dates";
+import { isDay, PRESETS, type Preset } from "./dates";
 import { metricName } from "./metrics";
+import type { Page } from "./router";
 import type { Capabilities } from "./types";
 
-export const GROUPS = ["model", "harness", "provider", "project", "host"] as const;
-export type Group = (typeof GROUPS)[number];
+/** What data can be divided by; `label:NAME` besides. */
+export const DIMENSIONS = ["model", "harness", "provider", "project", "host"] as const;
 
-/** Filters that the API takes as they are; the page shows them and can remove them. */
 export const FILTERS = ["host", "harness", "project", "model", "provider", "label"] as const;
 export type Filter = (typeof FILTERS)[number];
 
-export interface Selection {
+interface Asks {
+  page: Page;
+  endpoint: string;
+  parameter: string;
+  standard: string | null; // null = not asked, or what suits
+  usual?: true; // kept for the reader's next visit
+}
+
+/** What a panel asks beside what all ask, by its name in the address. Which values there are is the hub's to say. */
+export const CHOICES = {
+  chart: asks("overview", "analytics/activity", "metric", "total_tokens", true),
+  group_by: asks("overview", "analytics/activity", "group_by", "model", true),
+  granularity: asks("overview", "analytics/activity", "granularity", null),
+  heatmap: asks("overview", "analytics/heatmap", "metric", "total_tokens", true),
+  top: asks("overview", "analytics/top-sessions", "metric", "total_tokens", true),
+  by: asks("overview", "analytics/breakdown", "by", "project", true),
+} satisfies Record<string, Asks>;
+export type Choice = keyof typeof CHOICES;
+const NAMES = Object.keys(CHOICES) as Choice[];
+
+/** How panels are called where the hub does not have them. */
+const WORDS: Record<string, string> = {
+  "analytics/activity": "tokens over time",
+  "analytics/heatmap": "the calendar",
+  "analytics/top-sessions": "top sessions",
+  "analytics/breakdown": "the breakdown",
+  trust: "trust",
+};
+
+function asks(page: Page, endpoint: string, parameter: string, standard: string | null, usual = false): Asks {
+  return { page, endpoint, parameter, standard, ...(usual ? { usual } : {}) };
+}
+
+export interface Selection extends Record<Choice, string | null> {
   range: Preset;
   from: string | null;
   to: string | null;
   timezone: string | null; // null = the hub's
-  groupBy: Group; // series of the chart
-  by: Group; // parts of the breakdown
-  granularity: Granularity | null; // null = what suits the range
-  chart: string;
-  heatmap: string;
-  top: string;
+  counted: "once" | "all";
+  compare: boolean; // with the period before
   filters: Partial<Record<Filter, string[]>>;
 }
 
@@ -31,13 +60,10 @@ export const DEFAULTS: Selection = {
   from: null,
   to: null,
   timezone: null,
-  groupBy: "model",
-  by: "project",
-  granularity: null,
-  chart: "total_tokens",
-  heatmap: "total_tokens",
-  top: "total_tokens",
+  counted: "once",
+  compare: false,
   filters: {},
+  ...(Object.fromEntries(NAMES.map((name) => [name, CHOICES[name].standard])) as Record<Choice, string | null>),
 };
 
 export interface Read {
@@ -45,31 +71,17 @@ export interface Read {
   notices: string[]; // what could not be kept, in words
 }
 
-/** Selection from a query string. What it cannot mean goes back to the default, with a notice. */
+/** Selection from a query string. What it cannot mean on any hub goes back to the default, with a notice. */
 export function readSelection(query: string): Read {
   const given = new URLSearchParams(query);
   const notices: string[] = [];
   const put = (name: string, value: string, instead: string) =>
     notices.push(`“${value}” is no ${name}; showing ${instead}.`);
-  const oneOf = <T extends string>(
-    name: string,
-    words: string,
-    known: readonly T[],
-    fallback: T | null,
-    instead: string,
-  ): T | null => {
-    const value = given.get(name);
-    if (value === null || value === "") return fallback;
-    if ((known as readonly string[]).includes(value)) return value as T;
-    put(words, value, instead);
-    return fallback;
-  };
 
   const selection: Selection = structuredClone(DEFAULTS);
-  selection.range = oneOf("range", "date range", PRESETS, DEFAULTS.range, "everything") ?? DEFAULTS.range;
-  selection.groupBy = oneOf("group_by", "grouping", GROUPS, DEFAULTS.groupBy, "models") ?? DEFAULTS.groupBy;
-  selection.by = oneOf("by", "dimension", GROUPS, DEFAULTS.by, "projects") ?? DEFAULTS.by;
-  selection.granularity = oneOf("granularity", "step", GRANULARITIES, null, "the step that suits the range");
+  const range = given.get("range");
+  if (range && (PRESETS as readonly string[]).includes(range)) selection.range = range as Preset;
+  else if (range) put("date range", range, "everything");
   for (const end of ["from", "to"] as const) {
     const value = given.get(end);
     if (value && isDay(value)) selection[end] = value;
@@ -83,7 +95,11 @@ export function readSelection(query: string): Read {
   const timezone = given.get("timezone");
   if (timezone && isTimezone(timezone)) selection.timezone = timezone;
   else if (timezone) put("time zone", timezone, "the hub's");
-  for (const panel of ["chart", "heatmap", "top"] as const) selection[panel] = given.get(panel) || DEFAULTS[panel];
+  const counted = given.get("counted");
+  if (counted === "all") selection.counted = counted;
+  else if (counted && counted !== "once") put("way to count", counted, "each request once");
+  selection.compare = given.get("compare") === "previous";
+  for (const name of NAMES) selection[name] = given.get(name) || DEFAULTS[name];
   for (const filter of FILTERS) {
     const values = new Set(given.getAll(filter)); // an empty one means: what has none
     if (values.size) selection.filters[filter] = [...values];
@@ -91,37 +107,39 @@ export function readSelection(query: string): Read {
   return { selection, notices };
 }
 
-/** The query string that reads back as this selection; defaults are left out. */
-export function writeSelection(selection: Selection): string {
+/** The query string that reads back as what this page shows of a selection; defaults are left out. */
+export function writeSelection(selection: Selection, page: Page): string {
   const query = new URLSearchParams();
   if (selection.range === "custom") {
     if (selection.from) query.set("from", selection.from);
     if (selection.to) query.set("to", selection.to);
   } else if (selection.range !== DEFAULTS.range) query.set("range", selection.range);
   if (selection.timezone) query.set("timezone", selection.timezone);
-  if (selection.groupBy !== DEFAULTS.groupBy) query.set("group_by", selection.groupBy);
-  if (selection.by !== DEFAULTS.by) query.set("by", selection.by);
-  if (selection.granularity) query.set("granularity", selection.granularity);
-  for (const panel of ["chart", "heatmap", "top"] as const) {
-    if (selection[panel] !== DEFAULTS[panel]) query.set(panel, selection[panel]);
+  if (selection.counted !== DEFAULTS.counted) query.set("counted", selection.counted);
+  if (selection.compare) query.set("compare", "previous");
+  for (const name of NAMES) {
+    const value = selection[name];
+    if (CHOICES[name].page === page && value !== null && value !== DEFAULTS[name]) query.set(name, value);
   }
   for (const filter of FILTERS) for (const value of selection.filters[filter] ?? []) query.append(filter, value);
   const text = query.toString();
   return text ? `?${text}` : "";
 }
 
-/** What each panel asks, and where the selection has it. */
-const PANELS = [
-  {
-    endpoint: "analytics/activity",
-    words: "tokens over time",
-    fields: { metric: "chart", group_by: "groupBy", granularity: "granularity" },
-  },
-  { endpoint: "analytics/heatmap", words: "the calendar", fields: { metric: "heatmap" } },
-  { endpoint: "analytics/top-sessions", words: "top sessions", fields: { metric: "top" } },
-  { endpoint: "analytics/breakdown", words: "the breakdown", fields: { by: "by" } },
-] as const;
-type Field = "chart" | "heatmap" | "top" | "groupBy" | "by" | "granularity";
+/** Of a selection, what the reader will want next time too: how things are shown, not what of them. */
+export function usualOf(selection: Selection): string {
+  const query = new URLSearchParams();
+  if (selection.timezone) query.set("timezone", selection.timezone);
+  for (const name of NAMES) {
+    const value = selection[name];
+    if ("usual" in CHOICES[name] && value !== null && value !== DEFAULTS[name]) query.set(name, value);
+  }
+  return query.toString();
+}
+
+/** What other pages than this show: an address says nothing of it. */
+export const choicesElsewhere = (selection: Selection, page: Page): Partial<Selection> =>
+  Object.fromEntries(NAMES.filter((name) => CHOICES[name].page !== page).map((name) => [name, selection[name]]));
 
 type Ends = { from: string | null; to: string | null };
 
@@ -130,32 +148,36 @@ export function commonValues(selection: Selection, { from, to }: Ends): Values {
   const values: Values = {};
   for (const [name, value] of Object.entries({ from, to, timezone: selection.timezone }))
     if (value !== null) values[name] = [value];
+  if (selection.counted !== DEFAULTS.counted) values["counted"] = [selection.counted];
   for (const filter of FILTERS) if (selection.filters[filter]) values[filter] = selection.filters[filter];
   return values;
 }
 
-/** Put whatever the hub cannot be asked back to the default, and say so. */
-export function obeyCapabilities(selection: Selection, capabilities: Capabilities): Read {
+/** Put whatever the hub cannot be asked for this page back to the default, and say so. */
+export function obeyCapabilities(selection: Selection, capabilities: Capabilities, page: Page): Read {
   const kept = structuredClone(selection);
   const notices = new Set<string>();
-  for (const { endpoint, words, fields } of PANELS) {
-    const own = Object.entries(fields) as [string, Field][];
+  const here = NAMES.filter((name) => CHOICES[name].page === page);
+  for (const endpoint of new Set(["trust", ...here.map((name) => CHOICES[name].endpoint)])) {
+    const words = WORDS[endpoint] ?? endpoint;
+    const own = here.filter((name) => CHOICES[name].endpoint === endpoint);
     const wanted = commonValues(kept, kept);
     const usual: Record<string, string> = {};
-    for (const [name, field] of own) {
-      const [value, standard] = [kept[field], DEFAULTS[field]];
-      if (value !== null) wanted[name] = [value];
-      if (standard !== null) usual[name] = standard;
+    for (const name of own) {
+      const [value, standard] = [kept[name], DEFAULTS[name]];
+      if (value !== null) wanted[CHOICES[name].parameter] = [value];
+      if (standard !== null) usual[CHOICES[name].parameter] = standard;
     }
     const found = coerce(capabilities, endpoint, wanted, usual);
     if (found.endpoint === null) {
-      notices.add(`This hub does not have ${words}.`);
+      if (own.length) notices.add(`This hub does not have ${words}.`);
       continue;
     }
     for (const change of found.changes) notices.add(inWords(change, words));
     const of = (name: string): string | null => found.values[name]?.[0] ?? null;
-    for (const [name, field] of own) Object.assign(kept, { [field]: of(name) ?? DEFAULTS[field] });
+    for (const name of own) kept[name] = of(CHOICES[name].parameter) ?? DEFAULTS[name];
     for (const name of ["from", "to", "timezone"] as const) kept[name] = of(name);
+    kept.counted = of("counted") === "all" ? "all" : "once";
     for (const filter of FILTERS) {
       const values = found.values[filter];
       if (values) kept.filters[filter] = values;
