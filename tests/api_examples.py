@@ -24,7 +24,12 @@ WEEK = {"from": usage_week.FIRST, "to": usage_week.LAST, "timezone": "Europe/Ber
 SESSION = session_key("spring-cleaning").hex()
 LEDGER = "7d6a1c5e-3f0b-4d1c-9c61-5a0f3b0c2e11"
 AGENT = {"version": "0.1.0", "features": ["directives", "generations", "repair"]}
-_SAME = {"request_id": "5f0c9a7b3e21d846", "hash": "0f" * 16, "version": "0.1.0", "credential": "tuh_…"}
+_SAME = {
+    "request_id": "5f0c9a7b3e21d846",
+    "hash": "0f" * 16,
+    "version": "0.1.0",
+    "credential": "tuh_…",
+}
 _ROUTES = {route.handler.__name__: route for route in ROUTES}
 
 
@@ -91,6 +96,12 @@ def questions(desk: str) -> list[Question]:
         ),
         _sent("post_heartbeat", "beat", "how the agent is", {"ledger_id": LEDGER, **_BEAT, "agent": AGENT}),
         _sent("post_resync", "push", "everything anew", {"kind": "full_push", "reason": "as a test"}, host_id=desk),
+        _sent(
+            "post_enroll_code",
+            "three",
+            "a code for three machines",
+            {"uses": 3, "expires_seconds": 1800, "labels": {"team": "web"}},
+        ),
         _sent("patch_host", "name", "another name", {"label": "desk-2"}, host_id=desk),
         _q("delete_host", "forget", "forget it", host_id=desk),
     ]
@@ -162,6 +173,7 @@ def settled(text: str, *stable: str) -> str:
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", moment, text)
     text = re.sub(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC", in_words, text)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", made, text)
+    text = re.sub(r"tue_[\w-]+", "tue_…", text)
     for name, value in _SAME.items():
         text = re.sub(rf'"{name}":"[^"]*"', f'"{name}":"{value}"', text)
     return text

@@ -30,6 +30,7 @@ _FEATURES = (
     "etags",
     "events",
     "hosts",
+    "hosts.enroll",
     "hosts.forget",
     "hosts.resync",
     "hosts.retire",

@@ -6,10 +6,12 @@ answer for as long as the host exists, and costs no use of the code.
 
 import secrets
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
+
+from msgspec import Struct
 
 from trueup_hub import sqlfiles
 from trueup_hub.db import Connection, Database
@@ -20,20 +22,47 @@ from trueup_shared.times import micros, moment
 from trueup_shared.wire import EnrollReply, EnrollRequest
 
 _MAX_LABEL = 120
+MOST_USES = 1_000_000
+LONGEST_LIFE = timedelta(days=36_500)  # of a code that ends at all
 
 
-async def make_enroll_code(
+class EnrollCode(Struct, frozen=True):
+    """What a machine enrols with, once for each of its uses. It is told this once: the hub keeps only its hash."""
+
+    code: str
+    uses: int | None  # machines; null = any number
+    expires_at: datetime | None  # null = never
+
+
+async def new_enroll_code(
     db: Database,
+    actor: str,
     *,
     uses: int | None = 1,
     life: timedelta | None = timedelta(days=1),
     labels: dict[str, str] | None = None,
-) -> str:
-    """A code for `uses` machines (None = any number) within `life` (None = for ever); each gets `labels`."""
+) -> EnrollCode:
+    """A code for `uses` machines (None = any number) within `life` (None = for ever); each gets `labels`. BadRequest
+    for what no code can have."""
+    if uses is not None and not 1 <= uses <= MOST_USES:
+        raise BadRequest("bad_parameter", f"'uses' must be from 1 to {MOST_USES}, or none for any number of machines.")
+    if life is not None and not timedelta(0) <= life <= LONGEST_LIFE:
+        raise BadRequest("bad_parameter", f"A code must expire within {LONGEST_LIFE.days} days, or never.")
+    labels = labels or {}
+    check_label_names(labels)
     code = f"tue_{secrets.token_urlsafe(24)}"
-    sql = sqlfiles.load("auth")["add_enroll_code"]
-    await db.execute(sql, sha256(code.encode()).digest(), labels or {}, uses, life)
-    return code
+    sql = sqlfiles.load("auth")
+    async with db.transaction() as connection:
+        [row] = await connection.fetch(sql["add_enroll_code"], sha256(code.encode()).digest(), labels, uses, life)
+        made = EnrollCode(code, uses, row["expires_at"])
+        told = {"uses": uses, "expires_at": made.expires_at and made.expires_at.isoformat(), "labels": labels}
+        await connection.execute(sql["note"], actor, "enroll_code.make", str(row["enroll_code_no"]), told)
+    return made
+
+
+async def make_enroll_code(db: Database, **options: Any) -> str:
+    """The code alone, for a machine that enrols at once."""
+    return (await new_enroll_code(db, "trueup up", **options)).code
 
 
 async def enroll(db: Database, key: bytes, revocations: Revocations, request: EnrollRequest) -> EnrollReply:

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from trueup_hub import capabilities, keys, trust
+from trueup_hub import capabilities, enrolment, keys, trust
 from trueup_hub.analytics import (
     activity,
     breakdown,
@@ -116,6 +116,13 @@ ROUTES = (
         sent=hosts.Resync | None,
         statuses=(202,),
         refuses=("bad_label", "unknown_value", "retired", "forgotten", "no_ledger", "agent_too_old"),
+    ),
+    Route(
+        *("POST", f"{_API}/enroll-codes", hosts.post_enroll_code, "admin", ()),
+        answers=enrolment.EnrollCode,
+        sent=hosts.NewEnrollCode | None,
+        statuses=(201,),
+        refuses=("bad_label", "bad_parameter"),
     ),
     Route("GET", f"{_API}/capabilities", about.get_capabilities, "anybody", (), capabilities.Capabilities, etag=True),
     _read("trust", analytics.get_trust, _TABLE, trust.TrustReport, refuses=("too_many_points",)),

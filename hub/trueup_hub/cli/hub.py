@@ -26,7 +26,7 @@ from trueup_hub.cli.loading import (
     table,
 )
 from trueup_hub.cli.maintenance import backup, reprice, restore, verify
-from trueup_hub.enrolment import clean_label, make_enroll_code
+from trueup_hub.enrolment import MOST_USES, EnrollCode, clean_label, new_enroll_code
 from trueup_hub.errors import HubError, NotFound
 from trueup_hub.ingest import forgetting
 from trueup_hub.reports import HostReport
@@ -135,7 +135,9 @@ def token_revoke(given: Globals, number: int, as_json: bool) -> None:
 
 
 @hub.command("enroll-code")
-@click.option("--uses", type=click.IntRange(0), default=1, show_default=True, help="How many machines; 0 = any number.")
+@click.option(
+    "--uses", type=click.IntRange(0, MOST_USES), default=1, show_default=True, help="How many machines; 0 = any number."
+)
 @click.option("--expires", type=Duration(), default="1d", show_default=True, help="30m, 12h, 1d, 2w or never.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label for each host (repeatable).")
 @as_json
@@ -149,11 +151,11 @@ def enroll_code(given: Globals, uses: int, expires: timedelta | None, labels: tu
             raise WrongUsage(f"--label '{label}': write NAME=VALUE, with no ':' in the name")
         pairs[name] = value
 
-    async def work(auth: Auth, settings: HubSettings) -> str:
-        return await make_enroll_code(auth.db, uses=uses or None, life=expires, labels=pairs)
+    async def work(auth: Auth, settings: HubSettings) -> EnrollCode:
+        return await new_enroll_code(auth.db, _ACTOR, uses=uses or None, life=expires, labels=pairs)
 
-    code = run_with_auth(given, work)
-    show({"code": code, "uses": uses or None, "labels": pairs}, as_json, code)
+    made = run_with_auth(given, work)
+    show({**msgspec.to_builtins(made), "labels": pairs}, as_json, made.code)
 
 
 @hub.command("login-url")

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
@@ -11,7 +12,13 @@ from msgspec import Meta, Struct
 from trueup_hub import directives, hosts
 from trueup_hub.analytics.scope import chosen_hosts
 from trueup_hub.directives import DirectiveStatus
-from trueup_hub.enrolment import check_label_names, clean_label
+from trueup_hub.enrolment import (
+    LONGEST_LIFE,
+    MOST_USES,
+    check_label_names,
+    clean_label,
+    new_enroll_code,
+)
 from trueup_hub.errors import BadRequest, NotFound
 from trueup_hub.handlers import bodies
 from trueup_hub.ingest import forgetting
@@ -36,6 +43,14 @@ class Resync(Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Annotated[str, Meta(extra_json_schema={"enum": list(directives.KINDS)})] = "full_push"
     reason: str = ""
+
+
+class NewEnrollCode(Struct, frozen=True, forbid_unknown_fields=True):
+    """For how many machines, for how long, and which labels each gets."""
+
+    uses: Annotated[int, Meta(ge=1, le=MOST_USES)] | None = 1  # null = any number
+    expires_seconds: Annotated[int, Meta(ge=1, le=int(LONGEST_LIFE.total_seconds()))] | None = 86_400  # null = never
+    labels: WordMap = {}
 
 
 class Hosts(Struct, frozen=True):
@@ -130,3 +145,15 @@ async def post_resync(request: web.Request) -> web.Response:
     await request.app[AUTH].note(actor, "host.resync", str(host_id), {"kind": asked.kind, "directives": ids})
     request.app[LIVE].host_changed(str(host_id))
     return reply(Asked(made), status=202)
+
+
+async def post_enroll_code(request: web.Request) -> web.Response:
+    """Make a code with which machines enrol: `trueup agent enroll URL --code CODE`.
+
+    The answer is the only place where it stands: the hub keeps its hash.
+    """
+    asked = await bodies.read(request, NewEnrollCode) if request.can_read_body else NewEnrollCode()
+    life = None if asked.expires_seconds is None else timedelta(seconds=asked.expires_seconds)
+    actor = request[CALLER].name
+    made = await new_enroll_code(request.app[DATABASE], actor, uses=asked.uses, life=life, labels=asked.labels)
+    return reply(made, status=201)

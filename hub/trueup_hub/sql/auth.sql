@@ -79,7 +79,7 @@ UPDATE enroll_codes SET uses_left = uses_left - 1 WHERE enroll_code_no = $1
 -- add_enroll_code: only its hash is kept
 INSERT INTO enroll_codes (code_hash, labels, uses_left, created_at, expires_at)
 VALUES ($1, $2, $3, now(), now() + $4::interval)
-RETURNING enroll_code_no
+RETURNING enroll_code_no, expires_at
 
 -- add_host: a new machine
 INSERT INTO hosts (host_id, label, labels, kind, platform, enrolled_at, credential_hash, secret_hash, enroll_code_no,

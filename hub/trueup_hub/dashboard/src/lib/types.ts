@@ -169,6 +169,15 @@ export interface DirectiveStatus {
   note: string;
 }
 
+/** What a machine enrols with, once for each of its uses. It is told this once: the hub keeps only its hash. */
+export interface EnrollCode {
+  code: string;
+  /** machines; null = any number */
+  uses: number | null;
+  /** null = never */
+  expires_at: string | null;
+}
+
 /** A day. Tokens and cost are null where nothing was reported: `coverage.events` tells not reported from nothing happened. Counts are 0. Money is microdollars. */
 export interface Entry {
   date: string;
@@ -463,6 +472,15 @@ export interface MostActive {
   model: Leader | null;
   project: Leader | null;
   host: Leader | null;
+}
+
+/** For how many machines, for how long, and which labels each gets. */
+export interface NewEnrollCode {
+  /** null = any number */
+  uses?: number | null;
+  /** null = never */
+  expires_seconds?: number | null;
+  labels?: Record<string, string>;
 }
 
 /** `share`: this part of all `total_tokens`, 0 … 1; null where it or all of them reported none. */
