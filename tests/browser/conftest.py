@@ -6,16 +6,21 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+import usage_corpora
+import usage_fleet
+import usage_week
+import usage_year
+from given import CORPORA
 from hub_process import Hub, running_hub
 from opened_pages import Opener
 from trueup_hub.db import create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
-from usage_week import fill
 
 # As root in a container a browser has no sandbox; the rest keeps it from calling home.
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -60,7 +65,45 @@ async def empty_hub(new_database: str, tmp_path: Path) -> AsyncIterator[Hub]:
 async def filled_hub(pg: EmbeddedPg, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
     """Two machines and a week of usage (usage_week.py). Tests only read it."""
     async with _database(pg) as url, running_hub(url, tmp_path_factory.mktemp("filled")) as hub:
-        await fill(await hub.machine("desk"), await hub.machine("laptop"))
+        await usage_week.fill(await hub.machine("desk"), await hub.machine("laptop"))
+        yield hub
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fleet_hub(pg: EmbeddedPg, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
+    """Twenty machines in every state, three months up to today (usage_fleet.py). Tests only read it."""
+    async with _database(pg) as url, running_hub(url, tmp_path_factory.mktemp("fleet")) as hub:
+        await usage_fleet.fill(hub)
+        yield hub
+
+
+class Corpora(NamedTuple):
+    """`ledgers`: by label of the machine, the environment in which `trueup` is asked there."""
+
+    hub: Hub
+    ledgers: dict[str, dict[str, str]]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def corpora(pg: EmbeddedPg, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Corpora]:
+    """Real transcripts on two machines, scanned and pushed by real agents (usage_corpora.py). Tests only read it."""
+    if not CORPORA.is_dir():
+        pytest.skip("the given data is not beside this checkout")
+    folder = tmp_path_factory.mktemp("corpora")
+    async with _database(pg) as url, running_hub(url, folder / "hub") as hub:
+        yield Corpora(hub, await usage_corpora.fill(hub, folder))
+
+
+@pytest.fixture(scope="session")
+def corpus_hub(corpora: Corpora) -> Hub:
+    return corpora.hub
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def big_hub(pg: EmbeddedPg, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
+    """Fifty machines, 200 models, 10,000 sessions, a year (usage_year.py). Tests only read it."""
+    async with _database(pg) as url, running_hub(url, tmp_path_factory.mktemp("big")) as hub:
+        await usage_year.fill(hub)
         yield hub
 
 
