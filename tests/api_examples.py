@@ -52,8 +52,9 @@ _EVENT = [
     None,
     {"2": _b64(session_key("first")), "3": 1_793_620_800_000_000, "4": 1, "5": "claude", "15": 420},
 ]
-_BATCH = {"batch_id": _b64(bytes(range(16))), "previous_batch_id": None, "batch_no": 1, "from_seq": 0, "to_seq": 1}
-_BEAT = {"head_seq": 1, "rows": 1, "pending": 0, "sent_at": 1_794_214_800_000_000}
+_UNSTORABLE = [_b64(keys.event_key("claude", "msg_2")), 2, None, {"15": 12}]  # whose, and when?
+_BATCH = {"batch_id": _b64(bytes(range(16))), "previous_batch_id": None, "batch_no": 1, "from_seq": 0, "to_seq": 2}
+_BEAT = {"head_seq": 2, "rows": 2, "pending": 0, "sent_at": 1_794_214_800_000_000}
 
 
 def questions(desk: str) -> list[Question]:
@@ -90,11 +91,12 @@ def questions(desk: str) -> list[Question]:
         ),
         _q("get_ledger", "new", "a ledger that is new to the hub", ledger_id=LEDGER),
         _sent(
-            *("post_batch", "first", "its first batch, of one request"),
-            {**_BATCH, "events": [_EVENT], "agent": AGENT},
+            *("post_batch", "first", "its first batch, of one request and one that cannot be"),
+            {**_BATCH, "events": [_EVENT, _UNSTORABLE], "agent": AGENT},
             ledger_id=LEDGER,
         ),
         _sent("post_heartbeat", "beat", "how the agent is", {"ledger_id": LEDGER, **_BEAT, "agent": AGENT}),
+        _q("get_rejections", "all", "what the hub could not accept"),
         _sent("post_resync", "push", "everything anew", {"kind": "full_push", "reason": "as a test"}, host_id=desk),
         _sent(
             "post_enroll_code",

@@ -37,6 +37,7 @@ _FEATURES = (
     "push.batches",
     "push.rejections",
     *(f"push.{name}" for name in FEATURES_OF_THE_WIRE),
+    "rejections",
     "sessions",
     "sessions.messages",
     "sessions.usage",

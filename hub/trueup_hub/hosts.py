@@ -12,7 +12,7 @@ from trueup_hub.auth import Auth
 from trueup_hub.db import Connection, Database
 from trueup_hub.directives import DirectiveStatus, directives_by_host
 from trueup_hub.flags import HostFacts, flags_of
-from trueup_hub.params import COMMON, Parameter
+from trueup_hub.params import HOSTS, Parameter
 from trueup_hub.reports import HostReport, LedgerReport, SourceReport
 from trueup_hub.states import WORDS, LedgerFacts, counts, host_state, ledger_state
 from trueup_hub.versions import stated
@@ -22,7 +22,7 @@ from trueup_shared.times import moment
 MAX_HOSTS = 10_000  # in an answer, of about 2 kB each
 MAX_SOURCES = 1_000
 TAKES = (
-    *(parameter for parameter in COMMON if parameter.name in ("host", "label")),
+    *HOSTS,
     Parameter(name="limit", kind="whole", doc="How many at most.", lowest=1, highest=MAX_HOSTS, default=MAX_HOSTS),
     Parameter(name="cursor", kind="text", doc="`next_cursor` of the page before."),
 )
@@ -80,6 +80,20 @@ async def _rejections(db: Database | Connection, host_numbers: list[int]) -> dic
     if host_numbers:
         for row in await db.fetch(sqlfiles.load("hosts")["rejected_of_hosts"], host_numbers):
             found.setdefault(row["host_no"], {})[row["reason"]] = row["rows"]
+    return found
+
+
+async def live_ledgers(connection: Connection, host_numbers: list[int] | None) -> list[int]:
+    """Numbers of the ledgers whose place no other took, of these hosts (None = all)."""
+    sql, now = sqlfiles.load("hosts"), datetime.now(UTC)
+    ledgers: dict[int, list[Any]] = {}
+    for row in await connection.fetch(sql["all_ledgers"], host_numbers):
+        ledgers.setdefault(row["host_no"], []).append(row)
+    found = []
+    for host in await connection.fetch(sql["all_hosts"], None, host_numbers, None, None, None):
+        rows = ledgers.get(host["host_no"], [])
+        facts = _facts(rows, timedelta(seconds=host["expected_silence_seconds"]), now)
+        found += [row["ledger_no"] for row, fact in zip(rows, facts, strict=True) if counts(fact)]
     return found
 
 

@@ -77,6 +77,7 @@ COMMON = (
         default="once",
     ),
 )
+HOSTS = tuple(parameter for parameter in COMMON if parameter.name in ("host", "label"))
 
 IN_PATH = {
     parameter.name: parameter

@@ -15,12 +15,14 @@ Key = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
 class Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The last row's place in the order: what it is sorted by, its key, the ledger that has it where several may."""
+    """The last row's place in the order: what it is sorted by, its key, the ledger that has it and its table where
+    several may."""
 
     list: bytes
     value: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
     key: Key
     ledger_no: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    table_no: Annotated[int, Meta(ge=0, le=3)] = 0
 
 
 _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Cursor)

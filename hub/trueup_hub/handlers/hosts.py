@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from trueup_hub import directives, hosts
+from trueup_hub import directives, hosts, rejections
 from trueup_hub.analytics.scope import chosen_hosts
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.enrolment import (
@@ -89,6 +89,15 @@ async def get_host(request: web.Request) -> web.Response:
         asked = await directives.directives_of(connection, reports[0].host_no)
     host = msgspec.structs.asdict(reports[0])
     return reply(Host(**host, directives=asked, sources=sources, sources_total=total))
+
+
+async def get_rejections(request: web.Request) -> web.Response:
+    """Rows that the hub could not accept, the latest first, page by page."""
+    query = request[QUERY]
+    async with request.app[DATABASE].snapshot() as connection:
+        numbers = await chosen_hosts(connection, query["host"], query.labels())
+        found = await rejections.list_rejections(connection, numbers, query["limit"], query["cursor"])
+    return await answer(request, found, "rejections", found.rejections, rejections.RejectedRow)
 
 
 async def patch_host(request: web.Request) -> web.Response:

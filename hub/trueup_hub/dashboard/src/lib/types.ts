@@ -533,6 +533,34 @@ export interface Problem {
   request_id: string;
 }
 
+/** A row as it came last. It is tried again when its agent or the hub changes version, and goes when it is accepted or its ledger has it no more. */
+export interface RejectedRow {
+  host: HostName;
+  ledger_id: string;
+  /** the list of the batch that it came in */
+  table: "events" | "messages" | "sessions" | "tombstones";
+  /** hex; null where it could not be read */
+  key: string | null;
+  seq: number | null;
+  /** bad_value, bad_row, failed, not_faithful */
+  code: string;
+  reason: string;
+  rejected_at: string;
+  batch_no: number;
+  /** of the agent that sent it */
+  agent_version: string | null;
+  /** one of it had been accepted: it left the sums */
+  older_version: boolean;
+}
+
+/** The latest first. `next_cursor`: null on the last page. */
+export interface Rejections {
+  rejections: RejectedRow[];
+  /** on all pages: `rejected` of the trust block under the same filters */
+  total: number;
+  next_cursor: string | null;
+}
+
 /** How well it is known: for none, some or all events, and whether any of them is a bound or derived. */
 export interface Reported {
   reported: "all" | "none" | "some";
