@@ -54,7 +54,9 @@ _EVENT = [
 ]
 _UNSTORABLE = [_b64(keys.event_key("claude", "msg_2")), 2, None, {"15": 12}]  # whose, and when?
 _BATCH = {"batch_id": _b64(bytes(range(16))), "previous_batch_id": None, "batch_no": 1, "from_seq": 0, "to_seq": 2}
-_BEAT = {"head_seq": 2, "rows": 2, "pending": 0, "sent_at": 1_794_214_800_000_000}
+_SOURCE = {"key": _b64(keys.key("source", "first.jsonl")), "harness": "claude", "state": "source_gone"}
+_READ = {"bytes_read": 5_120, "lines": 12, "skipped_lines": 1, "unknown_records": 0}
+_BEAT = {"head_seq": 2, "rows": 2, "pending": 0, "sent_at": 1_794_214_800_000_000, "sources": [_SOURCE | _READ]}
 
 
 def questions(desk: str) -> list[Question]:
@@ -96,6 +98,7 @@ def questions(desk: str) -> list[Question]:
             ledger_id=LEDGER,
         ),
         _sent("post_heartbeat", "beat", "how the agent is", {"ledger_id": LEDGER, **_BEAT, "agent": AGENT}),
+        _q("get_sources", "gone", "logs that are gone", state="source_gone"),
         _q("get_rejections", "all", "what the hub could not accept"),
         _sent("post_resync", "push", "everything anew", {"kind": "full_push", "reason": "as a test"}, host_id=desk),
         _sent(

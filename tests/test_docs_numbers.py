@@ -23,7 +23,7 @@ from trueup_agent.reports.names import BLOCK_HOURS
 from trueup_agent.reports.statusline import Line, in_words
 from trueup_agent.reports.sums import Sums
 from trueup_agent.settings import AgentSettings
-from trueup_hub import admission, app, auth, flags, hosts, middleware, states
+from trueup_hub import admission, app, auth, flags, hosts, middleware, sources, states
 from trueup_hub.analytics import activity, heatmap, hour_of_week, session, session_usage, top_sessions
 from trueup_hub.cli import up
 from trueup_hub.cli.hub import enroll_code
@@ -81,7 +81,7 @@ SET = digest_sets.FIELD_SETS[1]
 CLAIMS: dict[str, list[tuple[Any, ...]]] = {
     "README.md": [("Python {} or newer", PYTHON.removeprefix(">="))],
     "api.md": [
-        ("`limit` up to {}, `cursor`); one with its sources ({} of", hosts.MAX_HOSTS, hosts.MAX_SOURCES),
+        ("`limit` up to {}, `cursor`); one with its sources ({} of", hosts.MAX_HOSTS, sources.MAX_SOURCES),
         ("each of the {} hours of a week", hour_of_week.WEEK_HOURS),
         ("coverage}}]`, {} of them, Monday (0) 0:00 first", hour_of_week.WEEK_HOURS),
         ("`limit` up to {}: what a session used", top_sessions.MAX_LIMIT),

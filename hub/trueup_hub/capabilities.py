@@ -41,6 +41,7 @@ _FEATURES = (
     "sessions",
     "sessions.messages",
     "sessions.usage",
+    "sources",
     "trust",
 )
 

@@ -13,14 +13,13 @@ from trueup_hub.db import Connection, Database
 from trueup_hub.directives import DirectiveStatus, directives_by_host
 from trueup_hub.flags import HostFacts, flags_of
 from trueup_hub.params import HOSTS, Parameter
-from trueup_hub.reports import HostReport, LedgerReport, SourceReport
+from trueup_hub.reports import HostReport, LedgerReport
 from trueup_hub.states import WORDS, LedgerFacts, counts, host_state, ledger_state
 from trueup_hub.versions import stated
 from trueup_shared.keys import digest_bytes
 from trueup_shared.times import moment
 
 MAX_HOSTS = 10_000  # in an answer, of about 2 kB each
-MAX_SOURCES = 1_000
 TAKES = (
     *HOSTS,
     Parameter(name="limit", kind="whole", doc="How many at most.", lowest=1, highest=MAX_HOSTS, default=MAX_HOSTS),
@@ -208,21 +207,6 @@ def _ledger_report(row: Any, facts: LedgerFacts, numbers: dict[int, UUID]) -> Le
         withheld=row["withheld"] or [],
         **{name: row[name] for name in (*stored, *cursor, *times, *told)},
     )
-
-
-async def sources_of(connection: Connection, host_no: int) -> tuple[list[SourceReport], int]:
-    """MAX_SOURCES at most, those that lost something first; how many there are."""
-    rows = await connection.fetch(sqlfiles.load("hosts")["sources_of_host"], host_no, MAX_SOURCES)
-    same = ("harness", "state", "bytes_read", "lines", "skipped_lines", "unknown_records", "path")
-    sources = [
-        SourceReport(
-            ledger_id=UUID(bytes=row["ledger_id"]),
-            source_key=row["source_key"].hex(),
-            **{name: row[name] for name in same},
-        )
-        for row in rows
-    ]
-    return sources, rows[0]["of"] if rows else 0
 
 
 async def expected_silence_seconds(db: Database, host_no: int) -> int:

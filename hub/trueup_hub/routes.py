@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from trueup_hub import capabilities, enrolment, keys, rejections, trust
+from trueup_hub import capabilities, enrolment, keys, rejections, sources, trust
 from trueup_hub.analytics import (
     activity,
     breakdown,
@@ -100,6 +100,7 @@ ROUTES = (
     _read("hosts", hosts.get_hosts, (*TAKES, FORMAT), hosts.Hosts),
     Route("GET", f"{_API}/hosts/{{host_id}}", hosts.get_host, "viewer", (), hosts.Host),
     _read("rejections", hosts.get_rejections, (*rejections.TAKES, FORMAT), rejections.Rejections),
+    _read("sources", hosts.get_sources, (*sources.TAKES, FORMAT), sources.Sources),
     Route(
         *("PATCH", f"{_API}/hosts/{{host_id}}", hosts.patch_host, "admin", ()),
         answers=hosts.Host,

@@ -7,7 +7,7 @@ import pytest
 
 from hub_client import API, HubClient, problem
 from ledgers import add_host
-from trueup_hub import hosts, trust
+from trueup_hub import sources, trust
 from trueup_hub.analytics import breakdown, session
 from usage_data import event, machine, session_key
 from usage_data import session as row_of_session
@@ -41,7 +41,7 @@ async def test_hosts_come_in_pages_that_add_up_even_where_enrolment_was_at_the_s
 async def test_of_very_many_sources_those_that_lost_something_are_listed_and_all_are_counted(
     hub: HubClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosts, "MAX_SOURCES", 3)
+    monkeypatch.setattr(sources, "MAX_SOURCES", 3)
     ana = await machine(hub.db, "ana")
     await ana.send(row_of_session("s", None))
     await hub.db.execute(

@@ -214,7 +214,7 @@ async def open_scope(db: "Database", common: Common) -> AsyncIterator[Scope]:
     """Resolve a request. BadRequest names a filter value that this hub does not know."""
     async with db.snapshot() as connection:
         numbers = [await chosen_hosts(connection, common.filters.get("host"), common.labels)]
-        numbers += [await _numbers(connection, name, common.filters.get(name)) for name in DIMENSIONS[1:]]
+        numbers += [await numbers_of(connection, name, common.filters.get(name)) for name in DIMENSIONS[1:]]
         days = await _days(connection, common, numbers)
         zone_no, measures = await connection.fetchrow(_IN_USE, common.zone.key) or (None, ())
         yield Scope(connection, days, common.zone, zone_no, numbers, common.counted, measures)
@@ -225,14 +225,15 @@ async def chosen_hosts(
 ) -> list[int] | None:
     """Numbers of the hosts with these ids or labels, and with these labels; None = all. BadRequest names an unknown
     one."""
-    numbers = await _numbers(connection, "host", hosts)
+    numbers = await numbers_of(connection, "host", hosts)
     if labels:
         labelled = await _labelled(connection, labels)
         numbers = labelled if numbers is None else sorted({*numbers} & {*labelled})
     return numbers
 
 
-async def _numbers(connection: "Connection", dimension: str, values: list[str] | None) -> list[int] | None:
+async def numbers_of(connection: "Connection", dimension: str, values: list[str] | None) -> list[int] | None:
+    """Of these values of a filter; None = not asked. BadRequest names an unknown one."""
     if values is None:
         return None
     if dimension == "host":

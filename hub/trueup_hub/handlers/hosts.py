@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from trueup_hub import directives, hosts, rejections
-from trueup_hub.analytics.scope import chosen_hosts
+from trueup_hub import directives, hosts, rejections, sources
+from trueup_hub.analytics.scope import chosen_hosts, numbers_of
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.enrolment import (
     LONGEST_LIFE,
@@ -85,10 +85,10 @@ async def get_host(request: web.Request) -> web.Response:
         reports = await hosts.list_hosts(connection, request[QUERY]["host_id"])
         if not reports:
             raise NotFound("There is no such host.")
-        sources, total = await hosts.sources_of(connection, reports[0].host_no)
+        found, total = await sources.sources_of(connection, reports[0].host_no)
         asked = await directives.directives_of(connection, reports[0].host_no)
     host = msgspec.structs.asdict(reports[0])
-    return reply(Host(**host, directives=asked, sources=sources, sources_total=total))
+    return reply(Host(**host, directives=asked, sources=found, sources_total=total))
 
 
 async def get_rejections(request: web.Request) -> web.Response:
@@ -98,6 +98,17 @@ async def get_rejections(request: web.Request) -> web.Response:
         numbers = await chosen_hosts(connection, query["host"], query.labels())
         found = await rejections.list_rejections(connection, numbers, query["limit"], query["cursor"])
     return await answer(request, found, "rejections", found.rejections, rejections.RejectedRow)
+
+
+async def get_sources(request: web.Request) -> web.Response:
+    """Logs that harnesses write, on all hosts, page by page."""
+    query = request[QUERY]
+    async with request.app[DATABASE].snapshot() as connection:
+        numbers = await chosen_hosts(connection, query["host"], query.labels())
+        harnesses = await numbers_of(connection, "harness", query["harness"])
+        asked = (numbers, harnesses, query["state"], query["limit"], query["cursor"])
+        found = await sources.list_sources(connection, *asked)
+    return await answer(request, found, "sources", found.sources, sources.Source)
 
 
 async def patch_host(request: web.Request) -> web.Response:

@@ -33,16 +33,6 @@ WHERE host_no = ANY ($1::int4[])
 GROUP BY host_no, ledger_no, reason
 ORDER BY host_no, ledger_no, count(*) DESC, min(rejected_at), reason
 
--- sources_of_host: what its harnesses write, those that lost something first; at most $2, and how many there are
-SELECT l.ledger_id, s.source_key, t.term AS harness, s.state, s.bytes_read, s.lines, s.skipped_lines,
-       s.unknown_records, s.path, count(*) OVER () AS of
-FROM sources s
-JOIN ledgers l USING (host_no, ledger_no)
-JOIN terms t ON t.term_no = s.harness
-WHERE s.host_no = $1
-ORDER BY s.skipped_lines + s.unknown_records > 0 DESC, t.term, s.source_key
-LIMIT $2
-
 -- change_host: a new label, or other labels; null leaves as it is
 UPDATE hosts SET label = coalesce($2, label), labels = coalesce($3::jsonb, labels)
 WHERE host_id = $1

@@ -668,6 +668,22 @@ export interface Sessions {
   next_cursor: string | null;
 }
 
+/** A log, and whose it is. */
+export interface Source {
+  ledger_id: string;
+  /** hex */
+  source_key: string;
+  harness: string;
+  state: string;
+  bytes_read: number;
+  lines: number;
+  skipped_lines: number;
+  unknown_records: number;
+  /** where the machine's policy sends it */
+  path: string | null;
+  host: HostName;
+}
+
 export interface SourceReport {
   ledger_id: string;
   /** hex */
@@ -680,6 +696,14 @@ export interface SourceReport {
   unknown_records: number;
   /** where the machine's policy sends it */
   path: string | null;
+}
+
+/** Host by host. `next_cursor`: null on the last page. */
+export interface Sources {
+  sources: Source[];
+  /** on all pages */
+  total: number;
+  next_cursor: string | null;
 }
 
 /** `share`: of all tokens of `with_subagents`; null where it reported none. */
