@@ -64,6 +64,12 @@ def wants_csv(request: web.Request) -> bool:
     return asked == "csv" or (asked is None and "text/csv" in request.headers.get("Accept", ""))
 
 
+def _days(found: Struct) -> str:
+    """Of an answer about a range: part of the name of its file."""
+    first, last = getattr(found, "first", None), getattr(found, "last", None)
+    return f"_{first}_{last}" if first and last else ""
+
+
 async def answer(
     request: web.Request,
     found: Struct,
@@ -77,7 +83,7 @@ async def answer(
     """
     if wants_csv(request):
         response = web.Response(text=await csv_text(found, items, kind), content_type="text/csv", charset="utf-8")
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}{_days(found)}.csv"'
     else:
         response = web.Response(body=_json.encode(found), content_type="application/json")
     body = response.body
