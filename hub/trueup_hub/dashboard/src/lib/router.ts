@@ -2,6 +2,7 @@
 
 export const PAGES = {
   overview: { path: "", title: "Overview" },
+  quality: { path: "quality", title: "Data quality" },
 } as const;
 export type Page = keyof typeof PAGES;
 

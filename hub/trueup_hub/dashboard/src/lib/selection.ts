@@ -28,6 +28,8 @@ export const CHOICES = {
   heatmap: asks("overview", "analytics/heatmap", "metric", "total_tokens", true),
   top: asks("overview", "analytics/top-sessions", "metric", "total_tokens", true),
   by: asks("overview", "analytics/breakdown", "by", "project", true),
+  covered: asks("quality", "analytics/activity", "metric", "total_tokens", true),
+  covered_by: asks("quality", "analytics/activity", "group_by", "harness", true),
 } satisfies Record<string, Asks>;
 export type Choice = keyof typeof CHOICES;
 const NAMES = Object.keys(CHOICES) as Choice[];

@@ -1,0 +1,213 @@
+/** How much to believe: coverage in parts, and what stands beside the numbers in words. */
+
+import { addDays } from "./dates";
+import { exact, percent, plural } from "./format";
+import { totalsField } from "./metrics";
+import type { Tone } from "./words";
+import type { Activity, Breakdown, Coverage, Part, Point, Summary, Trust } from "./types";
+
+/** How well one request knows a number, from the best to not at all. */
+export const KNOWN = ["exact", "lower_bound", "derived", "unreported"] as const;
+export type Known = (typeof KNOWN)[number];
+export type Parts = Record<Known, number>;
+
+export const KNOWN_WORDS: Record<Known, string> = {
+  exact: "exact",
+  lower_bound: "lower bound",
+  derived: "derived",
+  unreported: "not reported",
+};
+
+/** Requests by how well they know it: together all of them. One that is a bound and derived counts as a bound. */
+export function partsOf(coverage: Coverage | undefined): Parts {
+  const { events, reported, lower_bound, derived } = coverage ?? NONE;
+  const bound = Math.min(lower_bound, reported);
+  const taken = Math.min(derived, reported - bound);
+  return { exact: reported - bound - taken, lower_bound: bound, derived: taken, unreported: events - reported };
+}
+
+const NONE: Coverage = { events: 0, reported: 0, lower_bound: 0, derived: 0 };
+
+export function together(all: Iterable<Coverage | undefined>): Coverage {
+  const sum = { ...NONE };
+  for (const one of all) if (one) for (const name of Object.keys(sum) as (keyof Coverage)[]) sum[name] += one[name];
+  return sum;
+}
+
+export interface Counter {
+  name: string; // in `coverage`
+  label: string;
+  about: string; // in a sentence
+}
+
+const COUNTERS: Counter[] = [
+  { name: "input_tokens", label: "Input", about: "input" },
+  { name: "cache_read_tokens", label: "Cache read", about: "cache reads" },
+  { name: "cache_write_tokens", label: "Cache write", about: "cache writes" },
+  { name: "output_tokens", label: "Output", about: "output" },
+  { name: "reasoning_tokens", label: "Reasoning", about: "reasoning" },
+  { name: "input_undivided_tokens", label: "Input, undivided", about: "input that is not divided" },
+  { name: "undivided_tokens", label: "Undivided", about: "tokens that are not divided" },
+  { name: "total_tokens", label: "Total", about: "a complete total" },
+  { name: "cost_microusd", label: "Cost", about: "what has a list price" },
+];
+const ONLY_WHERE_REPORTED = ["input_undivided_tokens", "undivided_tokens"]; // else nobody misses them
+
+/** The columns that tell something about these rows. */
+export const countersOf = (rows: Pick<Part, "coverage">[]): Counter[] =>
+  COUNTERS.filter(
+    ({ name }) =>
+      rows.some(({ coverage }) => coverage[name] !== undefined) &&
+      (!ONLY_WHERE_REPORTED.includes(name) || rows.some(({ coverage }) => (coverage[name]?.reported ?? 0) > 0)),
+  );
+
+export const byEvents = ({ rows }: Breakdown): Part[] => rows.filter((row) => row.events > 0).toSorted(moreEvents);
+const moreEvents = (a: Part, b: Part): number => b.events - a.events;
+
+export const withoutPrice = ({ rows }: Breakdown): Part[] =>
+  rows
+    .filter((row) => row.totals.unpriced_tokens > 0)
+    .toSorted((a, b) => b.totals.unpriced_tokens - a.totals.unpriced_tokens);
+
+/** Hosts whose rows are perhaps not all here; those of which nothing is expected do not count. */
+export const notComplete = ({ hosts }: Trust): number => hosts.total - hosts.converged;
+
+export type Section = "coverage" | "hosts" | "prices" | "rejected" | "notices" | "doubts";
+
+export interface Clause {
+  words: string;
+  about: Section; // where there is more of it
+  tone: Tone;
+}
+
+/** What is to be said first, clause by clause: facts, no score. */
+export function verdict({ coverage, totals, unpriced_tokens, trust }: Summary, locale?: string): Clause[] {
+  const number = (value: number) => exact(value, locale);
+  const { events, reported, lower_bound } = coverage["total_tokens"] ?? NONE;
+  const clauses: Clause[] = [];
+  const say = (about: Section, tone: Tone, words: string) => clauses.push({ words, about, tone });
+  if (events === 0) say("coverage", "quiet", "there was no request in this range");
+  else if (reported === events)
+    say(
+      "coverage",
+      "good",
+      events === 1
+        ? "the only request reported a complete total"
+        : `all ${number(events)} requests reported a complete total`,
+    );
+  else
+    say(
+      "coverage",
+      "warn",
+      `${number(reported)} of ${number(events)} ${plural(events, "request")} (${percent(reported, events, locale)}) reported a complete total`,
+    );
+  if (lower_bound > 0)
+    say(
+      "coverage",
+      "warn",
+      `${number(lower_bound)} of these ${lower_bound === 1 ? "is a lower bound" : "are lower bounds"}`,
+    );
+  const open = notComplete(trust);
+  const hosts = trust.hosts.total;
+  if (hosts === 0) say("hosts", "quiet", "no host is enrolled");
+  else if (open === 0)
+    say("hosts", "good", hosts === 1 ? "the only host is complete" : `all ${number(hosts)} hosts are complete`);
+  else
+    say(
+      "hosts",
+      "warn",
+      `${number(open)} of ${number(hosts)} ${plural(hosts, "host")} ${open === 1 ? "is" : "are"} not complete`,
+    );
+  if (unpriced_tokens > 0) {
+    const total = totals.total_tokens;
+    const share = total ? ` (${percent(unpriced_tokens, total, locale)})` : "";
+    say(
+      "prices",
+      "warn",
+      `${number(unpriced_tokens)} ${plural(unpriced_tokens, "token")}${share} ${unpriced_tokens === 1 ? "has" : "have"} no list price`,
+    );
+  } else if (events > 0) say("prices", "good", "every reported token has a list price");
+  const { rejected, conflicting_copies: conflicts, drift_suspected: drift } = trust;
+  if (rejected > 0)
+    say(
+      "rejected",
+      "bad",
+      `${number(rejected)} ${plural(rejected, "row")} ${was(rejected)} rejected and ${rejected === 1 ? "counts" : "count"} nowhere`,
+    );
+  else say("rejected", "good", "nothing was rejected");
+  if (conflicts > 0)
+    say(
+      "doubts",
+      "bad",
+      `${number(conflicts)} ${plural(conflicts, "request")} ${was(conflicts)} told with other numbers by a second host`,
+    );
+  if (drift > 0) say("notices", "warn", `usage of ${number(drift)} ${plural(drift, "host")} may go unread`);
+  return clauses;
+}
+
+const was = (count: number): string => (count === 1 ? "was" : "were");
+
+/** One line of the small multiples: a series, or the rest of them, bucket by bucket. */
+export interface Band {
+  id: string;
+  label: string;
+  points: Coverage[];
+  all: Coverage;
+}
+
+const MOST_BANDS = 9; // with the one of all together
+
+/** Of each series how well its buckets are known: all together first, then the greatest by requests. */
+export function bandsOf({ series }: Activity, metric: string, unknown: string): Band[] {
+  const field = totalsField(metric);
+  const starts = series[0]?.points ?? [];
+  const one = (points: Point[]) => points.map((point) => point.coverage[field] ?? NONE);
+  const bands = series
+    .map(({ key, label, points }) => band(key === null ? "null" : `=${key}`, label ?? key ?? unknown, one(points)))
+    .filter(({ all }) => all.events > 0)
+    .toSorted((a, b) => b.all.events - a.all.events);
+  const sum = (some: Band[]) => starts.map((_, at) => together(some.map(({ points }) => points[at])));
+  const whole = band("all", "All together", sum(bands));
+  if (bands.length < 2) return bands.length ? bands : [];
+  const head = bands.length < MOST_BANDS ? bands : bands.slice(0, MOST_BANDS - 2);
+  const rest = bands.slice(head.length);
+  return [whole, ...head, ...(rest.length ? [band("rest", `${rest.length} others`, sum(rest))] : [])];
+}
+
+const band = (id: string, label: string, points: Coverage[]): Band => ({ id, label, points, all: together(points) });
+
+/** First and last day of a bucket, inside the range that was asked for. */
+export function daysOfBucket(start: string, { granularity, from, to }: Pick<Activity, "granularity" | "from" | "to">) {
+  const first = start.slice(0, 10);
+  const last = lastDay(first, granularity);
+  return { from: first < from ? from : first, to: last > to ? to : last };
+}
+
+function lastDay(first: string, granularity: string): string {
+  if (granularity === "week") return addDays(first, 6);
+  if (granularity !== "month") return first;
+  const nextMonth = addDays(`${first.slice(0, 8)}01`, 31).slice(0, 8);
+  return addDays(`${nextMonth}01`, -1);
+}
+
+/** Where a key leads among cells in rows and columns; null for other keys. */
+export function moveIn(key: string, at: [number, number], rows: number, columns: number): [number, number] | null {
+  const [row, column] = at;
+  const within = (value: number, count: number) => Math.min(Math.max(value, 0), count - 1);
+  switch (key) {
+    case "ArrowLeft":
+      return [row, within(column - 1, columns)];
+    case "ArrowRight":
+      return [row, within(column + 1, columns)];
+    case "ArrowUp":
+      return [within(row - 1, rows), column];
+    case "ArrowDown":
+      return [within(row + 1, rows), column];
+    case "Home":
+      return [row, 0];
+    case "End":
+      return [row, columns - 1];
+    default:
+      return null;
+  }
+}
