@@ -58,6 +58,8 @@ export class Hub {
   #usageChanged = false;
   #stop: (() => void)[] = [];
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #doubted = false; // the hub was away or nobody looked: it may have become another one
+  #asking: Promise<void> | null = null;
   readonly #refresh = coalesce(() => this.#load());
 
   /** Begin, or begin again after signing in. */
@@ -103,11 +105,14 @@ export class Hub {
    * of filters stay: a host that the page has just heard of may be newer than the list of all.
    */
   async ask<T>(panel: Panel<T>, endpoint: string, wanted: Values, id: string | null = null): Promise<void> {
+    const sure = await this.#sure();
     const found = coerce({ ...this.capabilities.data, values: {} }, endpoint, wanted);
     if (found.endpoint === null) return panel.refuse(`This hub does not have ${endpoint}.`);
     const query: Query = {};
     for (const [name, value] of found.query) query[name] = [...(query[name] ?? []), value];
-    await panel.load(found.endpoint.replace(/\{\w+\}/, encodeURIComponent(id ?? "")), query);
+    const path = found.endpoint.replace(/\{\w+\}/, encodeURIComponent(id ?? ""));
+    if (!sure) return panel.miss(this.capabilities.error, path, query);
+    await panel.load(path, query);
     this.#noticeSignedOut(panel);
   }
 
@@ -191,24 +196,33 @@ export class Hub {
   }
 
   #followState(state: LiveState): void {
-    const before = this.live;
     this.live = state;
+    if (state === "reconnecting" || state === "paused") this.#doubted = true;
     if (state === "reconnecting") void this.me.load("me").then(() => this.#noticeSignedOut());
-    if (state === "live" && before === "reconnecting") void this.#obeyAgain();
+    if (state === "live") void this.#sure();
   }
 
-  /** A hub that was away may have come back as another version. */
+  /** True once the hub that answers has said what it can do; nothing else is asked before. */
+  async #sure(): Promise<boolean> {
+    if (!this.#doubted) return true;
+    await (this.#asking ??= this.#obeyAgain().finally(() => (this.#asking = null)));
+    return !this.#doubted;
+  }
+
   async #obeyAgain(): Promise<void> {
     const version = this.capabilities.data?.version;
     await this.capabilities.load("capabilities");
     const now = this.capabilities.data;
-    if (!now || !this.place) return;
+    if (this.capabilities.error || !now) return;
+    this.#doubted = false;
+    if (!this.place) return;
     const { selection, notices } = obeyCapabilities(this.selection, now, this.place.page);
     if (now.version !== version)
       notices.push(`The hub is now version ${now.version}: reload the page to have its page.`);
     if (notices.length === 0) return;
     this.selection = selection;
     this.notices = notices;
+    history.replaceState(null, "", new URL(this.link(this.place), document.baseURI));
     this.refresh();
   }
 
@@ -219,6 +233,7 @@ export class Hub {
     await Promise.all([this.ask(this.trust, "trust", this.common()), ...[...this.#loads].map((load) => load(usage))]);
     if (this.#noticeSignedOut() || !this.away) return;
     // The stream of events stays up where only the database is away
+    this.#doubted = true;
     this.#usageChanged ||= usage;
     this.#retry = setTimeout(() => !document.hidden && this.refresh(), RETRY_MS);
   }

@@ -39,6 +39,12 @@ export class Panel<T> {
     }
   }
 
+  /** The hub is away: what it said last to this very question stays. */
+  miss(why: HubError | null, path: string, query: Query): void {
+    this.error = why;
+    if (this.#shown !== JSON.stringify([path, query])) this.data = null;
+  }
+
   /** Nothing can be asked: say why. */
   async refuse(why: string): Promise<void> {
     this.clear();
