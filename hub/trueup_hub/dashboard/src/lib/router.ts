@@ -2,6 +2,8 @@
 
 export const PAGES = {
   overview: { path: "", title: "Overview" },
+  sessions: { path: "sessions", title: "Sessions" },
+  session: { path: "sessions/{id}", title: "Session" },
   quality: { path: "quality", title: "Data quality" },
 } as const;
 export type Page = keyof typeof PAGES;

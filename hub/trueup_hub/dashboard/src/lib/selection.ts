@@ -28,6 +28,10 @@ export const CHOICES = {
   heatmap: asks("overview", "analytics/heatmap", "metric", "total_tokens", true),
   top: asks("overview", "analytics/top-sessions", "metric", "total_tokens", true),
   by: asks("overview", "analytics/breakdown", "by", "project", true),
+  sort: asks("sessions", "sessions", "sort", "started_at"),
+  order: asks("sessions", "sessions", "order", "desc"),
+  quality: asks("sessions", "sessions", "quality", null),
+  counter: asks("sessions", "sessions", "counter", null),
   covered: asks("quality", "analytics/activity", "metric", "total_tokens", true),
   covered_by: asks("quality", "analytics/activity", "group_by", "harness", true),
 } satisfies Record<string, Asks>;
@@ -40,6 +44,7 @@ const WORDS: Record<string, string> = {
   "analytics/heatmap": "the calendar",
   "analytics/top-sessions": "top sessions",
   "analytics/breakdown": "the breakdown",
+  sessions: "the list of sessions",
   trust: "trust",
 };
 

@@ -1,0 +1,45 @@
+import type { Hub } from "./hub.svelte";
+import { Paged } from "./paged.svelte";
+import { Panel } from "./panel.svelte";
+import type { Message, Messages, Session, SessionUsage } from "./types";
+
+const PAGE = 500;
+const MOST = 1000;
+const PAGES_AT_ONCE = 5; // of messages: what is more waits until the reader asks for it
+
+/** What the page of one session asks. Numbers are of its whole life, whatever range is selected. */
+export class SessionPage {
+  readonly session = new Panel<Session>();
+  readonly usage = new Panel<SessionUsage>();
+  readonly messages: Paged<Messages, Message>;
+
+  constructor(
+    readonly hub: Hub,
+    readonly id: string,
+  ) {
+    this.messages = new Paged(hub, "sessions/{session_id}/messages", PAGE, MOST, (page) => page.messages, keyOf);
+  }
+
+  async load(usage: boolean): Promise<void> {
+    if (!usage) return;
+    const counted = this.hub.selection.counted;
+    const wanted = counted === "once" ? {} : { counted: [counted] };
+    await Promise.all([
+      this.hub.ask(this.session, "sessions/{session_id}", wanted, this.id),
+      this.hub.ask(this.usage, "sessions/{session_id}/usage", wanted, this.id),
+      this.#loadMessages({ wanted, id: this.id }),
+    ]);
+  }
+
+  /** All of them, up to a number that a page can draw; new ones of a running session come at the end. */
+  async #loadMessages(question: { wanted: Record<string, string[]>; id: string }): Promise<void> {
+    if (this.messages.answers(question) && this.messages.next === null) await this.messages.follow();
+    else await this.messages.open(question);
+    for (let page = 1; page < PAGES_AT_ONCE && this.messages.next !== null && !this.messages.error; page++)
+      await this.messages.extend();
+  }
+}
+
+/** The same message may come from several ledgers, where all copies count. */
+export const keyOf = (message: Message): string =>
+  [message.place.ledger_id, message.id ?? "", message.event_id ?? "", message.usage?.event_id ?? ""].join(" ");

@@ -1,0 +1,96 @@
+/** The list of sessions: its columns, what its rows add up to, and the words beside it. */
+
+import type { Kind } from "./format";
+import { metricName, totalsField } from "./metrics";
+import type { Coverage, SessionItem } from "./types";
+
+/** `sort`: the hub's name for its order, null where there is none. */
+export interface Column {
+  name: string;
+  label: string;
+  sort: string | null;
+  kind: Kind | "text" | "time";
+}
+
+const TEXTS = { session: "Session", host: "Host", models: "Models" };
+const TIMES = { started_at: "Started", last_active_at: "Last active" };
+const NUMBERS = [
+  "messages",
+  "input_tokens",
+  "cache_read_tokens",
+  "cache_write_tokens",
+  "output_tokens",
+  "reasoning_tokens",
+  "total_tokens",
+  "cost",
+  "peak_context_tokens",
+];
+const BRIEF: Record<string, string> = { cost: "Cost", peak_context_tokens: "Peak context", total_tokens: "Total" };
+
+/** What can be sorted by has a column; of what is not always shown, the one that is sorted by. */
+export function columnsOf(sorts: string[], sort: string): Column[] {
+  const offered = (name: string) => (sorts.includes(name) ? name : null);
+  const shown = [...NUMBERS, ...(sort in TIMES || NUMBERS.includes(sort) ? [] : [sort])];
+  return [
+    ...Object.entries(TEXTS).map(([name, label]): Column => ({ name, label, sort: null, kind: "text" })),
+    ...Object.entries(TIMES).map(([name, label]): Column => ({ name, label, sort: offered(name), kind: "time" })),
+    ...shown.map((name) => ({ name, label: headOf(name), sort: offered(name), kind: metricName(name).kind })),
+  ];
+}
+
+function headOf(name: string): string {
+  return BRIEF[name] ?? metricName(name).label.replace(/ tokens$/, "");
+}
+
+/** How a sort is called where the reader chooses one. */
+export const sortName = (name: string): string => (TIMES as Record<string, string>)[name] ?? metricName(name).label;
+
+/** A session's number in a column, and how well it is known; counts are always known. */
+export function cellOf(session: SessionItem, column: string): { value: number | null; coverage: Coverage | undefined } {
+  if (column === "messages") return { value: session.messages, coverage: undefined };
+  if (column === "peak_context_tokens")
+    return { value: session.peak_context_tokens, coverage: session.coverage["context_tokens"] };
+  const field = totalsField(column);
+  return { value: session.totals[field] ?? null, coverage: session.coverage[field] };
+}
+
+/** Where a request is missing from a sum: how many reported it, of how many. */
+export const partly = (coverage: Coverage | undefined): coverage is Coverage =>
+  coverage !== undefined && coverage.reported > 0 && coverage.reported < coverage.events;
+
+export interface Sum {
+  value: number | null;
+  coverage: Coverage;
+}
+
+/** What rows add up to: null over nothing reported. */
+export function sumOf(sessions: SessionItem[], metric: string): Sum {
+  const coverage: Coverage = { events: 0, reported: 0, lower_bound: 0, derived: 0 };
+  let value: number | null = null;
+  for (const session of sessions) {
+    const cell = cellOf(session, metric);
+    if (cell.value !== null) value = (value ?? 0) + cell.value;
+    for (const name of Object.keys(coverage) as (keyof Coverage)[]) coverage[name] += cell.coverage?.[name] ?? 0;
+  }
+  return { value, coverage };
+}
+
+const QUALITY: Record<string, string> = {
+  unreported: "with requests that did not report {counter}",
+  lower_bound: "with lower bounds of {counter}",
+  derived: "with derived {counter}",
+  unpriced: "with tokens that have no list price",
+  old_data: "read by an older parser whose log is gone",
+  set_aside: "with copies set aside",
+  conflicting: "with copies that contradict each other",
+};
+
+/** Which sessions are left by the filter of quality, as "only sessions …". */
+export function qualityWords(quality: string, counter: string | null): string {
+  const words = QUALITY[quality] ?? quality.replaceAll("_", " ");
+  return words.replace("{counter}", counter === null ? "any counter" : metricName(counter).label.toLowerCase());
+}
+
+/** A session without a title of its own: its harness's name for it, else the hub's. */
+export const shortId = (session: { id: string; session_id: string | null }): string =>
+  (session.session_id ?? session.id).slice(0, 8);
