@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import NamedTuple
 
 from agent_process import trueup
 from given import CORPORA
@@ -26,11 +27,18 @@ ROOTS = {
 }
 
 
-async def fill(hub: Hub, folder: Path) -> dict[str, dict[str, str]]:
-    """By label: the environment in which `trueup` is asked on that machine."""
-    envs = {label: environment(folder / label, folder / label / "data", TRUEUP_LABEL=label) for label in ROOTS}
+class Corpora(NamedTuple):
+    """`ledgers`: data directories, by label of the machine."""
+
+    hub: Hub
+    ledgers: dict[str, Path]
+
+
+async def fill(hub: Hub, folder: Path) -> Corpora:
+    ledgers = {label: folder / label / "data" for label in ROOTS}
+    envs = {label: environment(folder / label, ledgers[label], TRUEUP_LABEL=label) for label in ROOTS}
     await asyncio.gather(*(_push(hub, env, ROOTS[label]) for label, env in envs.items()))
-    return envs
+    return Corpora(hub, ledgers)
 
 
 async def _push(hub: Hub, env: dict[str, str], groups: tuple[str, ...]) -> None:

@@ -6,7 +6,6 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
@@ -21,6 +20,7 @@ from hub_process import Hub, running_hub
 from opened_pages import Opener
 from trueup_hub.db import create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
+from usage_corpora import Corpora
 
 # As root in a container a browser has no sandbox; the rest keeps it from calling home.
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -77,13 +77,6 @@ async def fleet_hub(pg: EmbeddedPg, tmp_path_factory: pytest.TempPathFactory) ->
         yield hub
 
 
-class Corpora(NamedTuple):
-    """`ledgers`: by label of the machine, the environment in which `trueup` is asked there."""
-
-    hub: Hub
-    ledgers: dict[str, dict[str, str]]
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def corpora(pg: EmbeddedPg, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Corpora]:
     """Real transcripts on two machines, scanned and pushed by real agents (usage_corpora.py). Tests only read it."""
@@ -91,7 +84,7 @@ async def corpora(pg: EmbeddedPg, tmp_path_factory: pytest.TempPathFactory) -> A
         pytest.skip("the given data is not beside this checkout")
     folder = tmp_path_factory.mktemp("corpora")
     async with _database(pg) as url, running_hub(url, folder / "hub") as hub:
-        yield Corpora(hub, await usage_corpora.fill(hub, folder))
+        yield await usage_corpora.fill(hub, folder)
 
 
 @pytest.fixture(scope="session")
