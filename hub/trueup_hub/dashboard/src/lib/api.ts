@@ -35,6 +35,14 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
   return (await reply.json()) as T;
 }
 
+/** Have the hub change something. The origin that it checks and the cookie are the browser's to send. */
+export async function change<T>(method: "POST" | "PATCH" | "DELETE", path: string, body?: object): Promise<T> {
+  const headers: Record<string, string> = { Accept: "application/json" };
+  if (body) headers["Content-Type"] = "application/json";
+  const reply = await send(`api/v1/${path}`, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
+  return (await reply.json()) as T;
+}
+
 /** Exchange a token for the session cookie. */
 export async function logIn(token: string): Promise<void> {
   const headers = { Accept: "application/json", "Content-Type": "application/json" };

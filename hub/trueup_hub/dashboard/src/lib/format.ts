@@ -120,6 +120,26 @@ export function ago(then: number, now: number, locale?: string): string {
   return UNKNOWN;
 }
 
+/** "3 days", "2 hours 5 minutes": the two largest units that matter. */
+export function span(seconds: number, locale?: string): string {
+  const parts: string[] = [];
+  let left = Math.max(0, Math.round(seconds));
+  for (const [unit, size] of UNITS) {
+    const number = Math.floor(left / size);
+    left -= number * size;
+    if (number > 0 || (size === 1 && parts.length === 0))
+      parts.push(numberFormat({ style: "unit", unit, unitDisplay: "long" }, locale).format(number));
+    if (parts.length === 2 || (parts.length === 1 && number === 0)) break;
+  }
+  return parts.join(" ");
+}
+const UNITS: [string, number][] = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+];
+
 /** Time of day, with the date where it is another day than `now`. */
 export function clock(iso: string, now: number, timezone: string, locale?: string): string {
   const day = new Intl.DateTimeFormat("en-CA", { timeZone: timezone });

@@ -5,6 +5,8 @@ export const PAGES = {
   sessions: { path: "sessions", title: "Sessions" },
   session: { path: "sessions/{id}", title: "Session" },
   quality: { path: "quality", title: "Data quality" },
+  hosts: { path: "hosts", title: "Hosts" },
+  host: { path: "hosts/{id}", title: "Host" },
 } as const;
 export type Page = keyof typeof PAGES;
 

@@ -3,8 +3,10 @@
 import { coerce, isTimezone, type Change, type Values } from "./coerce";
 import { isDay, PRESETS, type Preset } from "./dates";
 import { metricName } from "./metrics";
+import { ORDERS as HOST_ORDERS } from "./hosts";
 import type { Page } from "./router";
 import type { Capabilities } from "./types";
+import { FLAG_WORDS, STATE_ORDER } from "./words";
 
 /** What data can be divided by; `label:NAME` besides. */
 export const DIMENSIONS = ["model", "harness", "provider", "project", "host"] as const;
@@ -14,10 +16,11 @@ export type Filter = (typeof FILTERS)[number];
 
 interface Asks {
   page: Page;
-  endpoint: string;
+  endpoint: string | null; // null = the page chooses by itself out of what the hub answered
   parameter: string;
   standard: string | null; // null = not asked, or what suits
   usual?: true; // kept for the reader's next visit
+  among?: readonly string[]; // of what the page chooses by itself: all that it knows
 }
 
 /** What a panel asks beside what all ask, by its name in the address. Which values there are is the hub's to say. */
@@ -34,6 +37,9 @@ export const CHOICES = {
   counter: asks("sessions", "sessions", "counter", null),
   covered: asks("quality", "analytics/activity", "metric", "total_tokens", true),
   covered_by: asks("quality", "analytics/activity", "group_by", "harness", true),
+  find: chooses("hosts", "search"),
+  state: chooses("hosts", "state of a host", [...STATE_ORDER, ...Object.keys(FLAG_WORDS)]),
+  ordered: chooses("hosts", "order", HOST_ORDERS, "urgency"),
 } satisfies Record<string, Asks>;
 export type Choice = keyof typeof CHOICES;
 const NAMES = Object.keys(CHOICES) as Choice[];
@@ -50,6 +56,10 @@ const WORDS: Record<string, string> = {
 
 function asks(page: Page, endpoint: string, parameter: string, standard: string | null, usual = false): Asks {
   return { page, endpoint, parameter, standard, ...(usual ? { usual } : {}) };
+}
+
+function chooses(page: Page, parameter: string, among: readonly string[] = [], standard: string | null = null): Asks {
+  return { page, endpoint: null, parameter, standard, ...(among.length ? { among } : {}) };
 }
 
 export interface Selection extends Record<Choice, string | null> {
@@ -106,7 +116,12 @@ export function readSelection(query: string): Read {
   if (counted === "all") selection.counted = counted;
   else if (counted && counted !== "once") put("way to count", counted, "each request once");
   selection.compare = given.get("compare") === "previous";
-  for (const name of NAMES) selection[name] = given.get(name) || DEFAULTS[name];
+  for (const name of NAMES) {
+    const value = given.get(name) || null;
+    const { among, parameter }: Asks = CHOICES[name];
+    selection[name] = value !== null && (!among || among.includes(value)) ? value : DEFAULTS[name];
+    if (value !== null && selection[name] !== value) put(parameter, value, DEFAULTS[name] ?? "everything");
+  }
   for (const filter of FILTERS) {
     const values = new Set(given.getAll(filter)); // an empty one means: what has none
     if (values.size) selection.filters[filter] = [...values];
@@ -165,7 +180,8 @@ export function obeyCapabilities(selection: Selection, capabilities: Capabilitie
   const kept = structuredClone(selection);
   const notices = new Set<string>();
   const here = NAMES.filter((name) => CHOICES[name].page === page);
-  for (const endpoint of new Set(["trust", ...here.map((name) => CHOICES[name].endpoint)])) {
+  const asked = here.flatMap((name) => CHOICES[name].endpoint ?? []);
+  for (const endpoint of new Set(["trust", ...asked])) {
     const words = WORDS[endpoint] ?? endpoint;
     const own = here.filter((name) => CHOICES[name].endpoint === endpoint);
     const wanted = commonValues(kept, kept);

@@ -1,5 +1,6 @@
 /** The state of hosts and of trust in words. */
 
+import type { HubError } from "./api";
 import { exact, plural } from "./format";
 import type { HostReport, Trust } from "./types";
 
@@ -7,7 +8,7 @@ export type HostState = HostReport["state"];
 
 export type Tone = "good" | "warn" | "bad" | "quiet";
 
-interface Said {
+export interface Said {
   tone: Tone;
   words: string;
 }
@@ -23,13 +24,32 @@ export const STATE_WORDS: Record<HostState, Said> = {
 };
 
 const WORST_FIRST = ["forked", "diverged", "silent", "behind", "never"] as const;
-const LAST: HostState[] = ["converged", "retired"];
 
-/** What needs somebody comes first; within a state the order stays. */
+/** What needs somebody comes first. */
+export const STATE_ORDER: HostState[] = [...WORST_FIRST, "converged", "retired"];
+
+/** Within a state the order stays. */
 export function byUrgency<T extends { state: HostState }>(hosts: T[]): T[] {
-  const order: HostState[] = [...WORST_FIRST, ...LAST];
-  return hosts.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
+  return hosts.toSorted((a, b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
 }
+
+/** What stands beside a state. A flag of a later hub is shown by its name. */
+export const FLAG_WORDS: Record<string, string> = {
+  forgotten: "being forgotten",
+  needs_resync: "resync needed",
+  shared_credential: "shared credential",
+  drift_suspected: "drift suspected",
+  rejected: "rejected rows",
+  corrected: "corrected rows",
+  old_data: "old data",
+  withheld: "withheld fields",
+  older_agent: "older agent",
+  newer_agent: "newer agent",
+  unknown_versions: "unknown versions",
+  clock_skew: "clock is off",
+  agent_error: "agent error",
+  readmitted: "readmitted",
+};
 
 /** One line: how many hosts are proven equal to what is shown, and what is with the others. */
 export function trustLine({ hosts, needs_resync }: Trust, locale?: string): Said {
@@ -87,4 +107,12 @@ export function trustFacts(trust: Trust): Fact[] {
     fact("Rows of old data", trust.old_data, "read by an older parser, and its log is gone", "warn"),
     fact("Logs gone", trust.source_gone, "rows whose log file no longer exists; the ledger kept them", "quiet"),
   ];
+}
+
+/** Why the hub did not do what it was asked for, in one line. */
+export function problemWords({ status, code, message }: HubError): string {
+  if (status === 0) return "The hub does not answer: nothing was changed, as far as is known. Try again.";
+  if (status === 401) return "You are signed out: sign in again.";
+  if (code === "forbidden") return "Only an administrator may do this: sign in with an administrator's token.";
+  return message;
 }
