@@ -21,23 +21,71 @@ export const today = (timezone: string, now: Date = new Date()): string =>
     now,
   );
 
-export const PRESETS = ["7d", "30d", "90d", "12m", "all", "custom"] as const;
+export const PRESETS = ["today", "7d", "30d", "90d", "month", "last-month", "12m", "all", "custom"] as const;
 export type Preset = (typeof PRESETS)[number];
 export const PRESET_WORDS: Record<Preset, string> = {
+  today: "Today",
   "7d": "7 days",
   "30d": "30 days",
   "90d": "90 days",
+  month: "This month",
+  "last-month": "Last month",
   "12m": "12 months",
   all: "All",
   custom: "Dates",
 };
 
-/** First and last day of a preset; nulls for everything there is. */
-export function presetRange(preset: Preset, lastDay: string): { from: string | null; to: string | null } {
-  const lengths: Partial<Record<Preset, number>> = { "7d": 7, "30d": 30, "90d": 90, "12m": 365 };
-  const length = lengths[preset];
-  return length === undefined ? { from: null, to: null } : { from: addDays(lastDay, 1 - length), to: lastDay };
+export interface Days {
+  from: string;
+  to: string;
 }
+
+/** First and last day of a preset; nulls for everything there is. */
+export function presetRange(preset: Preset, lastDay: string): Days | { from: null; to: null } {
+  const lengths: Partial<Record<Preset, number>> = { today: 1, "7d": 7, "30d": 30, "90d": 90, "12m": 365 };
+  const length = lengths[preset];
+  if (length !== undefined) return { from: addDays(lastDay, 1 - length), to: lastDay };
+  if (preset === "month") return { from: monthStart(lastDay), to: lastDay };
+  if (preset === "last-month") {
+    const end = addDays(monthStart(lastDay), -1);
+    return { from: monthStart(end), to: end };
+  }
+  return { from: null, to: null };
+}
+
+/** The period after (1) or before (-1): whole months of whole months, else as many days. Null where that is all to come. */
+export function stepRange({ from, to }: Days, direction: 1 | -1, lastDay: string): Days | null {
+  const sinceTheFirst =
+    from === monthStart(from) && (to === monthEnd(to) || (to === lastDay && from === monthStart(to)));
+  const length = daysBetween(from, to) + 1;
+  const months = monthsBetween(from, to) + 1;
+  const next = sinceTheFirst
+    ? { from: addMonths(from, direction * months), to: monthEnd(addMonths(monthStart(to), direction * months)) }
+    : { from: addDays(from, direction * length), to: addDays(to, direction * length) };
+  if (next.from > lastDay) return null;
+  // Of a month that is not over, what there is of it
+  return sinceTheFirst && next.to > lastDay ? { ...next, to: lastDay } : next;
+}
+
+/** How a range is called, where it has a name: `30d` goes on with the days, dates do not. */
+export const presetOf = ({ from, to }: Days, lastDay: string): Preset =>
+  PRESETS.find((preset) => {
+    const known = presetRange(preset, lastDay);
+    return known.from === from && known.to === to;
+  }) ?? "custom";
+
+const monthStart = (day: string): string => `${day.slice(0, 7)}-01`;
+const monthEnd = (day: string): string => addDays(addMonths(monthStart(day), 1), -1);
+const monthsBetween = (from: string, to: string): number =>
+  12 * (Number(to.slice(0, 4)) - Number(from.slice(0, 4))) + Number(to.slice(5, 7)) - Number(from.slice(5, 7));
+
+/** Of the first of a month. */
+const addMonths = (first: string, months: number): string =>
+  dayOf(Date.UTC(Number(first.slice(0, 4)), Number(first.slice(5, 7)) - 1 + months, 1));
+
+/** "Nov 2 – 8, 2026", as the locale shortens it. */
+export const daysInWords = ({ from, to }: Days, locale?: string): string =>
+  new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" }).formatRange(time(from), time(to));
 
 export const GRANULARITIES = ["hour", "day", "week", "month"] as const;
 export type Granularity = (typeof GRANULARITIES)[number];

@@ -1,6 +1,6 @@
 import { HubError, logOut, type Query } from "./api";
 import { coerce, metricsOf, whyUnknown, type Values } from "./coerce";
-import { presetRange, today } from "./dates";
+import { presetOf, presetRange, stepRange, today, type Days } from "./dates";
 import { coalesce, listen, type LiveState } from "./live";
 import { Panel } from "./panel.svelte";
 import { pathOf, placeOf, type Place } from "./router";
@@ -122,6 +122,32 @@ export class Hub {
     return range === "custom" ? { from, to } : presetRange(range, today(this.timezone));
   }
 
+  /** The days that are shown, null before the hub has said which those of "everything" are. */
+  days = $derived.by((): Days | null => {
+    const { from, to } = this.range();
+    const said = this.trust.data;
+    const days = { from: from ?? said?.from, to: to ?? said?.to };
+    return days.from && days.to && days.from <= days.to ? { from: days.from, to: days.to } : null;
+  });
+
+  /** Whether there is a period before or after the one that is shown. */
+  canStep(direction: 1 | -1): boolean {
+    return this.#stepped(direction) !== null;
+  }
+
+  /** Go on or back by the length of what is shown. */
+  step(direction: 1 | -1): void {
+    const days = this.#stepped(direction);
+    if (!days) return;
+    const range = presetOf(days, today(this.timezone));
+    this.select({ range, ...(range === "custom" ? days : { from: null, to: null }) });
+  }
+
+  #stepped(direction: 1 | -1): Days | null {
+    const { from, to } = this.range();
+    return from && to ? stepRange({ from, to }, direction, today(this.timezone)) : null;
+  }
+
   /** What every panel asks: range, zone, filters. */
   common(): Values {
     return commonValues(this.selection, this.range());
@@ -149,6 +175,12 @@ export class Hub {
   /** Change the selection, the address and what is shown. */
   select(change: Partial<Selection>): void {
     if (this.place) this.go(this.link(this.place, change));
+  }
+
+  /** Show only these values of a dimension; none: all. */
+  filter(filter: Filter, values: string[]): void {
+    const { [filter]: _, ...others } = this.selection.filters;
+    this.select({ filters: values.length ? { ...others, [filter]: values } : others });
   }
 
   /** Show one value of a dimension alone; "" is what has none, also of `label:NAME`. */
