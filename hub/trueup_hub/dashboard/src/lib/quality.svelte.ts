@@ -2,7 +2,9 @@ import type { Values } from "./coerce";
 import { suitableGranularity } from "./dates";
 import type { Hub } from "./hub.svelte";
 import { Panel } from "./panel.svelte";
-import type { Activity, Breakdown, Hosts, Rejections, Summary } from "./types";
+import type { Activity, Breakdown, Hosts, Rejections, Sources, Summary } from "./types";
+
+const MOST = ["1000"]; // rows of a list: as many as the hub gives at once
 
 /** What the page of data quality asks, panel by panel. */
 export class Quality {
@@ -12,17 +14,23 @@ export class Quality {
   readonly activity = new Panel<Activity>();
   readonly hosts = new Panel<Hosts>();
   readonly rejections = new Panel<Rejections>();
+  readonly sources = new Panel<Sources>();
 
   constructor(readonly hub: Hub) {}
 
   async load(usage: boolean): Promise<void> {
     const common = this.hub.common();
-    const { host, label } = common;
-    const machines: Values = { ...(host ? { host } : {}), ...(label ? { label } : {}) };
+    const machines = only(common, "host", "label");
+    const { logs } = this.hub.selection;
     const asked = [
       this.hub.ask(this.summary, "analytics/summary", common),
       this.hub.ask(this.hosts, "hosts", machines),
-      this.hub.ask(this.rejections, "rejections", machines),
+      this.hub.ask(this.rejections, "rejections", { ...machines, limit: MOST }),
+      this.hub.ask(this.sources, "sources", {
+        ...only(common, "host", "label", "harness"),
+        ...(logs === null ? {} : { state: [logs] }),
+        limit: MOST,
+      }),
     ];
     if (usage)
       asked.push(
@@ -49,3 +57,7 @@ export class Quality {
     return from && to ? { from, to } : null;
   }
 }
+
+/** Of what all panels ask, what a list of machines takes. */
+const only = (values: Values, ...names: string[]): Values =>
+  Object.fromEntries(names.flatMap((name) => (values[name] ? [[name, values[name]]] : [])));

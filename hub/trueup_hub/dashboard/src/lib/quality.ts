@@ -38,27 +38,27 @@ export interface Counter {
   name: string; // in `coverage`
   label: string;
   about: string; // in a sentence
+  elsewhere?: true; // what does not tell it tells the counters that it stands for: nobody misses it
 }
 
 const COUNTERS: Counter[] = [
+  { name: "total_tokens", label: "Total", about: "a complete total" },
+  { name: "cost_microusd", label: "Cost", about: "what has a list price" },
   { name: "input_tokens", label: "Input", about: "input" },
   { name: "cache_read_tokens", label: "Cache read", about: "cache reads" },
   { name: "cache_write_tokens", label: "Cache write", about: "cache writes" },
   { name: "output_tokens", label: "Output", about: "output" },
   { name: "reasoning_tokens", label: "Reasoning", about: "reasoning" },
-  { name: "input_undivided_tokens", label: "Input, undivided", about: "input that is not divided" },
-  { name: "undivided_tokens", label: "Undivided", about: "tokens that are not divided" },
-  { name: "total_tokens", label: "Total", about: "a complete total" },
-  { name: "cost_microusd", label: "Cost", about: "what has a list price" },
+  { name: "input_undivided_tokens", label: "Input, undivided", about: "input that is not divided", elsewhere: true },
+  { name: "undivided_tokens", label: "Undivided", about: "tokens that are not divided", elsewhere: true },
 ];
-const ONLY_WHERE_REPORTED = ["input_undivided_tokens", "undivided_tokens"]; // else nobody misses them
 
 /** The columns that tell something about these rows. */
 export const countersOf = (rows: Pick<Part, "coverage">[]): Counter[] =>
   COUNTERS.filter(
-    ({ name }) =>
+    ({ name, elsewhere }) =>
       rows.some(({ coverage }) => coverage[name] !== undefined) &&
-      (!ONLY_WHERE_REPORTED.includes(name) || rows.some(({ coverage }) => (coverage[name]?.reported ?? 0) > 0)),
+      (!elsewhere || rows.some(({ coverage }) => (coverage[name]?.reported ?? 0) > 0)),
   );
 
 export const byEvents = ({ rows }: Breakdown): Part[] => rows.filter((row) => row.events > 0).toSorted(moreEvents);
@@ -72,7 +72,7 @@ export const withoutPrice = ({ rows }: Breakdown): Part[] =>
 /** Hosts whose rows are perhaps not all here; those of which nothing is expected do not count. */
 export const notComplete = ({ hosts }: Trust): number => hosts.total - hosts.converged;
 
-export type Section = "coverage" | "hosts" | "prices" | "rejected" | "notices" | "doubts";
+export type Section = "coverage" | "hosts" | "prices" | "rejected" | "notices" | "logs" | "doubts";
 
 export interface Clause {
   words: string;

@@ -40,6 +40,7 @@ export const CHOICES = {
   find: chooses("hosts", "search"),
   state: chooses("hosts", "state of a host", [...STATE_ORDER, ...Object.keys(FLAG_WORDS)]),
   ordered: chooses("hosts", "order", HOST_ORDERS, "urgency"),
+  logs: asks("quality", "sources", "state", null),
 } satisfies Record<string, Asks>;
 export type Choice = keyof typeof CHOICES;
 const NAMES = Object.keys(CHOICES) as Choice[];
@@ -51,6 +52,7 @@ const WORDS: Record<string, string> = {
   "analytics/top-sessions": "top sessions",
   "analytics/breakdown": "the breakdown",
   sessions: "the list of sessions",
+  sources: "the list of logs",
   trust: "trust",
 };
 
