@@ -34,8 +34,7 @@ _UNCHECKED_HOST = ("/healthz", "/readyz")  # probes call by address; nothing is 
 _SECURITY_HEADERS = {
     "Server": "trueup",  # not which Python and aiohttp
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-        "frame-ancestors 'none'"
+        "default-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

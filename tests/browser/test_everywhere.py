@@ -1,0 +1,130 @@
+"""What holds on every page: it is within reach by eye, keyboard and screen reader, prints, and asks its hub alone."""
+
+import gzip
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from axe import violations
+from dashboard_pages import NAMES, Place, place_of, settled
+from hub_process import Hub
+from opened_pages import Opener
+from trueup_hub.handlers.pages import STATIC
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+NARROW, WIDE = 390, 1920
+FIRST_LOAD = 150_000  # bytes, gzipped
+
+# All that can be acted on and is seen, and where the focus came by, with what shows it there.
+WATCH_FOCUS = """() => {
+  const all = 'a[href], button, input, select, textarea, summary, [tabindex]';
+  const acts = one => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true });
+  const shown = one => {
+    const { outlineStyle, outlineWidth, boxShadow, stroke } = getComputedStyle(one);
+    return (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1) || boxShadow !== 'none' || stroke !== 'none';
+  };
+  window.wanted = [...document.querySelectorAll(all)].filter(acts);
+  window.reached = new Map();
+  document.addEventListener('focusin', ({ target }) => reached.set(target, shown(target)));
+  return wanted.length;
+}"""
+MISSED = """() => ({
+  unreached: wanted.filter(one => one.isConnected && !reached.has(one)).map(one => one.outerHTML.slice(0, 200)),
+  unseen: [...reached].filter(([, shown]) => !shown).map(([one]) => one.outerHTML.slice(0, 200)),
+})"""
+
+
+class Open(NamedTuple):
+    page: Page
+    place: Place
+
+
+@pytest_asyncio.fixture(params=NAMES, scope="module", loop_scope="session")
+async def opened(fleet_hub: Hub, browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Open]:
+    """One page of an administrator, for all that is asked of it here."""
+    opener = Opener(browser)
+    place = await place_of(fleet_hub, request.param)
+    page = await opener.log_in(fleet_hub, place.address, token=fleet_hub.admin_token)
+    await settled(page, place)
+    yield Open(page, place)
+    await opener.close()
+    assert opener.complaints == []
+
+
+async def sideways(page: Page) -> int:
+    scrolled: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return scrolled
+
+
+async def test_a_page_is_within_reach_in_both_schemes_on_a_phone_and_on_a_wide_screen(opened: Open) -> None:
+    page, place = opened
+    for width, first, then in ((NARROW, "light", "dark"), (WIDE, "dark", "light")):
+        await page.set_viewport_size({"width": width, "height": 900})
+        await page.emulate_media(color_scheme=first)  # type: ignore[arg-type]
+        await settled(page, place)
+        assert await sideways(page) == 0
+        assert await violations(page) == []
+        await page.emulate_media(color_scheme=then)  # type: ignore[arg-type]
+        await settled(page, place)
+        assert await violations(page, "color-contrast") == []
+
+
+async def test_the_keyboard_reaches_everything_and_shows_where_it_is(opened: Open) -> None:
+    page, place = opened
+    await page.set_viewport_size({"width": 1280, "height": 900})
+    await settled(page, place)
+    number = await page.evaluate(WATCH_FOCUS)
+    assert number > 5
+    for _ in range(2 * number + 30):  # some take several steps, as a date does
+        await page.keyboard.press("Tab")
+        if _ >= number and not (await page.evaluate(MISSED))["unreached"]:
+            break
+    assert await page.evaluate(MISSED) == {"unreached": [], "unseen": []}
+
+
+async def test_the_page_to_sign_in_is_within_reach(fleet_hub: Hub, pages: Opener) -> None:
+    page = await pages.blank(NARROW)
+    await page.goto(fleet_hub.url)
+    await expect(page.get_by_label("Token", exact=True)).to_be_focused()
+    for scheme, width in (("light", NARROW), ("dark", WIDE)):
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await sideways(page) == 0
+        assert await violations(page) == []
+    pages.complaints[:] = [said for said in pages.complaints if "401" not in said]  # that nobody is signed in
+
+
+async def test_no_page_asks_anybody_but_its_hub_and_none_may(fleet_hub: Hub, pages: Opener) -> None:
+    page = await pages.log_in(fleet_hub)
+    asked: list[str] = []
+    refused: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
+    for name in NAMES:
+        place = await place_of(fleet_hub, name)
+        answer = await page.goto(f"{fleet_hub.url}/{place.address}")
+        assert answer is not None
+        rules = policy(answer.headers["content-security-policy"])
+        assert rules["default-src"] in (["'self'"], ["'none'"])
+        assert {source for sources in rules.values() for source in sources} <= {"'self'", "'none'"}
+        await settled(page, place)
+    assert len(asked) > 20
+    assert all(url.startswith(f"{fleet_hub.url}/") for url in asked)
+    assert refused == []
+
+
+def policy(header: str) -> dict[str, list[str]]:
+    """Directive -> sources."""
+    return {name: sources for name, *sources in (part.split() for part in header.split(";") if part.strip())}
+
+
+async def test_the_first_load_is_light() -> None:
+    """Of any page: it loads no more than everything there is."""
+    files = [path for path in STATIC.rglob("*") if path.suffix in (".html", ".js", ".css", ".svg")]
+    sizes = {path.name: len(gzip.compress(path.read_bytes(), 6)) for path in files}
+    assert {name.rpartition(".")[2] for name in sizes} == {"html", "js", "css", "svg"}
+    assert sum(sizes.values()) < FIRST_LOAD, sizes
