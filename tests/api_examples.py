@@ -74,6 +74,12 @@ def questions(desk: str) -> list[Question]:
         _q("get_analytics_breakdown", "harness", "by harness", **WEEK, by="harness"),
         _q("get_analytics_breakdown", "team", "by a label of hosts, as CSV", **WEEK, by="label:team", format="csv"),
         _q("get_sessions", "page", "the first page, of one session", **WEEK, sort="total_tokens", limit="1"),
+        _q(
+            *("get_sessions", "bounds", "whose output is known only to be at least so much"),
+            **WEEK,
+            quality="lower_bound",
+            counter="output_tokens",
+        ),
         _q("get_session", "one", "one session", session_id=SESSION),
         _q("get_session_messages", "page", "its first messages", session_id=SESSION, limit="2"),
         _q("get_session_usage", "one", "where its numbers come from", session_id=SESSION),

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from trueup_hub.analytics import sources
 from trueup_hub.analytics.buckets import Buckets, whole
-from trueup_hub.analytics.sources import Reading
+from trueup_hub.analytics.sources import Quality, Reading
 from trueup_hub.analytics.totals import Row, added, added_counts, end_of_sums
 from trueup_hub.errors import BadRequest
 from trueup_hub.ingest.measures import MEASURES
@@ -84,10 +84,11 @@ class Scope:
     def echo(self) -> dict[str, Any]:
         return {"first": self.first, "last": self.last, "timezone": self.zone.key, "counted": self.counted}
 
-    async def fetch(self, module: str, name: str, *args: Any) -> list[Any]:
+    async def fetch(self, module: str, name: str, *args: Any, quality: Quality | None = None) -> list[Any]:
         """Rows of block `name`; `args` follow the filters."""
         # Copies that are set aside may have measures that no counted event has
         reading = self.reading if self.counted == "once" else self.reading._replace(measures=None)
+        reading = reading._replace(quality=quality)
         return await self.connection.fetch(sources.sql(module, name, reading=reading), *self.filters, *args)
 
     async def divide(self, by: str | None) -> Division:

@@ -37,6 +37,19 @@ _SPLIT_BY_FILTER = " OR ".join(
 )
 
 
+class Quality(NamedTuple):
+    """Which requests sessions must have to be listed. `counter`: of those of the first kinds."""
+
+    name: str
+    counter: str | None = None
+
+
+# name -> how many requests of a cell of usage are in question; of `unpriced` how many tokens
+OF_COUNTER = {"unreported": "n - r_{counter}", "lower_bound": "l_{counter}", "derived": "d_{counter}"}
+_IN_QUESTION = OF_COUNTER | {"unpriced": "unpriced_tokens"}
+QUALITIES = (*_IN_QUESTION, "old_data", "set_aside", "conflicting")
+
+
 class Reading(NamedTuple):
     """How the blocks of a scope are filled in. `whole_sessions`: no filter divides what a session used by model or
     provider, so that session_totals answers. `measures`: those that any counted event had, None = perhaps all."""
@@ -44,6 +57,7 @@ class Reading(NamedTuple):
     counted: str = "once"
     whole_sessions: bool = False
     measures: frozenset[str] | None = None
+    quality: Quality | None = None
 
 
 # A session once; where every copy counts it is not known yet which of them is the chosen one.
@@ -90,6 +104,8 @@ def _sql(module: str, name: str, columns: tuple[str, ...], key: tuple[str, str],
         "set_aside": spread_events(f"{_SET_ASIDE} AND {_IN_RANGE} AND {_FILTERS}"),
         "chosen": "true" if reading.counted == "all" else "chosen",
         "started": _STARTED[reading.counted],
+        "of_quality": "NULL::int8" if reading.quality is None else "of_quality",
+        "having_quality": "" if reading.quality is None else _having(reading.quality, reading),
         "filters": _FILTERS,
         "total_reported": TOTAL_REPORTED,
         "key": key[0],
@@ -98,6 +114,22 @@ def _sql(module: str, name: str, columns: tuple[str, ...], key: tuple[str, str],
     }.items():
         block = block.replace(f"{{{word}}}", text)
     return block
+
+
+def _having(quality: Quality, reading: Reading) -> str:
+    """Leaves of sessions those that have requests of a quality, with how many."""
+    blocks = sqlfiles.load("quality")
+    block = blocks[quality.name if quality.name in blocks else "of_usage"]
+    in_question = _IN_QUESTION.get(quality.name, "").format(counter=quality.counter)
+    if reading.measures is not None and in_question in MEASURES and in_question not in reading.measures:
+        in_question = "0"  # no request ever had it
+    for word, text in {
+        "in_question": in_question,
+        "session_usage": _session_usage(reading.counted),
+        "filters": _FILTERS,
+    }.items():
+        block = block.replace(f"{{{word}}}", text)
+    return f"RIGHT JOIN ({block}) having_quality USING (session_key)"
 
 
 def _sums(columns: Sequence[str], measures: frozenset[str] | None) -> str:

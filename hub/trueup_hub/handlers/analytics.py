@@ -62,7 +62,8 @@ async def get_sessions(request: web.Request) -> web.Response:
     """Sessions that started or used anything in the range, page by page."""
     query, db = request[QUERY], request.app[DATABASE]
     sort, order, limit, cursor = (query[name] for name in ("sort", "order", "limit", "cursor"))
-    found = await sessions.list_sessions(db, _common(request), sort, order, limit, cursor)
+    quality = sessions.quality_of(query["quality"], query["counter"])
+    found = await sessions.list_sessions(db, _common(request), sort, order, limit, cursor, quality)
     return await answer(request, found, "sessions", found.sessions, sessions.SessionItem)
 
 

@@ -1,7 +1,8 @@
 -- Sessions. The chosen copy supplies project, times and messages; usage is the sum of counted events, whoever has them.
 -- $1 and $2 are a range of slots, $3 … $7 filters by host, harness, project, model and provider: null = all.
 -- What stands in braces is filled in by analytics/sources.py: {filters} for all five, {chosen} for whether a copy counts,
--- {started} for what is taken of sessions that started in the range.
+-- {started} for what is taken of sessions that started in the range, {of_quality} and {having_quality} for what is asked of
+-- their requests (quality.sql).
 
 -- list_sessions: what started or used anything in the range, by sort key $8 (times $9, 1 or -1), after ($10, $11)
 WITH started AS (
@@ -15,21 +16,22 @@ WITH started AS (
     AND ($6::int4[] IS NULL OR 0 = ANY ($6))
     AND ($7::int4[] IS NULL OR 0 = ANY ($7))
 ), ranked AS (
-  SELECT session_key, coalesce($9::int8 * CASE $8::text
-           WHEN 'started_at' THEN (extract(epoch FROM coalesce(started.started_at, chosen.started_at)) * 1000000)::int8
-           WHEN 'messages' THEN coalesce(started.messages, chosen.messages) WHEN 'last_active_at' THEN u.last_slot
+  SELECT u.session_key, of_quality, coalesce($9::int8 * CASE $8::text
+           WHEN 'started_at' THEN (extract(epoch FROM coalesce(u.started_at, chosen.started_at)) * 1000000)::int8
+           WHEN 'messages' THEN coalesce(u.messages, chosen.messages) WHEN 'last_active_at' THEN u.last_slot
            WHEN 'peak_context_tokens' THEN u.peak_context_tokens ELSE u.value END, '-9223372036854775808'::int8) AS sort
-  FROM (SELECT session_key, last_slot, max_context_tokens AS peak_context_tokens,
-               CASE WHEN {metric_reported} > 0 THEN {metric_sum} END AS value
-        FROM {used_sessions}) u
-  FULL JOIN started USING (session_key)
+  FROM (SELECT session_key, started_at, messages, last_slot, peak_context_tokens, value, {of_quality} AS of_quality
+        FROM (SELECT session_key, last_slot, max_context_tokens AS peak_context_tokens,
+                     CASE WHEN {metric_reported} > 0 THEN {metric_sum} END AS value
+              FROM {used_sessions}) used
+        FULL JOIN started USING (session_key) {having_quality}) u
   LEFT JOIN LATERAL (
     SELECT started_at, messages FROM sessions s
-    WHERE started.messages IS NULL AND $8::text IN ('started_at', 'messages')
-      AND s.session_key = coalesce(u.session_key, started.session_key) AND s.chosen OFFSET 0
+    WHERE u.messages IS NULL AND $8::text IN ('started_at', 'messages')
+      AND s.session_key = u.session_key AND s.chosen OFFSET 0
   ) chosen ON true
 )
-SELECT session_key, sort FROM ranked
+SELECT session_key, sort, of_quality FROM ranked
 WHERE $11::uuid IS NULL OR sort < $10::int8 OR (sort = $10 AND session_key > $11)
 ORDER BY sort DESC, session_key LIMIT $12
 

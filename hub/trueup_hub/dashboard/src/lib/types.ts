@@ -634,6 +634,8 @@ export interface SessionItem {
   totals: Totals;
   coverage: Record<string, Coverage>;
   peak_context_tokens: number | null;
+  /** its requests that `quality` asks for (of unpriced: tokens); null where nothing is asked */
+  of_quality: number | null;
 }
 
 /** Totals as those of the session itself: the sum of the parts that count (all parts where all copies do). `parts_total` and `with_subagents.sessions` say how many there are where more than 500 are not listed. */
@@ -664,6 +666,9 @@ export interface Sessions {
   trust: Trust;
   sort: string;
   order: string;
+  quality: string | null;
+  /** where `quality` is of one */
+  counter: string | null;
   sessions: SessionItem[];
   next_cursor: string | null;
 }
