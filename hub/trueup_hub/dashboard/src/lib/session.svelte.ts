@@ -1,5 +1,6 @@
 import type { Hub } from "./hub.svelte";
-import { Paged } from "./paged.svelte";
+import type { Values } from "./coerce";
+import { Paged, type Question } from "./paged.svelte";
 import { Panel } from "./panel.svelte";
 import type { Message, Messages, Session, SessionUsage } from "./types";
 
@@ -20,19 +21,25 @@ export class SessionPage {
     this.messages = new Paged(hub, "sessions/{session_id}/messages", PAGE, MOST, (page) => page.messages, keyOf);
   }
 
+  /** The hub has no such session: other errors may pass. */
+  get missing(): boolean {
+    return this.session.error?.status === 404;
+  }
+
   async load(usage: boolean): Promise<void> {
     if (!usage) return;
     const counted = this.hub.selection.counted;
-    const wanted = counted === "once" ? {} : { counted: [counted] };
+    const wanted: Values = counted === "once" ? {} : { counted: [counted] };
+    await this.hub.ask(this.session, "sessions/{session_id}", wanted, this.id);
+    if (this.missing) return;
     await Promise.all([
-      this.hub.ask(this.session, "sessions/{session_id}", wanted, this.id),
       this.hub.ask(this.usage, "sessions/{session_id}/usage", wanted, this.id),
       this.#loadMessages({ wanted, id: this.id }),
     ]);
   }
 
   /** All of them, up to a number that a page can draw; new ones of a running session come at the end. */
-  async #loadMessages(question: { wanted: Record<string, string[]>; id: string }): Promise<void> {
+  async #loadMessages(question: Question): Promise<void> {
     if (this.messages.answers(question) && this.messages.next === null) await this.messages.follow();
     else await this.messages.open(question);
     for (let page = 1; page < PAGES_AT_ONCE && this.messages.next !== null && !this.messages.error; page++)

@@ -12,7 +12,7 @@ export interface Column {
   kind: Kind | "text" | "time";
 }
 
-const TEXTS = { session: "Session", host: "Host", models: "Models" };
+const TEXTS = { session: "Session", host: "Host and models" };
 const TIMES = { started_at: "Started", last_active_at: "Last active" };
 const NUMBERS = [
   "messages",
@@ -27,15 +27,36 @@ const NUMBERS = [
 ];
 const BRIEF: Record<string, string> = { cost: "Cost", peak_context_tokens: "Peak context", total_tokens: "Total" };
 
-/** What can be sorted by has a column; of what is not always shown, the one that is sorted by. */
-export function columnsOf(sorts: string[], sort: string): Column[] {
+/**
+ * What can be sorted by has a column; of what is not always shown, the one that is sorted by. On a narrow screen it comes
+ * beside the name, and before all others what has been used.
+ */
+export function columnsOf(sorts: string[], sort: string, narrow = false): Column[] {
   const offered = (name: string) => (sorts.includes(name) ? name : null);
   const shown = [...NUMBERS, ...(sort in TIMES || NUMBERS.includes(sort) ? [] : [sort])];
-  return [
-    ...Object.entries(TEXTS).map(([name, label]): Column => ({ name, label, sort: null, kind: "text" })),
-    ...Object.entries(TIMES).map(([name, label]): Column => ({ name, label, sort: offered(name), kind: "time" })),
-    ...shown.map((name) => ({ name, label: headOf(name), sort: offered(name), kind: metricName(name).kind })),
-  ];
+  const [session, host] = Object.entries(TEXTS).map(([name, label]): Column => ({
+    name,
+    label,
+    sort: null,
+    kind: "text",
+  }));
+  const times = Object.entries(TIMES).map(([name, label]): Column => ({
+    name,
+    label,
+    sort: offered(name),
+    kind: "time",
+  }));
+  const numbers = shown.map((name): Column => ({
+    name,
+    label: headOf(name),
+    sort: offered(name),
+    kind: metricName(name).kind,
+  }));
+  if (!session || !host) return [];
+  if (!narrow) return [session, host, ...times, ...numbers];
+  const first = [sort, "total_tokens", "cost", "output_tokens"];
+  const place = ({ name }: Column) => (first.includes(name) ? first.indexOf(name) : first.length);
+  return [session, ...[...times, ...numbers].sort((a, b) => place(a) - place(b)), host];
 }
 
 function headOf(name: string): string {
@@ -44,6 +65,11 @@ function headOf(name: string): string {
 
 /** How a sort is called where the reader chooses one. */
 export const sortName = (name: string): string => (TIMES as Record<string, string>)[name] ?? metricName(name).label;
+
+export function orderWords(sort: string, order: string): string {
+  const [most, least] = sort in TIMES ? ["Newest first", "Oldest first"] : ["Greatest first", "Least first"];
+  return order === "asc" ? least : most;
+}
 
 /** A session's number in a column, and how well it is known; counts are always known. */
 export function cellOf(session: SessionItem, column: string): { value: number | null; coverage: Coverage | undefined } {
