@@ -1,10 +1,10 @@
 /** How much to believe: coverage in parts, and what stands beside the numbers in words. */
 
 import { addDays } from "./dates";
-import { exact, percent, plural } from "./format";
+import { exact, percent, plural, type Kind } from "./format";
 import { totalsField } from "./metrics";
 import type { Tone } from "./words";
-import type { Activity, Breakdown, Coverage, Part, Point, Summary, Trust } from "./types";
+import type { Activity, Breakdown, Coverage, Part, Point, Summary, Totals, Trust } from "./types";
 
 /** How well one request knows a number, from the best to not at all. */
 export const KNOWN = ["exact", "lower_bound", "derived", "unreported"] as const;
@@ -35,22 +35,35 @@ export function together(all: Iterable<Coverage | undefined>): Coverage {
 }
 
 export interface Counter {
-  name: string; // in `coverage`
+  name: keyof Totals; // and in `coverage`
   label: string;
   about: string; // in a sentence
+  kind: Kind;
   elsewhere?: true; // what does not tell it tells the counters that it stands for: nobody misses it
 }
 
 const COUNTERS: Counter[] = [
-  { name: "total_tokens", label: "Total", about: "a complete total" },
-  { name: "cost_microusd", label: "Cost", about: "what has a list price" },
-  { name: "input_tokens", label: "Input", about: "input" },
-  { name: "cache_read_tokens", label: "Cache read", about: "cache reads" },
-  { name: "cache_write_tokens", label: "Cache write", about: "cache writes" },
-  { name: "output_tokens", label: "Output", about: "output" },
-  { name: "reasoning_tokens", label: "Reasoning", about: "reasoning" },
-  { name: "input_undivided_tokens", label: "Input, undivided", about: "input that is not divided", elsewhere: true },
-  { name: "undivided_tokens", label: "Undivided", about: "tokens that are not divided", elsewhere: true },
+  { name: "total_tokens", label: "Total", about: "a complete total", kind: "tokens" },
+  { name: "cost_microusd", label: "Cost", about: "what has a list price", kind: "money" },
+  { name: "input_tokens", label: "Input", about: "input", kind: "tokens" },
+  { name: "cache_read_tokens", label: "Cache read", about: "cache reads", kind: "tokens" },
+  { name: "cache_write_tokens", label: "Cache write", about: "cache writes", kind: "tokens" },
+  { name: "output_tokens", label: "Output", about: "output", kind: "tokens" },
+  { name: "reasoning_tokens", label: "Reasoning", about: "reasoning", kind: "tokens" },
+  {
+    name: "input_undivided_tokens",
+    label: "Input, undivided",
+    about: "input that is not divided",
+    kind: "tokens",
+    elsewhere: true,
+  },
+  {
+    name: "undivided_tokens",
+    label: "Undivided",
+    about: "tokens that are not divided",
+    kind: "tokens",
+    elsewhere: true,
+  },
 ];
 
 /** The columns that tell something about these rows. */
