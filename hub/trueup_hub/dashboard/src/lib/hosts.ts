@@ -10,6 +10,7 @@ export interface HostRow {
   host: HostReport;
   completeUpTo: string | null;
   pending: number | null;
+  atLeast: boolean; // of one ledger it is not known
   versions: string[]; // of its agents
   harnesses: string[];
   notices: Notice[];
@@ -36,6 +37,7 @@ export function rowOf(host: HostReport, trust: HostTrust | undefined, found: str
     host,
     completeUpTo: trust?.complete_up_to ?? null,
     pending: sum(live.map(({ pending }) => pending)),
+    atLeast: live.some(({ pending }) => pending === null),
     versions,
     harnesses,
     notices: toldOnce(host),

@@ -1,6 +1,6 @@
 /** A ledger as people read it. */
 
-import { span, UNKNOWN } from "./format";
+import { exact, span, UNKNOWN } from "./format";
 import type { LedgerReport } from "./types";
 import { STATE_WORDS, type Said } from "./words";
 
@@ -14,10 +14,10 @@ export const LEDGER_WORDS: Record<LedgerReport["state"], Said> = {
 };
 
 /** What the hub's digest proves. */
-export function digestWords({ verdict, pending, acked_seq }: LedgerReport): string {
+export function digestWords({ verdict, pending, acked_seq }: LedgerReport, locale?: string): string {
   if (verdict === "diverged") return "the machine's is another one";
   if (verdict === "converged")
-    return pending ? `equal on both sides, as of change ${acked_seq}` : "equal on both sides";
+    return pending ? `equal on both sides, as of change ${exact(acked_seq, locale)}` : "equal on both sides";
   return verdict === null ? "nothing to compare yet" : "not compared: there is more to come";
 }
 
