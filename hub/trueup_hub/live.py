@@ -31,6 +31,12 @@ class Update(Struct, frozen=True, kw_only=True):
     hosts: list[str]
 
 
+async def announce_host(db: Database, host_id: str) -> None:
+    """Something about a host is committed by a process that has no pages of its own: a command."""
+    payload = msgspec.json.encode(Update(changed=["hosts"], hosts=[host_id])).decode()
+    await db.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+
+
 class Subscription:
     """One listener. What comes in while it is busy or waits out the gap is joined into one update."""
 

@@ -12,7 +12,7 @@ from hub_client import API, HubClient, start_hub
 from ledgers import Ledger, event
 from trueup_hub.handlers import live as handler
 from trueup_hub.keys import LIVE, STOPPING
-from trueup_hub.live import Live, Update
+from trueup_hub.live import Live, Update, announce_host
 from trueup_hub.settings import HubSettings
 from trueup_shared import keys
 
@@ -81,6 +81,13 @@ async def test_a_renamed_host_reaches_the_page_even_when_the_database_is_not_hea
         path = f"{API}/hosts/{host.host_id}"
         assert (await hub.http.patch(path, json={"label": "x"}, headers=await hub.token("admin"))).status == 200
         assert await update(stream) == {"changed": ["hosts"], "hosts": [host.host_id]}
+
+
+async def test_what_a_command_changes_about_a_host_reaches_the_page(hub: HubClient) -> None:
+    live = hub.http.app[LIVE]  # type: ignore[union-attr]
+    async with hearing(live, hub.db), page(hub) as stream:
+        await announce_host(hub.db, "h")
+        assert await update(stream) == {"changed": ["hosts"], "hosts": ["h"]}
 
 
 async def test_a_page_at_another_replica_hears_it_too(hub: HubClient, aiohttp_client: Any, tmp_path: Any) -> None:

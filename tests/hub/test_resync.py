@@ -168,18 +168,34 @@ async def test_a_large_host_is_forgotten_piece_by_piece_and_says_so_meanwhile(hu
     assert await forget_pending(hub.db) == 5
 
 
-@pytest.mark.parametrize("reported", ["running", "failed"])
-async def test_an_open_page_hears_how_far_a_directive_is(hub: HubClient, reported: Any) -> None:
+@pytest.mark.parametrize("ended", ["done", "failed"])
+async def test_an_open_page_hears_how_far_a_directive_is_with_each_heartbeat(hub: HubClient, ended: Any) -> None:
     ana, ledger = await pushed(hub)
     await beat(hub, ana, ledger)
     assert hub.http.app is not None
     with hub.http.app[LIVE].subscribed() as page:
         [made] = (await (await resync(hub, ana.host_id)).json())["directives"]
         assert page.take() == Update(changed=["hosts"], hosts=[ana.host_id])
-        await beat(hub, ana, ledger, DirectiveReport(id=made["directive_id"], state=reported))
+        far = ({"state": "running"}, {"state": "running", "done": 5, "of": 9}, {"state": "running", "done": 6, "of": 9})
+        for report in (*far, {"state": ended, "done": 9, "of": 9}):
+            told = DirectiveReport(id=made["directive_id"], **report)
+            await beat(hub, ana, ledger, told)
+            assert page.take() == Update(changed=["hosts"], hosts=[ana.host_id]), report
+            [now] = (await shown(hub, ana.host_id))["directives"]
+            assert {name: now[name] for name in report} == report
+            await beat(hub, ana, ledger, told)
+            assert page.take() == Update(changed=[], hosts=[]), report  # nothing new
+
+
+async def test_an_open_page_hears_that_a_host_is_retired_or_forgotten(hub: HubClient) -> None:
+    ana, _ = await pushed(hub)
+    assert hub.http.app is not None
+    path, headers = f"{API}/hosts/{ana.host_id}", await hub.token("admin")
+    with hub.http.app[LIVE].subscribed() as page:
+        assert (await hub.http.patch(path, json={"retired": True}, headers=headers)).status == 200
         assert page.take() == Update(changed=["hosts"], hosts=[ana.host_id])
-        await beat(hub, ana, ledger, DirectiveReport(id=made["directive_id"], state=reported))
-        assert page.take() == Update(changed=[], hosts=[])  # nothing new
+        assert (await hub.http.delete(path, headers=headers)).status == 200
+        assert page.take() == Update(changed=["hosts", "usage"], hosts=[ana.host_id])
 
 
 async def test_a_withheld_field_and_an_update_of_the_agent_show_at_once(hub: HubClient) -> None:

@@ -61,6 +61,25 @@ class Served:
         return self.process.returncode
 
 
+class Page:
+    """An open page of a hub, which hears what changes."""
+
+    def __init__(self, hub: Served, token: str) -> None:
+        request = urllib.request.Request(f"{hub.url}/api/v1/events", headers={"Authorization": f"Bearer {token}"})
+        self._stream = urllib.request.urlopen(request, timeout=10)
+
+    def __enter__(self) -> "Page":
+        assert self._stream.readline() == b"retry: 1000\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def update(self) -> Any:
+        data = next(line for line in self._stream if line.startswith(b"data: "))
+        return json.loads(data.removeprefix(b"data: "))
+
+
 def test_it_serves_until_it_is_told_to_stop(env: dict[str, str]) -> None:
     hub = Served(env)
     token = done("token", "create", "mine", env=env)["token"]
@@ -100,9 +119,11 @@ def test_a_host_is_enrolled_listed_renamed_retired_and_forgotten(env: dict[str, 
     [host] = done("host", "list", env=env)["hosts"]
     assert (host["label"], host["labels"], host["state"]) == ("ana", {"team": "core"}, "never")
     assert "Start the agent on this host" in host["action"]
-    done("host", "rename", "ana", "bea", env=env)
+    with Page(hub, done("token", "create", "page", env=env)["token"]) as page:
+        for told in (("rename", "ana", "bea"), ("retire", "bea")):
+            done("host", *told, env=env)
+            assert page.update() == {"changed": ["hosts"], "hosts": [host["host_id"]]}
     fails(trueup("hub", "host", "rename", "ana", "x", env=env), 1, "no host 'ana'")
-    done("host", "retire", "bea", env=env)
     header, line = trueup("hub", "host", "list", env=env).out.splitlines()
     assert header.split("  ")[0] == "HOST"
     assert line.endswith("retired  It was retired; what it sent stays and counts.")

@@ -29,6 +29,7 @@ from trueup_hub.cli.maintenance import backup, reprice, restore, verify
 from trueup_hub.enrolment import MOST_USES, EnrollCode, clean_label, new_enroll_code
 from trueup_hub.errors import HubError, NotFound
 from trueup_hub.ingest import forgetting
+from trueup_hub.live import announce_host
 from trueup_hub.reports import HostReport
 from trueup_hub.running import Running, claimed, running_hub
 from trueup_hub.settings import HubSettings
@@ -208,6 +209,7 @@ def host_rename(given: Globals, host: str, label: str, as_json: bool) -> None:
         host_id, new = await _find(auth, host), clean_label(label)
         await hosts.change_host(auth.db, host_id, new, None)
         await auth.note(_ACTOR, "host.change", str(host_id), {"label": new})
+        await announce_host(auth.db, str(host_id))
         return host_id
 
     host_id = run_with_auth(given, work)
@@ -224,6 +226,7 @@ def host_retire(given: Globals, host: str, as_json: bool) -> None:
     async def work(auth: Auth, settings: HubSettings) -> UUID:
         host_id = await _find(auth, host)
         await hosts.retire_host(auth, host_id, _ACTOR)
+        await announce_host(auth.db, str(host_id))
         return host_id
 
     host_id = run_with_auth(given, work)

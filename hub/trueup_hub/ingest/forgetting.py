@@ -13,7 +13,7 @@ from msgspec import Struct
 from trueup_hub.auth import Auth
 from trueup_hub.db import Database, retried
 from trueup_hub.errors import NotFound
-from trueup_hub.ingest.changes import ledger_transaction, remove_rows
+from trueup_hub.ingest.changes import hint, ledger_transaction, remove_rows
 from trueup_hub.sqlfiles import load
 from trueup_shared import keys, logs
 
@@ -61,6 +61,8 @@ async def forget_host(db: Database, host_id: UUID, chunk: int = CHUNK_ROWS) -> A
                     yield Forgotten(removed, await db.fetchval(_SQL["rows_left"], host_no))
     if await db.fetchval(_SQL["remove_host"], host_no) is not None:
         log.info("forgot a host", **{logs.HOST: str(host_id)}, rows=removed)
+        async with db.connection() as connection:
+            await hint(connection, str(host_id))  # its last rows went before it
     yield Forgotten(removed, 0)
 
 
