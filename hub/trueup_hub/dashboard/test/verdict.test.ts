@@ -6,17 +6,17 @@ interface Told {
   total?: { events: number; reported: number; lower_bound: number };
   priced?: number;
   unpriced?: number;
-  hosts?: { total: number; converged: number };
+  hosts?: { total: number; converged: number; diverged?: number };
   trust?: Partial<Trust>;
 }
 
 const said = ({ total, priced = 0, unpriced = 0, hosts = { total: 0, converged: 0 }, trust = {} }: Told): string => {
-  const none = { rejected: 0, conflicting_copies: 0, drift_suspected: 0 };
+  const none = { needs_resync: 0, rejected: 0, conflicting_copies: 0, drift_suspected: 0 };
   const summary = {
     coverage: { total_tokens: total, cost_microusd: { reported: priced } },
     totals: { total_tokens: 1_000 },
     unpriced_tokens: unpriced,
-    trust: { ...none, ...trust, hosts },
+    trust: { ...none, ...trust, hosts: { diverged: 0, forked: 0, ...hosts } },
   };
   return verdict(summary as unknown as Summary, "en")
     .map(({ words }) => words)
@@ -55,4 +55,11 @@ test("one of something is told as one", () => {
     "the only request reported a complete total; 1 of these is a lower bound; 1 of 1 host is not complete; " +
       "1 token (< 1 %) has no list price; 1 row was rejected and counts nowhere",
   );
+});
+
+test("rows that must come again are told, but not of diverged hosts, where that goes without saying", () => {
+  const told = (diverged: number) =>
+    said({ hosts: { total: 2, converged: 2 - diverged, diverged }, trust: { needs_resync: 1 } });
+  expect(told(0)).toContain("all 2 hosts are complete; rows of 1 host must come again");
+  expect(told(1)).not.toContain("again");
 });

@@ -6,7 +6,7 @@ import { metricName } from "./metrics";
 import { ORDERS as HOST_ORDERS } from "./hosts";
 import type { Page } from "./router";
 import type { Capabilities } from "./types";
-import { FLAG_WORDS, STATE_ORDER } from "./words";
+import { FLAG_WORDS, LOG_STATES, STATE_ORDER } from "./words";
 
 /** What data can be divided by; `label:NAME` besides. */
 export const DIMENSIONS = ["model", "harness", "provider", "project", "host"] as const;
@@ -40,7 +40,7 @@ export const CHOICES = {
   find: chooses("hosts", "search"),
   state: chooses("hosts", "state of a host", [...STATE_ORDER, ...Object.keys(FLAG_WORDS)]),
   ordered: chooses("hosts", "order", HOST_ORDERS, "urgency"),
-  logs: asks("quality", "sources", "state", null),
+  logs: chooses("quality", "state of logs", LOG_STATES),
 } satisfies Record<string, Asks>;
 export type Choice = keyof typeof CHOICES;
 const NAMES = Object.keys(CHOICES) as Choice[];
@@ -52,7 +52,6 @@ const WORDS: Record<string, string> = {
   "analytics/top-sessions": "top sessions",
   "analytics/breakdown": "the breakdown",
   sessions: "the list of sessions",
-  sources: "the list of logs",
   trust: "trust",
 };
 

@@ -52,18 +52,22 @@ function ofRequests({ coverage }: Summary, locale?: string): Clause[] {
 }
 
 /** A host is complete while it is converged. The retired do not count: nothing more is expected of them. */
-function ofHosts({ hosts }: Trust, locale?: string): Clause[] {
+function ofHosts({ hosts, needs_resync }: Trust, locale?: string): Clause[] {
   const say = (tone: Tone, words: string) => [clause("hosts", tone, words)];
   const open = hosts.total - hosts.converged;
   if (hosts.total === 0) return say("quiet", "no host is enrolled");
+  // Of diverged and forked hosts that goes without saying
+  const again = needs_resync - hosts.diverged - hosts.forked;
+  const also =
+    again > 0
+      ? [clause("notices", "warn", `rows of ${exact(again, locale)} ${plural(again, "host")} must come again`)]
+      : [];
   if (open > 0) {
     const some = `${exact(open, locale)} of ${exact(hosts.total, locale)} ${plural(hosts.total, "host")}`;
-    return say("warn", `${some} ${are(open)} not complete`);
+    return [...say("warn", `${some} ${are(open)} not complete`), ...also];
   }
-  return say(
-    "good",
-    hosts.total === 1 ? "the only host is complete" : `all ${exact(hosts.total, locale)} hosts are complete`,
-  );
+  const all = hosts.total === 1 ? "the only host is complete" : `all ${exact(hosts.total, locale)} hosts are complete`;
+  return [...say("good", all), ...also];
 }
 
 function ofPrices({ coverage, totals, unpriced_tokens: unpriced }: Summary, locale?: string): Clause[] {
