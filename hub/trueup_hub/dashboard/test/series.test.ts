@@ -79,3 +79,13 @@ test("a colour stays with its series, and no two that are shown have the same", 
     expect(new Set(colours.assign(shown)).size).toBe(SLOTS);
   }
 });
+
+test("what the hub put together is drawn with the rest, and counted as what it is", () => {
+  const given = activity(["a", [5]], [null, [9]]);
+  given.series[1]!.others = 30;
+  const chart = chartOf(given, "total_tokens", "unknown", new Colours());
+  expect(chart.parts.map(({ label, total }) => [label, total])).toEqual([
+    ["a", 5],
+    ["30 others", 9],
+  ]);
+});

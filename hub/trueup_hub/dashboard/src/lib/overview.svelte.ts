@@ -1,6 +1,7 @@
 import type { Hub } from "./hub.svelte";
 import { suitableGranularity } from "./dates";
 import { Panel } from "./panel.svelte";
+import { mostSeries } from "./size";
 import type { Values } from "./coerce";
 import type { Activity, Breakdown, Heatmap, Hosts, Summary, TopSessions } from "./types";
 
@@ -32,13 +33,12 @@ export class Overview {
   /** The step needs the range, which for "everything" only the hub knows. */
   async #loadActivity(common: Values): Promise<void> {
     const { group_by, granularity } = this.hub.selection;
-    let step = granularity;
-    if (!step) {
-      const [from, to] = [common["from"]?.[0], common["to"]?.[0]];
-      const known = from && to ? { from, to } : await this.#wholeRange();
-      step = known ? suitableGranularity(known.from, known.to) : "day";
-    }
-    await this.hub.ask(this.activity, "analytics/activity", { ...common, ...given({ group_by, granularity: step }) });
+    const [from, to] = [common["from"]?.[0], common["to"]?.[0]];
+    const range = from && to ? { from, to } : await this.#wholeRange();
+    const step = granularity ?? (range ? suitableGranularity(range.from, range.to) : "day");
+    const series = group_by && mostSeries(this.hub.capabilities.data?.limits ?? {}, range, step);
+    const wanted = { ...common, ...given({ group_by, series, granularity: step }) };
+    await this.hub.ask(this.activity, "analytics/activity", wanted);
   }
 
   async #wholeRange(): Promise<{ from: string; to: string } | null> {

@@ -97,15 +97,20 @@ export function bandsOf({ series }: Activity, metric: string, unknown: string): 
   const starts = series[0]?.points ?? [];
   const one = (points: Point[]) => points.map((point) => point.coverage[field] ?? NONE);
   const bands = series
-    .map(({ key, label, points }) => band(key === null ? "null" : `=${key}`, label ?? key ?? unknown, one(points)))
+    .map(({ key, label, others, points }) => ({
+      ...band(key === null ? "null" : `=${key}`, label ?? key ?? unknown, one(points)),
+      others,
+    }))
     .filter(({ all }) => all.events > 0)
-    .toSorted((a, b) => b.all.events - a.all.events);
+    .toSorted((a, b) => Number(a.others > 0) - Number(b.others > 0) || b.all.events - a.all.events); // those together last
   const sum = (some: Band[]) => starts.map((_, at) => together(some.map(({ points }) => points[at])));
   const whole = band("all", "All together", sum(bands));
   if (bands.length < 2) return bands.length ? bands : [];
-  const head = bands.length < MOST_BANDS ? bands : bands.slice(0, MOST_BANDS - 2);
+  const named = bands.filter(({ others }) => !others);
+  const head = bands.length < MOST_BANDS ? named : named.slice(0, MOST_BANDS - 2);
   const rest = bands.slice(head.length);
-  return [whole, ...head, ...(rest.length ? [band("rest", `${rest.length} others`, sum(rest))] : [])];
+  const number = rest.reduce((total, { others }) => total + (others || 1), 0);
+  return [whole, ...head, ...(rest.length ? [band("rest", `${number} others`, sum(rest))] : [])];
 }
 
 const band = (id: string, label: string, points: Coverage[]): Band => ({ id, label, points, all: together(points) });

@@ -55,19 +55,21 @@ export class Colours {
 
 export function chartOf(activity: Activity, metric: string, unknown: string, colours: Colours): Chart {
   const field = totalsField(metric);
-  const all = activity.series.map(({ key, label, points }) => {
+  const all = activity.series.map(({ key, label, others, points }) => {
     const values = points.map((point) => point.totals[field] ?? null);
-    return { id: partId(key), label: label ?? key ?? unknown, values, total: sum(values), points };
+    return { id: partId(key), label: label ?? key ?? unknown, values, total: sum(values), points, others };
   });
   const starts = (all[0]?.points ?? []).map((point) => point.start);
   const shown = all.filter((part) => part.total !== null).sort((a, b) => (b.total ?? 0) - (a.total ?? 0));
-  const head = shown.length > SLOTS ? shown.slice(0, SLOTS - 1) : shown;
-  const tail = shown.slice(head.length);
+  const named = shown.filter((part) => !part.others);
+  const head = shown.length > SLOTS ? named.slice(0, SLOTS - 1) : named;
+  const tail = shown.filter((part) => !head.includes(part));
   const slots = colours.assign(head.map((part) => part.id));
-  const parts: Part[] = head.map(({ points: _, ...part }, index) => ({ ...part, slot: slots[index] ?? 0 }));
+  const parts: Part[] = head.map(({ points: _, others: __, ...part }, index) => ({ ...part, slot: slots[index] ?? 0 }));
   if (tail.length) {
     const values = starts.map((_, bucket) => sum(tail.map((part) => part.values[bucket] ?? null)));
-    parts.push({ id: REST, label: `${tail.length} others`, slot: SLOTS, values, total: sum(values) });
+    const number = tail.reduce((total, { others }) => total + (others || 1), 0);
+    parts.push({ id: REST, label: `${number} others`, slot: SLOTS, values, total: sum(values) });
   }
   const gaps = starts.map((_, bucket) =>
     coverageOf(
