@@ -18,7 +18,7 @@ import table  # noqa: E402
 
 from given import GEN_CORPUS  # noqa: E402
 
-PARTS = ("scan", "harnesses", "daemon", "ingest", "push", "converge", "analytics", "page")
+PARTS = ("scan", "harnesses", "daemon", "ingest", "push", "converge", "analytics")
 
 
 def corpus(folder: Path, megabytes: int) -> Path:

@@ -2,7 +2,6 @@ import type { Values } from "./coerce";
 import { suitableGranularity } from "./dates";
 import type { Hub } from "./hub.svelte";
 import { Panel } from "./panel.svelte";
-import { mostSeries } from "./size";
 import type { Activity, Breakdown, Hosts, Rejections, Sources, Summary } from "./types";
 
 const MOST = ["1000"]; // rows of a list: as many as the hub gives at once
@@ -48,8 +47,7 @@ export class Quality {
     const { covered_by } = this.hub.selection;
     const known = from && to ? { from, to } : await this.#wholeRange();
     const step = known ? suitableGranularity(known.from, known.to) : "day";
-    const series = mostSeries(this.hub.capabilities.data?.limits ?? {}, known, step);
-    const group = covered_by === null ? {} : { group_by: [covered_by], series: [series] };
+    const group = covered_by === null ? {} : { group_by: [covered_by] };
     await this.hub.ask(this.activity, "analytics/activity", { ...common, ...group, granularity: [step] });
   }
 
