@@ -1,5 +1,7 @@
 """Pages in a real browser, and what they complained about."""
 
+import os
+import shutil
 from typing import Literal
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
@@ -7,6 +9,15 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 from hub_process import Hub
 
 ColorScheme = Literal["light", "dark"]
+
+# As root in a container a browser has no sandbox; the rest keeps it from calling home.
+BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+def browser_path() -> str | None:
+    """None: the one that Playwright brought, if any."""
+    return os.environ.get("TRUEUP_BROWSER") or next(filter(None, map(shutil.which, _NAMES)), None)
 
 
 class Opener:

@@ -1,4 +1,7 @@
-"""What stands beside a host's state: each flag at most once, with every reason in words and what to do."""
+"""What stands beside a host's state: each flag at most once, with every reason in words and what to do.
+
+Read after the state's own reason and action no sentence comes twice: what these or another flag say in full,
+`needs_resync` only names."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,6 +16,12 @@ from trueup_shared import __version__
 CLOCK_SKEW = timedelta(minutes=5)
 _CORRECTED_SHOWN = timedelta(days=7)  # after it was mended; the count stays with the ledger
 _REASONS_SHOWN = 3
+
+# What the words of the state leave to say.
+_TO_DO: dict[State, str] = {
+    "diverged": "What differs is still to be sent.",
+    "forked": "Its two machines are still to be told apart.",
+}
 
 # Of a retired host nothing more is expected: what remains to know is about the rows that it left.
 _OF_RETIRED = ("rejected", "old_data", "corrected", "forgotten")
@@ -37,7 +46,7 @@ def flags_of(host: HostFacts) -> list[Flag]:
 
 
 def _needs_resync(host: HostFacts) -> Flag | None:
-    causes = [*_differing(host), *_versions(host.ledgers), *_rejections(host), *_asked(host.directives)]
+    causes = [*_differing(host), *_versions(host.ledgers), *_rejected_rows(host), *_asked(host.directives)]
     if not causes:
         return None
     return Flag("needs_resync", _joined(reason for reason, _ in causes), _joined(action for _, action in causes))
@@ -45,7 +54,9 @@ def _needs_resync(host: HostFacts) -> Flag | None:
 
 def _differing(host: HostFacts) -> Iterable[tuple[str, str]]:
     for ledger in host.ledgers:
-        if ledger.state in ("forked", "diverged"):
+        if ledger.state == host.state and ledger.state in _TO_DO:
+            yield _TO_DO[ledger.state], ""
+        elif ledger.state == "diverged":  # its host is worse
             yield WORDS[ledger.state].reason, WORDS[ledger.state].action
 
 
@@ -61,11 +72,9 @@ def _versions(ledgers: Sequence[LedgerReport]) -> Iterable[tuple[str, str]]:
         yield reason, "Update what sends them to a trueup of this release and run `trueup pg push --full` there."
 
 
-def _rejections(host: HostFacts) -> Iterable[tuple[str, str]]:
-    number = sum(ledger.rejected for ledger in host.ledgers)
-    if number:
-        reason = f"{rows(number)} {'was' if number == 1 else 'were'} rejected and counted nowhere."
-        yield reason, "Update the hub or the agent: rejected rows are tried again by themselves then."
+def _rejected_rows(host: HostFacts) -> Iterable[tuple[str, str]]:
+    if any(ledger.rejected for ledger in host.ledgers):
+        yield "Rejected rows are still to be accepted.", ""
 
 
 def _asked(directives: Sequence[DirectiveStatus]) -> Iterable[tuple[str, str]]:
@@ -87,7 +96,8 @@ def _rejected(host: HostFacts) -> Flag | None:
     first = [f"{reason} ({rows(count)})" for reason, count in list(host.rejections.items())[:_REASONS_SHOWN]]
     more = "; and others" if len(host.rejections) > _REASONS_SHOWN else ""
     why = f": {'; '.join(first)}{more}." if first else "."
-    return Flag("rejected", f"{rows(number)} could not be accepted{why}", "Update the hub or the agent.")
+    reason = f"{rows(number)} could not be accepted and {'is' if number == 1 else 'are'} counted nowhere{why}"
+    return Flag("rejected", reason, "Update the hub or the agent: they are tried again by themselves then.")
 
 
 def _drift(host: HostFacts) -> Flag | None:
@@ -95,7 +105,7 @@ def _drift(host: HostFacts) -> Flag | None:
     if not harnesses:
         return None
     reason = f"The logs of {', '.join(harnesses)} grow but no usage is read from them."
-    return Flag("drift_suspected", reason, "Update trueup on this host.")
+    return Flag("drift_suspected", reason, "Update trueup on this host: a newer release may read them.")
 
 
 def _shared(host: HostFacts) -> Flag | None:
@@ -103,7 +113,7 @@ def _shared(host: HostFacts) -> Flag | None:
     if not forked:
         return None
     reason = f"Ledger {', '.join(forked)} was heard of after another ledger of this host: they are two machines."
-    return Flag("shared_credential", reason, WORDS["forked"].action)
+    return Flag("shared_credential", reason, "`trueup agent rekey` on the copy gives it a credential of its own.")
 
 
 def _corrected(host: HostFacts) -> Flag | None:
@@ -117,7 +127,7 @@ def _corrected(host: HostFacts) -> Flag | None:
     reason = f"A check of the stored rows found {rows(sum(ledger.corrected for ledger in shown))} altered or lost"
     reason += f" at the hub, the last at {last:%Y-%m-%d %H:%M} UTC; "
     if open_:
-        return Flag("corrected", reason + "they are not mended yet.", WORDS["diverged"].action)
+        return Flag("corrected", reason + "they are not mended yet.", "They are as soon as its agent sends them again.")
     mended = max(ledger.mended_at for ledger in recent if ledger.mended_at is not None)
     reason += f"they were mended by {mended:%Y-%m-%d %H:%M} UTC."
     return Flag("corrected", reason, "Nothing on this host; see whether the hub's disk and database are sound.")
@@ -133,12 +143,20 @@ def _withheld(host: HostFacts) -> Flag | None:
 
 def _older_agent(host: HostFacts) -> Flag | None:
     lacks = _all(ledger.versions.agent_lacks for ledger in host.ledgers)
-    return Flag("older_agent", _releases(host, "older", lacks), "Update trueup on this host.") if lacks else None
+    return (
+        Flag("older_agent", _releases(host, "older", lacks), "Update trueup on this host to the hub's release.")
+        if lacks
+        else None
+    )
 
 
 def _newer_agent(host: HostFacts) -> Flag | None:
     lacks = _all(ledger.versions.hub_lacks for ledger in host.ledgers)
-    return Flag("newer_agent", _releases(host, "newer", lacks), "Update the hub.") if lacks else None
+    return (
+        Flag("newer_agent", _releases(host, "newer", lacks), "Update the hub to its agent's release.")
+        if lacks
+        else None
+    )
 
 
 def _releases(host: HostFacts, than: str, lacks: list[str]) -> str:
@@ -150,7 +168,7 @@ def _releases(host: HostFacts, than: str, lacks: list[str]) -> str:
 def _unknown_versions(host: HostFacts) -> Flag | None:
     unknown = _all(ledger.versions.unknown for ledger in host.ledgers)
     reason = f"This hub does not know {', '.join(unknown)}: which of several copies of a request counts may change."
-    return Flag("unknown_versions", reason, "Update the hub.") if unknown else None
+    return Flag("unknown_versions", reason, "Update the hub: it decides anew then.") if unknown else None
 
 
 def _old_data(host: HostFacts) -> Flag | None:

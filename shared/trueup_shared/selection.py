@@ -23,6 +23,10 @@ _BUCKET_DAYS = {"week": 7, "month": 31}
 _STANDARD_METRIC = "total_tokens"
 # Parameters of hubs before 0.2, which told only their common ones by name.
 _KIND_BEFORE = {"from": "day", "to": "day", "timezone": "zone"}
+_ENDPOINTS_BEFORE = (
+    *(f"analytics/{name}" for name in ("summary", "activity", "heatmap", "top-sessions", "breakdown")),
+    *("sessions", "trust"),
+)
 _LISTS_BEFORE = ("host", "harness", "project", "model", "provider", "label")
 
 
@@ -68,6 +72,14 @@ def coerce(
         for value in given
     ]
     return Coerced(endpoint, fit.kept, pairs, fit.changes)
+
+
+def endpoints(capabilities: Mapping[str, Any]) -> list[str]:
+    """Those that a hub can be asked as they are: without a place for an id, and not its stream."""
+    routes = capabilities.get("routes")
+    names = routes if isinstance(routes, Mapping) else _ENDPOINTS_BEFORE
+    plain = {name for name in names if isinstance(name, str) and "{" not in name} - {"events"}
+    return sorted(name for name in plain if _takes(capabilities, name) is not None)
 
 
 def why_unknown(capabilities: Mapping[str, Any], metric: str, harnesses: Sequence[str] = ()) -> str | None:

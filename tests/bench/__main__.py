@@ -18,7 +18,7 @@ import table  # noqa: E402
 
 from given import GEN_CORPUS  # noqa: E402
 
-PARTS = ("scan", "harnesses", "daemon", "ingest", "push", "converge", "analytics")
+PARTS = ("scan", "harnesses", "daemon", "ingest", "push", "converge", "analytics", "page")
 
 
 def corpus(folder: Path, megabytes: int) -> Path:

@@ -1,8 +1,6 @@
 """A real browser, and hubs with real data for it to show."""
 
 import contextlib
-import os
-import shutil
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,23 +15,17 @@ import usage_week
 import usage_year
 from given import CORPORA
 from hub_process import Hub, running_hub
-from opened_pages import Opener
+from opened_pages import BROWSER_FLAGS, Opener, browser_path
 from trueup_hub.db import create_database, drop_database
 from trueup_hub.embedded_pg import EmbeddedPg
 from usage_corpora import Corpora
-
-# As root in a container a browser has no sandbox; the rest keeps it from calling home.
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        given = os.environ.get("TRUEUP_BROWSER")
-        found = given or next(filter(None, map(shutil.which, _NAMES)), None)
         try:
-            running = await playwright.chromium.launch(executable_path=found, args=_FLAGS)
+            running = await playwright.chromium.launch(executable_path=browser_path(), args=BROWSER_FLAGS)
         except Exception as error:
             why = str(error).splitlines()[0]
             pytest.exit(f"no browser starts ({why}). Run: deploy/checkout/browser.sh  (or: make test-nobrowser)", 1)

@@ -78,12 +78,13 @@ async def test_the_parts_of_any_breakdown_are_what_the_rows_of_each_say(
 
 
 @read_only
-@given(fleet.queries, st.sampled_from(GRANULARITIES), st.sampled_from([None, *BY]))
+@given(fleet.queries, st.sampled_from(GRANULARITIES), st.sampled_from([None, *BY]), st.sampled_from([None, 2, 4]))
 async def test_the_points_of_all_series_add_up_to_the_summary(
-    facts: Facts, query: dict[str, str], granularity: Any, group_by: str | None
+    facts: Facts, query: dict[str, str], granularity: Any, group_by: str | None, most: int | None
 ) -> None:
     common = asked(query)
-    found = await activity(facts.db, common, granularity, group_by)
+    found = await activity(facts.db, common, granularity, group_by, most)
+    assert most is None or len(found.series) <= most
     rows = chosen(facts.rows, common, found.first, found.last)
     points = [point for one in found.series for point in one.points]
     assert_adds_up([point.totals for point in points], population.totals_of(rows), (granularity, group_by))

@@ -128,6 +128,21 @@ async def test_activity_has_every_bucket_in_every_series(ask: Asker, used: None)
     assert series["points"][11]["totals"]["output_tokens"] == 0
 
 
+async def test_the_least_series_are_one_where_fewer_are_asked_for(ask: Asker, used: None) -> None:
+    whole = await ask("analytics/activity", group_by="model")
+    few = await ask("analytics/activity", group_by="model", series="2")
+    assert [(one["key"], one["others"]) for one in whole["series"]] == [(OPUS, 0), (UNPRICED, 0), (None, 0)]
+    assert [(one["key"], one["others"]) for one in few["series"]] == [(OPUS, 0), (None, 2)]
+    assert few["series"][0] == whole["series"][0]
+    for name in ("total_tokens", "messages"):
+        rest = [[point["totals"][name] for point in one["points"]] for one in whole["series"][1:]]
+        together = [
+            sum(known) if (known := [v for v in both if v is not None]) else None for both in zip(*rest, strict=True)
+        ]
+        assert [point["totals"][name] for point in few["series"][1]["points"]] == together
+    assert (await ask("analytics/activity", group_by="model", series="3"))["series"] == whole["series"]
+
+
 async def test_a_breakdown_shares_out_the_whole(ask: Asker, used: None) -> None:
     found = await ask("analytics/breakdown", by="project")
     assert [(row["key"], row["events"], row["share"]) for row in found["rows"]] == [("alpha", 3, 1.0), (None, 1, None)]

@@ -1,5 +1,6 @@
 """deploy/dashboard.py: builds when the sources changed, and only then; a failure leaves what was there."""
 
+import gzip
 import importlib.util
 import subprocess
 from pathlib import Path
@@ -55,6 +56,21 @@ def test_changed_added_and_renamed_sources_are_built_again(dashboard: ModuleType
     assert dashboard.build()
     assert (dashboard.BUILT / "index.html").read_text() == "new"
     assert sorted(path.name for path in dashboard.BUILT.parent.iterdir()) == ["a dashboard", "static"]
+
+
+def test_scripts_and_styles_are_built_compressed_too(dashboard: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def npm(script: str, *arguments: str) -> None:
+        assets = Path(arguments[arguments.index("--outDir") + 1]) / "assets"
+        assets.mkdir(parents=True)
+        for name in ("a-1.js", "a-1.css"):
+            (assets / name).write_text(f"/* {name} */" * 100)
+
+    monkeypatch.setattr(dashboard, "_npm_run", npm)
+    dashboard.build()
+    built = {path.name: path for path in (dashboard.BUILT / "assets").iterdir()}
+    assert sorted(built) == ["a-1.css", "a-1.css.gz", "a-1.js", "a-1.js.gz"]
+    for name in ("a-1.js", "a-1.css"):
+        assert gzip.decompress(built[f"{name}.gz"].read_bytes()) == built[name].read_bytes()
 
 
 def test_a_build_that_fails_leaves_the_page_that_was_there(

@@ -1,6 +1,7 @@
 """Whatever goes wrong, a client gets one shape and a log line has the rest."""
 
 import asyncio
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,11 @@ async def test_built_files_are_served_and_every_view_is_the_dashboard(
     script = await hub.http.get("/assets/a1.js")
     assert script.content_type.endswith("javascript")
     assert "immutable" in script.headers["Cache-Control"]
+    assert "Content-Encoding" not in script.headers
+    (static / "assets" / "a1.js.gz").write_bytes(gzip.compress(b"1"))
+    script = await hub.http.get("/assets/a1.js")
+    assert (script.headers["Content-Encoding"], await script.text()) == ("gzip", "1")
+    assert script.content_type.endswith("javascript")
     await problem(await hub.http.get("/assets/gone.js"), 404, "not_found")
     await problem(await hub.http.get("/%2e%2e/secret.txt"), 404, "not_found")
 

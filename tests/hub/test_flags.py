@@ -1,5 +1,6 @@
 """Each flag from the facts that raise it, in words that say why and what to do."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from trueup_hub.cli.hub import host_rows
 from trueup_hub.directives import DirectiveStatus
 from trueup_hub.flags import HostFacts, flags_of
 from trueup_hub.reports import HostReport, LedgerReport
+from trueup_hub.states import WORDS
 from trueup_hub.versions import Versions, stated
 from trueup_shared.harnesses import DATA_VERSIONS
 from trueup_shared.wire import FEATURES, AgentInfo
@@ -143,12 +145,13 @@ def test_a_quiet_host_has_no_flags() -> None:
 @pytest.mark.parametrize(
     ("ledger", "facts", "words"),
     [
-        ({"state": "diverged"}, {}, ["do not add up to the same digest", "`trueup pg push`"]),
-        ({"state": "forked"}, {}, ["Two machines send", "`trueup agent rekey --code CODE`"]),
+        ({"state": "diverged"}, {"state": "diverged"}, ["What differs is still to be sent"]),
+        ({"state": "diverged"}, {"state": "forked"}, ["do not add up to the same digest", "`trueup pg push`"]),
+        ({"state": "forked"}, {"state": "forked"}, ["still to be told apart"]),
         ({"versions": OLD}, {}, [f"codex by data version {KNOWN - 1} (this hub knows {KNOWN})", "Update trueup"]),
         ({"versions": HALF}, {}, ["Rows of codex are still being read again"]),
         ({"unstated": True}, {}, ["are shown as unknown", "run `trueup pg push --full`"]),
-        ({"rejected": 1}, {}, ["1 row was rejected", "Update the hub or the agent"]),
+        ({"rejected": 1}, {}, ["Rejected rows are still to be accepted"]),
         ({}, asked(state="open"), ["A full push was asked for at 2026-11-22 12:00 UTC and is not done yet. Nothing"]),
         ({}, asked(state="running", done=3, of=9, note="sending"), ["not done yet: sending, 3 of 9."]),
         ({}, asked(state="failed", note="disk full"), ["came to nothing: disk full. Ask for it again."]),
@@ -167,9 +170,9 @@ def test_an_agent_that_knows_as_much_or_more_needs_no_resync(versions: Versions)
 
 def test_needs_resync_has_all_causes_at_once_and_each_once() -> None:
     ledger = msgspec.structs.replace(QUIET, state="diverged", rejected=2, versions=OLD)
-    found = flags(host(ledgers=[ledger, ledger], **asked(state="open")))["needs_resync"]
-    assert found.count("do not add up") == 1
-    assert all(word in found for word in ("codex", "4 rows were rejected", "full push"))
+    found = flags(host(ledgers=[ledger, ledger], state="diverged", **asked(state="open")))["needs_resync"]
+    assert found.count("What differs") == 1
+    assert all(word in found for word in ("codex", "Rejected rows", "full push"))
 
 
 CORRECTED = {"corrected": 3, "corrected_at": NOW - 2 * DAY}
@@ -184,7 +187,7 @@ CORRECTED = {"corrected": 3, "corrected_at": NOW - 2 * DAY}
             {"rejected": 3},
             {"rejections": {"bad time": 2, "no key": 1}},
             "rejected",
-            ["bad time (2 rows); no key (1 row)"],
+            ["3 rows could not be", "bad time (2 rows); no key (1 row)", "Update the hub or the agent"],
         ),
         ({"rejected": 4}, {"rejections": dict.fromkeys("abcd", 1)}, "rejected", ["c (1 row); and others."]),
         (CORRECTED, {}, "corrected", ["3 rows altered or lost", "2026-11-20 12:00 UTC", "not mended yet"]),
@@ -241,11 +244,20 @@ def test_of_a_retired_host_only_what_its_rows_lack_is_told() -> None:
         },
     ),
     st.sampled_from(["open", "running", "done", "failed", "given_up"]),
-    st.sampled_from(["never", "converged", "silent", "retired"]),
+    st.sampled_from(["never", "converged", "silent", "forked", "retired"]),
 )
-def test_whatever_the_facts_flags_come_once_with_a_reason(ledger: dict[str, Any], directive: str, state: str) -> None:
+def test_whatever_the_facts_flags_come_once_with_a_reason_and_no_sentence_twice(
+    ledger: dict[str, Any], directive: str, state: str
+) -> None:
+    """A host is as bad as its worst ledger, or worse for another one."""
+    if ledger.get("state") == "forked" or (ledger.get("state") == "diverged" and state != "forked"):
+        state = state if state == "retired" else ledger["state"]
     facts = host(ledger, state=state, **asked(state=directive))
-    assert all(words.strip() for words in flags(facts).values())
+    found = flags(facts)
+    assert all(words.strip() for words in found.values())
     wanted = ledger.get("state") in ("diverged", "forked") or ledger.get("rejected") or directive in ("open", "failed")
     if wanted and state != "retired":
-        assert "needs_resync" in flags(facts)
+        assert "needs_resync" in found
+    said = [WORDS[facts.state].reason, WORDS[facts.state].action, *found.values()]
+    sentences = [one for text in said for one in re.split(r"(?<=\.) (?=[A-Z`])", text) if one]
+    assert len(sentences) == len(set(sentences)), sentences

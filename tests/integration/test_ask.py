@@ -51,7 +51,19 @@ async def test_a_script_gets_what_it_asked_for_or_what_stands_in_with_the_reason
         assert (wider.exit_code, wider.stdout, wider.stderr.count("\n")) == (2, "", 1), wanted
         assert wider.stderr.endswith(": nothing was asked, as the answer would be about something else\n")
     nowhere = await ask(hub, "analytics/velocity")
-    assert (nowhere.exit_code, nowhere.stderr) == (2, "trueup: this hub does not have analytics/velocity\n")
+    for arguments in (("sessions", "quality=sure"), ("sources", "state=lost")):  # every session, every log instead
+        assert (await ask(hub, *arguments)).exit_code == 2, arguments
+    bounds = await ask(hub, "sessions", "quality=lower_bound", "counter=output_tokens")
+    assert (bounds.exit_code, bounds.stderr) == (0, "")
+    assert [one["of_quality"] for one in json.loads(bounds.stdout)["sessions"]] == [1]
+    said, _, listed = nowhere.stderr.partition(": ask ")
+    assert (nowhere.exit_code, said) == (2, "trueup: this hub does not have analytics/velocity")
+    assert nowhere.stderr.count("\n") == 1
+    can = listed.strip().split(", ")
+    assert {"analytics/summary", "hosts", "rejections", "sessions", "sources", "trust"} <= set(can)
+    for one in can:
+        needed = ["by=model"] if one == "analytics/breakdown" else []
+        assert (await ask(hub, one, *needed)).exit_code == 0, one
 
     (tmp_path / "token").write_text(f"{hub.token}\n")
     table = await ask(

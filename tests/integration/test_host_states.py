@@ -77,7 +77,7 @@ async def test_rows_altered_at_the_hub_make_it_diverged_until_its_agent_has_mend
     assert found["state"] == "diverged"
     assert "2 rows altered or lost" in found["flags"]["corrected"]
     assert "not mended yet" in found["flags"]["corrected"]
-    assert "do not add up" in found["flags"]["needs_resync"]
+    assert "still to be sent" in found["flags"]["needs_resync"]
     trust = (await hub.get("trust"))["trust"]
     assert (trust["needs_resync"], trust["complete_up_to"]) == (1, None)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trueup_shared.selection import coerce, why_unknown
+from trueup_shared.selection import coerce, endpoints, why_unknown
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "selection.json").read_text())
 HUBS = GOLDEN["hubs"]
@@ -29,6 +29,14 @@ def test_what_is_put_back_is_put_back_with_its_reason(case: dict[str, Any]) -> N
 @pytest.mark.parametrize("case", GOLDEN["unknown"], ids=lambda case: f"{case['metric']} {case['harnesses']}")
 def test_a_metric_that_no_harness_reports_has_its_reason(case: dict[str, Any]) -> None:
     assert why_unknown(HUBS[case["hub"]], case["metric"], case["harnesses"]) == case["why"]
+
+
+@pytest.mark.parametrize("hub", ["0.1.0", "0.2.0", "later"])
+def test_what_a_hub_of_any_release_can_be_asked_is_listed(hub: str) -> None:
+    listed = endpoints(HUBS[hub])
+    assert "analytics/heatmap" in listed
+    assert not [name for name in listed if "endpoint" in {one.parameter for one in coerce(HUBS[hub], name, {}).changes}]
+    assert not [name for name in listed if "{" in name or name == "events"]
 
 
 @given(
@@ -55,6 +63,7 @@ def test_no_document_of_capabilities_however_odd_makes_a_client_fail(data: st.Da
     for field in data.draw(st.sets(st.sampled_from(sorted(hub) or ["routes"]), max_size=4)):
         hub[field] = data.draw(anything)
     case = data.draw(st.sampled_from(GOLDEN["cases"]))
+    assert endpoints(hub) == sorted(endpoints(hub))
     found = coerce(hub, case["endpoint"], case["wanted"])
     again = coerce(hub, case["endpoint"], found.values)
     assert (again.values, again.query) == (found.values, found.query)

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 TAKES = (
     Parameter(name="granularity", kind="choice", doc="How long a bucket is.", choices=GRANULARITIES, default="day"),
     Parameter(name="group_by", kind="dimension", doc="A series for each of them.", choices=DIMENSIONS),
+    Parameter(
+        name="series",
+        kind="whole",
+        doc="How many series at most: the least are one together, the last, whose `others` says how many they are.",
+        lowest=2,
+        highest=1_000,
+    ),
 )
+_NO_NAME = Named(key=None, label=None)
 MAX_POINTS = 20_000  # of 1.4 kB each; narrower questions have answers that a page can draw
 
 
@@ -32,27 +40,34 @@ class Point(Struct, frozen=True, gc=False):
 
 
 class Series(Named, frozen=True, kw_only=True):
+    """`others`: of how many groups it is the sum, without a key; 0 = of the one that it is called by."""
+
+    others: int
     points: list[Point]
 
 
 class Line(Named, frozen=True, kw_only=True, gc=False):
     """A point and whose it is."""
 
+    others: int
     start: str
     totals: Totals
     coverage: dict[str, Coverage]
 
 
 class Activity(Reply, frozen=True, kw_only=True):
-    """Every bucket of the range is in each series; the greatest series comes first. Without `group_by` there is one."""
+    """Every bucket of the range is in each series; the greatest series comes first, the others together last. Without
+    `group_by` there is one."""
 
     granularity: Granularity
     group_by: str | None
     series: list[Series]
 
 
-async def activity(db: "Database", common: Common, granularity: Granularity, group_by: str | None) -> Activity:
-    """BadRequest `too_many_points` when the answer would have more than MAX_POINTS."""
+async def activity(
+    db: "Database", common: Common, granularity: Granularity, group_by: str | None, most: int | None = None
+) -> Activity:
+    """In at most so many series. BadRequest `too_many_points` when the answer would have more than MAX_POINTS."""
     async with open_scope(db, common) as scope:
         _check_size((scope.last - scope.first).days + 1, granularity, 1)
         parts = buckets(scope.first, scope.last, scope.zone, granularity)
@@ -61,7 +76,7 @@ async def activity(db: "Database", common: Common, granularity: Granularity, gro
         return Activity(
             granularity=granularity,
             group_by=group_by,
-            series=await _series(scope, parts, division, usage, counts),
+            series=await _series(scope, parts, division, usage, counts, most),
             trust=await trust_of(scope),
             **scope.echo,
         )
@@ -71,7 +86,14 @@ def lines(activity: Activity) -> Iterator[Line]:
     """As a table: one line for each point."""
     for one in activity.series:
         for point in one.points:
-            yield Line(key=one.key, label=one.label, start=point.start, totals=point.totals, coverage=point.coverage)
+            yield Line(
+                key=one.key,
+                label=one.label,
+                others=one.others,
+                start=point.start,
+                totals=point.totals,
+                coverage=point.coverage,
+            )
 
 
 async def _series(
@@ -80,28 +102,36 @@ async def _series(
     division: Division,
     usage: dict[tuple[int, int], Row],
     counts: dict[tuple[int, int], Row],
+    most: int | None,
 ) -> list[Series]:
     keys = {key for _, key in (*usage, *counts)} if division.by else {0}
-    if len(keys) * len(parts.starts) > MAX_POINTS:
-        raise _too_many(len(keys) * len(parts.starts))
+    number = min(len(keys), most or len(keys)) * len(parts.starts)
+    if number > MAX_POINTS:
+        raise _too_many(number)
     names = await scope.names(division, keys)
-    used, counted = defaultdict(list), defaultdict(list)
+    all_used, all_counted = defaultdict(list), defaultdict(list)
     for (_, key), row in usage.items():
-        used[key].append(row)
+        all_used[key].append(row)
     for (_, key), row in counts.items():
-        counted[key].append(row)
-    order = sorted(keys, key=lambda key: rank(added(used[key]), added_counts(counted[key]), names[key].key))
-    return [
-        Series(
-            key=names[key].key,
-            label=names[key].label,
-            points=[
-                Point(start, totals_of(usage.get((i, key)), counts.get((i, key))), coverage_of(usage.get((i, key))))
-                for i, start in enumerate(parts.starts)
-            ],
-        )
-        for key in order
-    ]
+        all_counted[key].append(row)
+    order = sorted(keys, key=lambda key: rank(added(all_used[key]), added_counts(all_counted[key]), names[key].key))
+    shown = len(order) if most is None or len(order) <= most else most - 1
+
+    def point(i: int, start: str, of: list[int]) -> Point:
+        used, counted = [usage.get((i, key)) for key in of], [counts.get((i, key)) for key in of]
+        if len(of) == 1:
+            row, count = used[0], counted[0]
+        else:
+            row, count = added(filter(None, used)), added_counts(filter(None, counted))
+        return Point(start, totals_of(row, count), coverage_of(row))
+
+    def series(name: Named, of: list[int], others: int = 0) -> Series:
+        points = [point(i, start, of) for i, start in enumerate(parts.starts)]
+        return Series(key=name.key, label=name.label, others=others, points=points)
+
+    found = [series(names[key], [key]) for key in order[:shown]]
+    rest = order[shown:]
+    return [*found, series(_NO_NAME, rest, len(rest))] if rest else found
 
 
 def _check_size(days: int, granularity: Granularity, series: int) -> None:

@@ -18,21 +18,14 @@ from trueup_hub.cli.loading import data_dir_of, load_settings, one_line_errors
 from trueup_hub.running import running_hub
 from trueup_shared import __version__
 from trueup_shared.cli import Failure, Globals, HubUnreachable, WrongUsage
-from trueup_shared.selection import Change, coerce
+from trueup_shared.selection import Change, coerce, endpoints
 from trueup_shared.terminal import printable
 
 _SECONDS = 120
-_ABOUT = (
-    "host",
-    "harness",
-    "project",
-    "model",
-    "provider",
-    "label",
-    "from",
-    "to",
-    "timezone",
-)  # what numbers are about
+_ABOUT = (  # what answers are about
+    *("host", "harness", "project", "model", "provider", "label", "from", "to", "timezone"),
+    *("quality", "state"),
+)
 
 
 @click.command()
@@ -61,9 +54,12 @@ def ask(
     values = _values(wanted)
     if as_csv:
         values["format"] = ["csv"]
-    found = coerce(hub.capabilities(), endpoint.strip("/"), values)
+    capabilities, name = hub.capabilities(), endpoint.strip("/")
+    found = coerce(capabilities, name, values)
     if found.endpoint is None:
-        raise WrongUsage("; ".join(change.reason for change in found.changes))
+        can = endpoints(capabilities)
+        instead = f": ask {', '.join(can)}" if can and name not in can else ""
+        raise WrongUsage(printable("; ".join(change.reason for change in found.changes) + instead))
     if strict and found.changes:
         raise WrongUsage("; ".join(map(_in_words, found.changes)))
     if lost := [c.reason for c in found.changes if c.parameter in _ABOUT and c.parameter not in found.values]:

@@ -29,7 +29,7 @@ async def get_analytics_summary(request: web.Request) -> web.Response:
 async def get_analytics_activity(request: web.Request) -> web.Response:
     """Every additive metric over time, stacked by one dimension."""
     query, db = request[QUERY], request.app[DATABASE]
-    found = await activity.activity(db, _common(request), query["granularity"], query["group_by"])
+    found = await activity.activity(db, _common(request), query["granularity"], query["group_by"], query["series"])
     return await answer(request, found, "activity", activity.lines(found), activity.Line)
 
 

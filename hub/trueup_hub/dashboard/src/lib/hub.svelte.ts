@@ -104,7 +104,11 @@ export class Hub {
    * Nothing is sent that this hub cannot be asked: what of the selection was put back was told when it was read. Values
    * of filters stay: a host that the page has just heard of may be newer than the list of all.
    */
-  async ask<T>(panel: Panel<T>, endpoint: string, wanted: Values, id: string | null = null): Promise<void> {
+  ask<T>(panel: Panel<T>, endpoint: string, wanted: Values, id: string | null = null): Promise<void> {
+    return (panel.settled = this.#ask(panel, endpoint, wanted, id));
+  }
+
+  async #ask<T>(panel: Panel<T>, endpoint: string, wanted: Values, id: string | null): Promise<void> {
     const sure = await this.#sure();
     const found = coerce({ ...this.capabilities.data, values: {} }, endpoint, wanted);
     if (found.endpoint === null) return panel.refuse(`This hub does not have ${endpoint}.`);

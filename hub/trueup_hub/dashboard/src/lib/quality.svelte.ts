@@ -2,6 +2,7 @@ import type { Values } from "./coerce";
 import { suitableGranularity } from "./dates";
 import type { Hub } from "./hub.svelte";
 import { Panel } from "./panel.svelte";
+import { mostSeries } from "./size";
 import type { Activity, Breakdown, Hosts, Rejections, Sources, Summary } from "./types";
 
 const MOST = ["1000"]; // rows of a list: as many as the hub gives at once
@@ -47,7 +48,8 @@ export class Quality {
     const { covered_by } = this.hub.selection;
     const known = from && to ? { from, to } : await this.#wholeRange();
     const step = known ? suitableGranularity(known.from, known.to) : "day";
-    const group = covered_by === null ? {} : { group_by: [covered_by] };
+    const series = mostSeries(this.hub.capabilities.data?.limits ?? {}, known, step);
+    const group = covered_by === null ? {} : { group_by: [covered_by], series: [series] };
     await this.hub.ask(this.activity, "analytics/activity", { ...common, ...group, granularity: [step] });
   }
 

@@ -1,10 +1,9 @@
-/** How much to believe: coverage in parts, and what stands beside the numbers in words. */
+/** How much to believe: coverage in parts, by counter and bucket by bucket. */
 
 import { addDays } from "./dates";
-import { exact, percent, plural, type Kind } from "./format";
+import type { Kind } from "./format";
 import { totalsField } from "./metrics";
-import type { Tone } from "./words";
-import type { Activity, Breakdown, Coverage, Part, Point, Summary, Totals, Trust } from "./types";
+import type { Activity, Breakdown, Coverage, Part, Point, Totals } from "./types";
 
 /** How well one request knows a number, from the best to not at all. */
 export const KNOWN = ["exact", "lower_bound", "derived", "unreported"] as const;
@@ -82,84 +81,6 @@ export const withoutPrice = ({ rows }: Breakdown): Part[] =>
     .filter((row) => row.totals.unpriced_tokens > 0)
     .toSorted((a, b) => b.totals.unpriced_tokens - a.totals.unpriced_tokens);
 
-/** Hosts whose rows are perhaps not all here; those of which nothing is expected do not count. */
-export const notComplete = ({ hosts }: Trust): number => hosts.total - hosts.converged;
-
-export type Section = "coverage" | "hosts" | "prices" | "rejected" | "notices" | "logs" | "doubts";
-
-export interface Clause {
-  words: string;
-  about: Section; // where there is more of it
-  tone: Tone;
-}
-
-/** What is to be said first, clause by clause: facts, no score. */
-export function verdict({ coverage, totals, unpriced_tokens, trust }: Summary, locale?: string): Clause[] {
-  const number = (value: number) => exact(value, locale);
-  const { events, reported, lower_bound } = coverage["total_tokens"] ?? NONE;
-  const clauses: Clause[] = [];
-  const say = (about: Section, tone: Tone, words: string) => clauses.push({ words, about, tone });
-  if (events === 0) say("coverage", "quiet", "there was no request in this range");
-  else if (reported === events)
-    say(
-      "coverage",
-      "good",
-      events === 1
-        ? "the only request reported a complete total"
-        : `all ${number(events)} requests reported a complete total`,
-    );
-  else
-    say(
-      "coverage",
-      "warn",
-      `${number(reported)} of ${number(events)} ${plural(events, "request")} (${percent(reported, events, locale)}) reported a complete total`,
-    );
-  if (lower_bound > 0)
-    say(
-      "coverage",
-      "warn",
-      `${number(lower_bound)} of these ${lower_bound === 1 ? "is a lower bound" : "are lower bounds"}`,
-    );
-  const open = notComplete(trust);
-  const hosts = trust.hosts.total;
-  if (hosts === 0) say("hosts", "quiet", "no host is enrolled");
-  else if (open === 0)
-    say("hosts", "good", hosts === 1 ? "the only host is complete" : `all ${number(hosts)} hosts are complete`);
-  else
-    say(
-      "hosts",
-      "warn",
-      `${number(open)} of ${number(hosts)} ${plural(hosts, "host")} ${open === 1 ? "is" : "are"} not complete`,
-    );
-  if (unpriced_tokens > 0) {
-    const total = totals.total_tokens;
-    const share = total ? ` (${percent(unpriced_tokens, total, locale)})` : "";
-    say(
-      "prices",
-      "warn",
-      `${number(unpriced_tokens)} ${plural(unpriced_tokens, "token")}${share} ${unpriced_tokens === 1 ? "has" : "have"} no list price`,
-    );
-  } else if (events > 0) say("prices", "good", "every reported token has a list price");
-  const { rejected, conflicting_copies: conflicts, drift_suspected: drift } = trust;
-  if (rejected > 0)
-    say(
-      "rejected",
-      "bad",
-      `${number(rejected)} ${plural(rejected, "row")} ${was(rejected)} rejected and ${rejected === 1 ? "counts" : "count"} nowhere`,
-    );
-  else say("rejected", "good", "nothing was rejected");
-  if (conflicts > 0)
-    say(
-      "doubts",
-      "bad",
-      `${number(conflicts)} ${plural(conflicts, "request")} ${was(conflicts)} told with other numbers by a second host`,
-    );
-  if (drift > 0) say("notices", "warn", `usage of ${number(drift)} ${plural(drift, "host")} may go unread`);
-  return clauses;
-}
-
-const was = (count: number): string => (count === 1 ? "was" : "were");
-
 /** One line of the small multiples: a series, or the rest of them, bucket by bucket. */
 export interface Band {
   id: string;
@@ -176,15 +97,20 @@ export function bandsOf({ series }: Activity, metric: string, unknown: string): 
   const starts = series[0]?.points ?? [];
   const one = (points: Point[]) => points.map((point) => point.coverage[field] ?? NONE);
   const bands = series
-    .map(({ key, label, points }) => band(key === null ? "null" : `=${key}`, label ?? key ?? unknown, one(points)))
+    .map(({ key, label, others, points }) => ({
+      ...band(key === null ? "null" : `=${key}`, label ?? key ?? unknown, one(points)),
+      others,
+    }))
     .filter(({ all }) => all.events > 0)
-    .toSorted((a, b) => b.all.events - a.all.events);
+    .toSorted((a, b) => Number(a.others > 0) - Number(b.others > 0) || b.all.events - a.all.events); // those together last
   const sum = (some: Band[]) => starts.map((_, at) => together(some.map(({ points }) => points[at])));
   const whole = band("all", "All together", sum(bands));
   if (bands.length < 2) return bands.length ? bands : [];
-  const head = bands.length < MOST_BANDS ? bands : bands.slice(0, MOST_BANDS - 2);
+  const named = bands.filter(({ others }) => !others);
+  const head = bands.length < MOST_BANDS ? named : named.slice(0, MOST_BANDS - 2);
   const rest = bands.slice(head.length);
-  return [whole, ...head, ...(rest.length ? [band("rest", `${rest.length} others`, sum(rest))] : [])];
+  const number = rest.reduce((total, { others }) => total + (others || 1), 0);
+  return [whole, ...head, ...(rest.length ? [band("rest", `${number} others`, sum(rest))] : [])];
 }
 
 const band = (id: string, label: string, points: Coverage[]): Band => ({ id, label, points, all: together(points) });

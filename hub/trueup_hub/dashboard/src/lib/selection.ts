@@ -6,7 +6,7 @@ import { metricName } from "./metrics";
 import { ORDERS as HOST_ORDERS } from "./hosts";
 import type { Page } from "./router";
 import type { Capabilities } from "./types";
-import { FLAG_WORDS, STATE_ORDER } from "./words";
+import { FLAG_WORDS, LOG_STATES, STATE_ORDER } from "./words";
 
 /** What data can be divided by; `label:NAME` besides. */
 export const DIMENSIONS = ["model", "harness", "provider", "project", "host"] as const;
@@ -29,9 +29,6 @@ export const CHOICES = {
   group_by: asks("overview", "analytics/activity", "group_by", "model", true),
   granularity: asks("overview", "analytics/activity", "granularity", null),
   heatmap: asks("overview", "analytics/heatmap", "metric", "total_tokens", true),
-  hours: asks("overview", "analytics/hour-of-week", "metric", "total_tokens", true),
-  hourly: chooses("overview", "value of an hour", ["average", "total"], "average"),
-  size: asks("overview", "analytics/breakdown", "metric", "total_tokens", true),
   top: asks("overview", "analytics/top-sessions", "metric", "total_tokens", true),
   by: asks("overview", "analytics/breakdown", "by", "project", true),
   sort: asks("sessions", "sessions", "sort", "started_at"),
@@ -43,7 +40,7 @@ export const CHOICES = {
   find: chooses("hosts", "search"),
   state: chooses("hosts", "state of a host", [...STATE_ORDER, ...Object.keys(FLAG_WORDS)]),
   ordered: chooses("hosts", "order", HOST_ORDERS, "urgency"),
-  logs: asks("quality", "sources", "state", null),
+  logs: chooses("quality", "state of logs", LOG_STATES),
 } satisfies Record<string, Asks>;
 export type Choice = keyof typeof CHOICES;
 const NAMES = Object.keys(CHOICES) as Choice[];
@@ -52,11 +49,9 @@ const NAMES = Object.keys(CHOICES) as Choice[];
 const WORDS: Record<string, string> = {
   "analytics/activity": "tokens over time",
   "analytics/heatmap": "the calendar",
-  "analytics/hour-of-week": "the hours of the week",
   "analytics/top-sessions": "top sessions",
   "analytics/breakdown": "the breakdown",
   sessions: "the list of sessions",
-  sources: "the list of logs",
   trust: "trust",
 };
 

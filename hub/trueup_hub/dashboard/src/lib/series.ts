@@ -1,19 +1,16 @@
 /** From the API's series to what the chart draws: few enough parts, each with a lasting colour, stacked. */
 
 import type { Activity, Coverage, Point } from "./types";
-import { keyedName } from "./dimensions";
-import { sumMayBeMore, totalsField } from "./metrics";
+import { totalsField } from "./metrics";
 
 export const SLOTS = 8; // colours; further series are drawn together
 const REST = "\u0000rest"; // no key of the API looks like this
 
 export interface Part {
   id: string; // REST, or the key with its null told apart from the text
-  key: string | null;
   label: string;
   slot: number; // 0 … SLOTS-1, or SLOTS for the rest
   values: (number | null)[];
-  least: boolean[]; // of each value, whether the truth may be more
   total: number | null;
 }
 
@@ -21,7 +18,6 @@ export interface Chart {
   starts: string[]; // of the buckets
   parts: Part[]; // greatest first, the rest last
   gaps: Coverage[]; // of all parts together, bucket by bucket
-  silent: boolean[]; // requests were made and none reported: what is not drawn there is not nothing
 }
 
 export const partId = (key: string | null): string => (key === null ? "null" : `=${key}`);
@@ -57,25 +53,23 @@ export class Colours {
   }
 }
 
-export function chartOf(activity: Activity, metric: string, colours: Colours): Chart {
+export function chartOf(activity: Activity, metric: string, unknown: string, colours: Colours): Chart {
   const field = totalsField(metric);
-  const by = activity.group_by ?? "series";
-  const all = activity.series.map(({ key, label, points }) => {
+  const all = activity.series.map(({ key, label, others, points }) => {
     const values = points.map((point) => point.totals[field] ?? null);
-    const least = points.map((point) => sumMayBeMore(point, metric));
-    return { id: partId(key), key, label: keyedName({ key, label }, by), values, least, total: sum(values), points };
+    return { id: partId(key), label: label ?? key ?? unknown, values, total: sum(values), points, others };
   });
   const starts = (all[0]?.points ?? []).map((point) => point.start);
   const shown = all.filter((part) => part.total !== null).sort((a, b) => (b.total ?? 0) - (a.total ?? 0));
-  const head = shown.length > SLOTS ? shown.slice(0, SLOTS - 1) : shown;
-  const tail = shown.slice(head.length);
+  const named = shown.filter((part) => !part.others);
+  const head = shown.length > SLOTS ? named.slice(0, SLOTS - 1) : named;
+  const tail = shown.filter((part) => !head.includes(part));
   const slots = colours.assign(head.map((part) => part.id));
-  const parts: Part[] = head.map(({ points: _, ...part }, index) => ({ ...part, slot: slots[index] ?? 0 }));
+  const parts: Part[] = head.map(({ points: _, others: __, ...part }, index) => ({ ...part, slot: slots[index] ?? 0 }));
   if (tail.length) {
     const values = starts.map((_, bucket) => sum(tail.map((part) => part.values[bucket] ?? null)));
-    const least = starts.map((_, bucket) => tail.some((part) => part.least[bucket]));
-    const label = `${tail.length} others`;
-    parts.push({ id: REST, key: null, label, slot: SLOTS, values, least, total: sum(values) });
+    const number = tail.reduce((total, { others }) => total + (others || 1), 0);
+    parts.push({ id: REST, label: `${number} others`, slot: SLOTS, values, total: sum(values) });
   }
   const gaps = starts.map((_, bucket) =>
     coverageOf(
@@ -83,8 +77,7 @@ export function chartOf(activity: Activity, metric: string, colours: Colours): C
       metric,
     ),
   );
-  const known = together(activity, metric);
-  return { starts, parts, gaps, silent: gaps.map(({ events }, bucket) => events > 0 && known[bucket] === null) };
+  return { starts, parts, gaps };
 }
 
 function coverageOf(points: (Point | undefined)[], metric: string): Coverage {
@@ -96,12 +89,6 @@ function coverageOf(points: (Point | undefined)[], metric: string): Coverage {
   }
   return together;
 }
-
-/** The sums of all series, bucket by bucket. */
-export const together = (activity: Activity, metric: string): (number | null)[] =>
-  (activity.series[0]?.points ?? []).map((_, bucket) =>
-    sum(activity.series.map(({ points }) => points[bucket]?.totals[totalsField(metric)] ?? null)),
-  );
 
 /** Heights of the parts that are shown, each standing on those before it; the first part is at the bottom. */
 export function stack(parts: Part[], hidden: ReadonlySet<string>, buckets: number): (number | null)[][] {

@@ -93,7 +93,7 @@ export const COUNTER_WORDS: Record<string, string> = {
 
 /** Counters that have a column: the rarer ones where some request reported them. */
 export function countersOf(messages: Message[]): Counter[] {
-  const some = (counter: Counter) => messages.some(({ usage }) => usage?.[counter] !== null && usage !== null);
+  const some = (counter: Counter) => messages.some(({ usage }) => typeof usage?.[counter] === "number");
   return ORDER.filter(
     (counter) =>
       counter === "context_tokens" || ALWAYS.includes(counter) || (WHERE_REPORTED.includes(counter) && some(counter)),

@@ -8,7 +8,7 @@ const MOST = 500;
 
 /** The list of sessions. It outlives its page, so that Back finds it as it was left. */
 export class SessionList extends Paged<Sessions, SessionItem> {
-  scrolled = 0;
+  scrolled = $state(0);
   outdated = $state(false); // there may be newer usage than is shown
 
   constructor(hub: Hub) {
@@ -48,7 +48,7 @@ export class SessionList extends Paged<Sessions, SessionItem> {
 const lists = new WeakMap<Hub, SessionList>();
 
 export function sessionList(hub: Hub): SessionList {
-  let list = lists.get(hub);
-  if (!list) lists.set(hub, (list = new SessionList(hub)));
-  return list;
+  // A root of its own: what is derived in a list must not end with the page that first showed it
+  if (!lists.has(hub)) $effect.root(() => void lists.set(hub, new SessionList(hub)));
+  return lists.get(hub) as SessionList;
 }

@@ -29,9 +29,10 @@ const BRIEF: Record<string, string> = { cost: "Cost", peak_context_tokens: "Peak
 
 /**
  * What can be sorted by has a column; of what is not always shown, the one that is sorted by. On a narrow screen it comes
- * beside the name, and before all others what has been used.
+ * beside the name, and before all others what has been used. Where sessions are asked for by a doubt, its extent comes
+ * first: `doubt` is what that is called.
  */
-export function columnsOf(sorts: string[], sort: string, narrow = false): Column[] {
+export function columnsOf(sorts: string[], sort: string, doubt: string | null = null, narrow = false): Column[] {
   const offered = (name: string) => (sorts.includes(name) ? name : null);
   const shown = [...NUMBERS, ...(sort in TIMES || NUMBERS.includes(sort) ? [] : [sort])];
   const [session, host] = Object.entries(TEXTS).map(([name, label]): Column => ({
@@ -53,8 +54,9 @@ export function columnsOf(sorts: string[], sort: string, narrow = false): Column
     kind: metricName(name).kind,
   }));
   if (!session || !host) return [];
+  if (doubt !== null) numbers.unshift({ name: "of_quality", label: doubt, sort: null, kind: "count" });
   if (!narrow) return [session, host, ...times, ...numbers];
-  const first = [sort, "total_tokens", "cost", "output_tokens"];
+  const first = [sort, "of_quality", "total_tokens", "cost", "output_tokens"];
   const place = ({ name }: Column) => (first.includes(name) ? first.indexOf(name) : first.length);
   return [session, ...[...times, ...numbers].sort((a, b) => place(a) - place(b)), host];
 }
@@ -73,6 +75,7 @@ export function orderWords(sort: string, order: string): string {
 
 /** A session's number in a column, and how well it is known; counts are always known. */
 export function cellOf(session: SessionItem, column: string): { value: number | null; coverage: Coverage | undefined } {
+  if (column === "of_quality") return { value: session.of_quality, coverage: undefined };
   if (column === "messages") return { value: session.messages, coverage: undefined };
   if (column === "peak_context_tokens")
     return { value: session.peak_context_tokens, coverage: session.coverage["context_tokens"] };
@@ -114,8 +117,11 @@ const QUALITY: Record<string, string> = {
 /** Which sessions are left by the filter of quality, as "only sessions …". */
 export function qualityWords(quality: string, counter: string | null): string {
   const words = QUALITY[quality] ?? quality.replaceAll("_", " ");
-  return words.replace("{counter}", counter === null ? "any counter" : metricName(counter).label.toLowerCase());
+  return words.replace("{counter}", metricName(counter ?? "total_tokens").label.toLowerCase());
 }
+
+/** How the number of what was asked for by `quality` is called at the head of its column. */
+export const doubtName = (quality: string): string => (quality === "unpriced" ? "Unpriced tokens" : "Such requests");
 
 /** A session without a title of its own: its harness's name for it, else the hub's. */
 export const shortId = (session: { id: string; session_id: string | null }): string =>

@@ -1,6 +1,6 @@
 // Generated from the API's OpenAPI document by `make types`: change the types of the hub instead.
 
-/** Every bucket of the range is in each series; the greatest series comes first. Without `group_by` there is one. */
+/** Every bucket of the range is in each series; the greatest series comes first, the others together last. Without `group_by` there is one. */
 export interface Activity {
   from: string;
   to: string;
@@ -574,9 +574,11 @@ export interface Resync {
   reason?: string;
 }
 
+/** `others`: of how many groups it is the sum, without a key; 0 = of the one that it is called by. */
 export interface Series {
   key: string | null;
   label: string | null;
+  others: number;
   points: Point[];
 }
 

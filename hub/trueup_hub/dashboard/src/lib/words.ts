@@ -51,6 +51,9 @@ export const FLAG_WORDS: Record<string, string> = {
   readmitted: "readmitted",
 };
 
+/** What an agent says of a log that it reads. */
+export const LOG_STATES = ["present", "source_gone", "truncated", "rewritten"];
+
 /** One line: how many hosts are proven equal to what is shown, and what is with the others. */
 export function trustLine({ hosts, needs_resync }: Trust, locale?: string): Said {
   const count = (number: number, what: string) => `${exact(number, locale)} ${what}`;
