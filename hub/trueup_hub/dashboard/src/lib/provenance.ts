@@ -67,7 +67,7 @@ function log({ source_state, source_path }: Copy): Said {
   const place = source_path ? `: ${source_path}` : "";
   if (source_state === "gone")
     return { name, tone: "warn", words: `No longer on the machine; its ledger kept what was in it${place}.` };
-  if (source_state === null) return { name, tone: "quiet", words: `Not known${place}.` };
+  if (source_state === null) return { name, tone: "quiet", words: `Not told of so far${place}.` };
   if (source_state === "present") return { name, tone: "quiet", words: `Still on the machine${place}.` };
   return { name, tone: "quiet", words: `${source_state.replaceAll("_", " ")}${place}.` };
 }
