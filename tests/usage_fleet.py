@@ -159,7 +159,7 @@ def _told(host: Host) -> dict[str, Any]:
         case "gpu-1":
             return {"drift_suspected": ["opencode"], "skipped_lines": 12, "unknown_records": 40}
         case "ines-mbp":
-            return {"old_data": OLD.turns, "source_gone": 2}
+            return {"old_data": OLD.turns, "source_gone": 2, "skipped_lines": 6}
         case "hiro-xps":
             return {"last_error": "The disk of this machine is full: nothing was written to the ledger."}
         case "grace-mini":

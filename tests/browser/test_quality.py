@@ -182,6 +182,8 @@ async def test_logs_add_up_and_can_be_those_of_one_state(fleet_hub: Hub, pages: 
     assert (logs, gone) == (len(sources), sum(one["state"] == "source_gone" for one in sources))
     assert skipped == sum(one["skipped_lines"] for one in sources) > 0
     assert unknown == sum(one["unknown_records"] for one in sources) > 0
+    for name, lost in {"Lines skipped": skipped, "Unknown records": unknown}.items():
+        assert await number(page.locator(f'[data-doubt="{name}"]').get_by_role("definition").first) == lost
     await page.get_by_label("State of logs").select_option("source_gone")
     await expect(panel(page, "Logs").locator("tr[data-logs]")).to_have_count(2)
     assert "logs=source_gone" in page.url
