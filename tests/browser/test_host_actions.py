@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Locator, Page, expect
 
 from agent_process import Home, daemon, until
@@ -18,6 +19,9 @@ from usage_week import CLAUDE, event, session
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+AXE = AXE_FILE_PATH.read_text() + (
+    "; axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
+)
 DAY = "2026-11-08"
 
 
@@ -178,6 +182,23 @@ async def test_a_resync_is_followed_from_the_question_to_the_end(empty_hub: Hub,
     assert await other.evaluate("window.neverReloaded")
 
 
+async def test_a_resync_is_followed_where_no_event_comes_through(empty_hub: Hub, pages: Opener) -> None:
+    machine = await desk(empty_hub)
+    page = await pages.blank()
+    await page.clock.install()
+    await page.route("**/api/v1/events", lambda route: route.abort())
+    await page.request.post(f"{empty_hub.url}/api/v1/login", data={"token": empty_hub.admin_token})
+    await page.goto(f"{empty_hub.url}/hosts/{machine.host_id}")
+    await press(page, "Resync now")
+    await expect(asked_for(page)).to_contain_text("waits for the agent's next heartbeat")
+    [directive] = (await host_of(empty_hub, machine))["directives"]
+    report = wire.DirectiveReport(id=directive["directive_id"], state="running", done=1, of=2)
+    await machine.beat(directives=[report])
+    await page.clock.run_for(5_000)
+    await expect(asked_for(page)).to_contain_text("running: 1 of 2")
+    pages.complaints.clear()  # the browser reports each refused connection
+
+
 async def test_a_resync_that_cannot_be_asked_for_says_why(empty_hub: Hub, pages: Opener) -> None:
     never, old = await empty_hub.machine("never"), await desk(empty_hub)
     page = await administering(pages, empty_hub, f"hosts/{never.host_id}")
@@ -225,3 +246,26 @@ async def test_a_running_agent_sends_everything_again_while_the_page_looks_on(
         await expect(asked_for(page)).to_contain_text("converged")
         await expect(page.get_by_text("generation 1 confirmed every row")).to_be_visible()
         assert await page.evaluate("window.neverReloaded")
+
+
+async def test_a_viewer_sees_what_could_be_done_and_why_not(filled_hub: Hub, pages: Opener) -> None:
+    page = await pages.log_in(filled_hub, "hosts")
+    await expect(page.get_by_role("button", name="Add a machine")).to_be_disabled()
+    await expect(page.get_by_text("Only an administrator can add machines.")).to_be_visible()
+    await page.get_by_role("link", name="laptop").click()
+    for name in ("Rename", "Edit labels", "Retire", "Forget", "Resync now"):
+        await expect(page.get_by_role("button", name=name)).to_be_disabled()
+    await expect(page.get_by_text("Only an administrator can change hosts")).to_be_visible()
+    await expect(page.get_by_text("Only an administrator can ask for a resync")).to_be_visible()
+
+
+async def test_a_dialog_takes_the_focus_and_gives_it_back(filled_hub: Hub, pages: Opener) -> None:
+    """On a phone, in the dark, by axe; test_everywhere.py has the pages themselves."""
+    page = await pages.log_in(filled_hub, "hosts", width=390, scheme="dark", token=filled_hub.admin_token)
+    await page.get_by_role("link", name="laptop").click()
+    await press(page, "Retire")
+    await expect(page.get_by_role("textbox")).to_be_focused()
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
+    assert await page.evaluate(AXE) == []
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="Retire")).to_be_focused()

@@ -7,7 +7,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Locator, Page, Route, expect
 
 from hub_process import Hub
@@ -15,9 +14,6 @@ from opened_pages import Opener
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-AXE = AXE_FILE_PATH.read_text() + (
-    "; axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
-)
 WORDS = {"never": "nothing yet"}  # of states that are not called by their own name
 URGENT = ["forked", "diverged", "silent", "behind", "never", "converged", "retired"]
 MANY = 1_000
@@ -138,6 +134,16 @@ async def test_a_state_that_there_is_not_falls_back_and_says_so(fleet_hub: Hub, 
     await expect(rows_of(page)).to_have_count(20)
 
 
+async def test_what_narrows_hosts_elsewhere_narrows_them_here_and_can_be_taken_off(
+    fleet_hub: Hub, pages: Opener
+) -> None:
+    page = await pages.log_in(fleet_hub, "hosts?label=team:ops&harness=claude&ordered=name")
+    await expect(rows_of(page).get_by_role("link")).to_have_text(["ci-1", "ci-2", "ci-3", "jonas-vm", "ops-runner"])
+    await page.get_by_role("button", name="Remove filter label team:ops").click()
+    await expect(rows_of(page)).to_have_count(20)  # a harness narrows no list of machines
+    assert "harness=claude" in page.url
+
+
 async def test_all_pages_of_the_list_are_asked_for(fleet_hub: Hub, pages: Opener) -> None:
     page = await pages.blank()
     await page.request.post(f"{fleet_hub.url}/api/v1/login", data={"token": fleet_hub.token})
@@ -236,31 +242,37 @@ async def test_logs_that_lost_something_come_first_and_can_be_narrowed(fleet_hub
     await expect(rows).to_have_count(0)
 
 
+async def test_more_logs_than_the_host_lists_are_asked_for_page_by_page(fleet_hub: Hub, pages: Opener) -> None:
+    host_id = next(host["host_id"] for host in await hosts_of(fleet_hub) if host["label"] == "ines-mbp")
+    host = await fleet_hub.get(f"hosts/{host_id}")
+    body = json.dumps(host | {"sources": host["sources"][:1], "sources_total": 2})
+    asked = []
+
+    async def one_by_one(route: Route) -> None:
+        asked.append(route.request.url)
+        await route.continue_(url=f"{route.request.url}&limit=1")
+
+    page = await pages.blank()
+    await page.request.post(f"{fleet_hub.url}/api/v1/login", data={"token": fleet_hub.token})
+    await page.route(
+        f"**/api/v1/hosts/{host_id}", lambda route: route.fulfill(body=body, content_type="application/json")
+    )
+    await page.route("**/api/v1/sources?*", one_by_one)
+    await page.goto(f"{fleet_hub.url}/hosts/{host_id}")
+    rows = page.get_by_role("region", name="Logs, one by one").locator("tbody tr")
+    await expect(rows).to_have_count(1)
+    assert asked == []
+    await page.get_by_label("Logs that are").select_option("gone")
+    await expect(page.get_by_text("2 of 2", exact=True)).to_be_visible()
+    await page.get_by_role("button", name="1 more").click()
+    await expect(rows).to_have_count(2)
+    await expect(page.get_by_role("button", name="1 more")).to_have_count(0)
+    assert all(f"host={host_id}&state=source_gone" in url for url in asked)
+
+
 async def test_a_host_that_there_is_not_says_so(fleet_hub: Hub, pages: Opener) -> None:
     page = await pages.log_in(fleet_hub, "hosts/00000000-0000-4000-8000-000000000000")
     await expect(page.get_by_role("heading", name="There is no such host")).to_be_visible()
     await page.get_by_role("link", name="All hosts").click()
     await expect(rows_of(page)).to_have_count(20)
     pages.complaints[:] = [said for said in pages.complaints if "404" not in said]  # the browser reports an answer too
-
-
-async def test_a_viewer_sees_what_could_be_done_and_why_not(fleet_hub: Hub, pages: Opener) -> None:
-    page, _ = await opened(pages, fleet_hub, "ana-mbp")
-    for name in ("Rename", "Edit labels", "Retire", "Forget", "Resync now"):
-        await expect(page.get_by_role("button", name=name)).to_be_disabled()
-    await expect(page.get_by_text("Only an administrator can change hosts")).to_be_visible()
-    await expect(page.get_by_text("Only an administrator can ask for a resync")).to_be_visible()
-    await page.get_by_role("link", name="All hosts").click()
-    await expect(page.get_by_role("button", name="Add a machine")).to_be_disabled()
-    await expect(page.get_by_text("Only an administrator can add machines.")).to_be_visible()
-
-
-async def test_a_dialog_takes_the_focus_and_gives_it_back(fleet_hub: Hub, pages: Opener) -> None:
-    """On a phone, in the dark, by axe; test_everywhere.py has the pages themselves."""
-    page, _ = await opened(pages, fleet_hub, "ops-runner", width=390, scheme="dark", token=fleet_hub.admin_token)
-    await page.get_by_role("button", name="Retire").click()
-    await expect(page.get_by_role("textbox")).to_be_focused()
-    assert await page.evaluate("document.documentElement.scrollWidth") == 390
-    assert await page.evaluate(AXE) == []
-    await page.keyboard.press("Escape")
-    await expect(page.get_by_role("button", name="Retire")).to_be_focused()

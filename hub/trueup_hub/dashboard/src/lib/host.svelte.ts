@@ -29,6 +29,7 @@ export class HostDetail {
   ) {}
 
   async load(): Promise<void> {
+    if (this.panel.error?.status === 404) return; // ids do not come back
     await this.hub.ask(this.panel, "hosts/{host_id}", {}, this.id);
   }
 

@@ -1,42 +1,49 @@
 import type { HubError } from "./api";
+import type { Values } from "./coerce";
 import { harnessesFound, rowOf, type HostRow } from "./hosts";
 import type { Hub } from "./hub.svelte";
 import { Panel } from "./panel.svelte";
-import type { HostReport, Hosts, TrustReport } from "./types";
+import type { HostReport, Hosts } from "./types";
 
-/** Every host there is, whatever else is selected: what a machine is belongs to no range. */
+/** What of the selection narrows hosts: what a machine is belongs to no range, model or project. */
+export const NARROWING = ["host", "label"] as const;
+
+/** Every host of the selection. */
 export class HostList {
   readonly first = new Panel<Hosts>();
-  readonly trust = new Panel<TrustReport>(); // of all hosts
   /** Why the list ends before its end. */
   cut = $state.raw<HubError | null>(null);
-  #rest = $state.raw<HostReport[]>([]);
+  /** All pages of one answer, never of two. */
+  all = $state.raw<HostReport[] | null>(null);
+  #asked = 0;
 
-  all = $derived([...(this.first.data?.hosts ?? []), ...this.#rest]);
   rows: HostRow[] = $derived.by(() => {
-    const trust = new Map(this.trust.data?.hosts.map((host) => [host.host_id, host]));
+    const trust = new Map(this.hub.trust.data?.hosts.map((host) => [host.host_id, host]));
     const found = harnessesFound(this.hub.capabilities.data);
-    return this.all.map((host) => rowOf(host, trust.get(host.host_id), found.get(host.host_id) ?? []));
+    return (this.all ?? []).map((host) => rowOf(host, trust.get(host.host_id), found.get(host.host_id) ?? []));
   });
 
   constructor(readonly hub: Hub) {}
 
   async load(): Promise<void> {
-    await Promise.all([this.#loadAll(), this.hub.ask(this.trust, "trust", {})]);
-  }
-
-  async #loadAll(): Promise<void> {
-    await this.hub.ask(this.first, "hosts", {});
-    const rest: HostReport[] = [];
+    const common = this.hub.common();
+    const asked: Values = {};
+    for (const name of NARROWING) if (common[name]) asked[name] = common[name];
+    const question = ++this.#asked;
+    await this.hub.ask(this.first, "hosts", asked);
+    if (!this.first.data || question !== this.#asked) return;
+    const { hosts, next_cursor } = this.first.data;
+    const all = [...hosts];
     let cut: HubError | null = null;
-    for (let cursor = this.first.data?.next_cursor; cursor;) {
+    for (let cursor = next_cursor; cursor;) {
       const page = new Panel<Hosts>();
-      await this.hub.ask(page, "hosts", { cursor: [cursor] });
+      await this.hub.ask(page, "hosts", { ...asked, cursor: [cursor] });
+      if (question !== this.#asked) return;
       cut = page.error;
-      rest.push(...(page.data?.hosts ?? []));
-      cursor = page.data?.next_cursor;
+      all.push(...(page.data?.hosts ?? []));
+      cursor = page.data?.next_cursor ?? null;
     }
     this.cut = cut;
-    if (!cut) this.#rest = rest;
+    this.all = all;
   }
 }
