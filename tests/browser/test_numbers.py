@@ -82,3 +82,21 @@ async def test_what_the_page_says_of_everything_each_harness_and_each_model_is_w
         for part in [part for part in parts if part["events"]][:2]:
             await page.goto(f"{corpus_hub.url}/?{by}={part['key']}")
             await shows(page, await corpus_hub.get("analytics/summary", **{by: part["key"]}))
+
+
+async def test_what_the_page_of_a_session_says_is_what_its_ledger_says(corpora: Corpora, pages: Opener) -> None:
+    page = await pages.blank()
+    await page.request.post(f"{corpora.hub.url}/api/v1/login", data={"token": corpora.hub.token})
+    for label, ledger in corpora.ledgers.items():
+        listed = await corpora.hub.get("sessions", host=label, sort="total_tokens", limit="1")
+        [greatest] = listed["sessions"]
+        whole = await corpora.hub.get(f"sessions/{greatest['id']}")
+        assert_same(whole, report(ledger, "session", whole["session_id"]), label)
+        await page.goto(f"{corpora.hub.url}/sessions/{whole['id']}")
+        await expect(page.get_by_text(f"{whole['events']:,} requests").first).to_be_visible()
+        coverage = whole["coverage"]
+        tiles = {"Total" if name == "Total tokens" else name: counter for name, counter in TILES.items()}
+        assert {name: await exact(tile(page, name)) for name in tiles} == {
+            name: tokens(whole["totals"][counter], coverage[counter]["lower_bound"] > 0)
+            for name, counter in tiles.items()
+        }
