@@ -16,6 +16,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 METRIC = "cache_savings"
 SELECTED = f"?chart={METRIC}&heatmap={METRIC}&top={METRIC}"
+LACKING = (
+    "analytics/hour-of-week",
+    "rejections",
+    "sources",
+    "sessions/{session_id}/messages",
+    "sessions/{session_id}/usage",
+)
 PANELS = ("Metric over time", "Metric of the calendar", "Metric of top sessions")
 
 
@@ -23,7 +30,7 @@ class Heard:
     """Requests that a context sends, and refusals that it gets."""
 
     def __init__(self, page: Page) -> None:
-        self.asked: list[str] = []
+        self.asked: list[str] = []  # below /api/v1/
         self.refused: list[str] = []
         page.context.on("request", self._ask)
         page.context.on("response", self._answer)
@@ -80,3 +87,32 @@ async def test_a_hub_that_lacks_the_metric_selected_stored_and_linked_is_never_a
         assert [url for url in heard.asked if url.startswith("analytics/")]
         await page.close()  # before this hub goes too
     pages.complaints.clear()  # the browser reports each refused connection
+
+
+async def test_pages_of_a_hub_that_lacks_routes_show_the_rest_and_ask_for_none_of_them(
+    new_database: str, tmp_path: Path, pages: Opener
+) -> None:
+    port = free_port()
+    async with running_hub(new_database, tmp_path, port) as hub:
+        await fill(await hub.machine("desk"), await hub.machine("laptop"))
+        [host, _] = (await hub.get("hosts"))["hosts"]
+        session = (await hub.get("sessions"))["sessions"][0]
+    shown = {
+        "": "Total tokens",
+        "sessions": "website",
+        f"sessions/{session['id']}": session["harness"],
+        "hosts": "laptop",
+        f"hosts/{host['host_id']}": "desk",
+        "quality": "codex",
+    }
+    async with lesser_hub(new_database, tmp_path, port, routes=LACKING):
+        page = await pages.log_in(hub)
+        heard = Heard(page)
+        for address, text in shown.items():
+            await page.goto(f"{hub.url}/{address}")
+            await expect(page.get_by_text(text).first).to_be_visible()
+            await expect(page.locator("[aria-busy=true]")).to_have_count(0)
+        assert heard.refused == []
+        assert len(heard.asked) > 20
+        await page.close()
+    pages.complaints.clear()
