@@ -207,6 +207,9 @@ async def test_coverage_over_time_is_the_hubs_bucket_by_bucket_and_a_bucket_lead
             assert words == "no requests" if events == 0 else f"{reported} of {events}" in before
     looks = page.locator(f'[data-start="{FIRST}"] [data-known]')
     assert set(await looks.evaluate_all("all => all.map(one => one.dataset.known)")) == {"exact"}
+    nobodys = page.get_by_label("Counter", exact=True).locator("option[value=reasoning_tokens]")
+    await expect(nobodys).to_be_disabled()
+    await expect(nobodys).to_have_attribute("title", "reasoning_tokens is not reported by claude, codex")
     last = page.locator(f'[data-cell][data-start="{LAST}"]').first
     await last.focus()
     await page.keyboard.press("Home")

@@ -12,7 +12,7 @@ interface Narrower {
 
 /** Sessions of the selection that have such requests. */
 export function sessionsBehind(hub: Hub, doubt: Doubt, { counter, only = {} }: Narrower = {}): string | null {
-  const takes = hub.capabilities.data?.routes["sessions"];
+  const takes = hub.capabilities.data?.routes?.["sessions"]; // hubs before 0.2 tell of no routes
   if (!takes?.["quality"]?.choices?.includes(doubt)) return null;
   if (counter !== undefined && !takes["counter"]?.choices?.includes(counter)) return null;
   const narrowed = Object.entries(only).map(([filter, value]) => [filter, [value]]);
