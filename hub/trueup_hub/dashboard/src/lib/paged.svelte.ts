@@ -1,5 +1,7 @@
 import type { Values } from "./coerce";
 import type { Hub } from "./hub.svelte";
+import { wholeCsv } from "./csv";
+import { save } from "./png";
 import { Panel } from "./panel.svelte";
 
 interface Page {
@@ -20,6 +22,7 @@ export class Paged<R extends Page, T> {
   next = $state.raw<string | null>(null); // where the next page begins; null: there is none
   loading = $derived.by(() => this.first.loading || this.further.loading);
   error = $derived.by(() => this.first.error ?? this.further.error);
+  unsaved = $state<string | null>(null); // why there is no table
   #question: Question = { wanted: {} };
   #asked = ""; // the question that `items` answer
   #turn = 0; // answers to an older turn are dropped
@@ -91,6 +94,26 @@ export class Paged<R extends Page, T> {
     if (!page) return;
     this.items = this.#joined(this.items.slice(0, from), page);
     this.next = page.next_cursor;
+  }
+
+  /** Everything as one table, loaded or not, of the hub as it is now. */
+  async saveCsv(name: string): Promise<void> {
+    const question = this.first.csv;
+    if (question === null) return;
+    this.unsaved = null;
+    try {
+      const text = await wholeCsv(async (cursor) => {
+        const page = new URL(question, document.baseURI);
+        page.searchParams.set("limit", String(this.most));
+        if (cursor !== null) page.searchParams.set("cursor", cursor);
+        const reply = await fetch(page);
+        if (!reply.ok) throw new Error(`The hub answered ${reply.status}.`);
+        return reply.text();
+      });
+      save(new Blob([text], { type: "text/csv" }), name);
+    } catch (error) {
+      this.unsaved = `The table could not be saved. ${error instanceof Error ? error.message : ""}`;
+    }
   }
 
   async #more(cursor: string, turn: number): Promise<R | null> {

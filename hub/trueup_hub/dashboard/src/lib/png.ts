@@ -44,15 +44,16 @@ export function pictureOf(panel: HTMLElement, caption: Caption): HTMLCanvasEleme
 }
 
 export function download(picture: HTMLCanvasElement, name: string): void {
-  picture.toBlob((blob) => {
-    if (!blob) return;
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
-    link.click();
-    // Not at once: the browser has yet to read it
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  }, "image/png");
+  picture.toBlob((blob) => blob && save(blob, name), "image/png");
+}
+
+export function save(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  // Not at once: the browser has yet to read it
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 /** `trueup-top-sessions_2026-11-02_2026-11-08.png` */

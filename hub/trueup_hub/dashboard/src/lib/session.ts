@@ -3,20 +3,31 @@
 import { compact, exact, plural, UNKNOWN } from "./format";
 import type { Message, Session, SessionUsage, Usage } from "./types";
 
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** Kept: to make one takes longer than to draw a row. */
+function timeFormat(options: Intl.DateTimeFormatOptions, locale?: string): Intl.DateTimeFormat {
+  const key = `${locale ?? ""} ${JSON.stringify(options)}`;
+  let found = formats.get(key);
+  if (!found) formats.set(key, (found = new Intl.DateTimeFormat(locale, options)));
+  return found;
+}
+
 /** In two pieces, for narrow columns: day and time of day; the year where it is another than that of `now`. */
 export function dayAndTime(
   iso: string,
-  timezone: string,
+  timeZone: string,
   now: number | null = null,
   locale?: string,
 ): [string, string] {
   const at = new Date(iso);
-  const year = (time: Date) => new Intl.DateTimeFormat("en", { year: "numeric", timeZone: timezone }).format(time);
-  const thisYear = now !== null && year(at) === year(new Date(now));
-  const style = thisYear ? ({ month: "short", day: "numeric" } as const) : ({ dateStyle: "medium" } as const);
-  const day = new Intl.DateTimeFormat(locale, { ...style, timeZone: timezone });
-  const clock = new Intl.DateTimeFormat(locale, { timeStyle: "short", timeZone: timezone });
-  return [day.format(at), clock.format(at)];
+  const year = timeFormat({ year: "numeric", timeZone }, "en");
+  const thisYear = now !== null && year.format(at) === year.format(now);
+  const day = timeFormat(
+    { ...(thisYear ? { month: "short", day: "numeric" } : { dateStyle: "medium" }), timeZone },
+    locale,
+  );
+  return [day.format(at), timeFormat({ timeStyle: "short", timeZone }, locale).format(at)];
 }
 
 /** As agentsview has it: one badge, what is not reported is a dash; null where nothing is. */
