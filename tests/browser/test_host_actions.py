@@ -177,7 +177,9 @@ async def test_a_resync_is_followed_from_the_question_to_the_end(empty_hub: Hub,
         for seen in (page, other):
             await expect(asked_for(seen)).to_contain_text(words, timeout=2_000)
             await expect(asked_for(seen)).to_contain_text(report["note"])
-    await page.get_by_label("Ask for something else").select_option("Compare and repair")
+    await press(page, "More …")
+    await press(page, "Compare and repair")
+    await expect(page.get_by_role("button", name="Resync now")).to_be_focused()
     await expect(asked_for(other)).to_have_count(2)
     assert [one["kind"] for one in (await host_of(empty_hub, machine))["directives"]] == ["repair", "full_push"]
     assert await other.evaluate("window.neverReloaded")
