@@ -24,3 +24,8 @@ def tokens(value: int | None, lower_bound: bool = False) -> str:
 
 def dollars(micros: int | None, lower_bound: bool = False) -> str:
     return "—" if micros is None else f"{'≥ ' * lower_bound}${micros / 1e6:,.2f}"
+
+
+def may_be_more(coverage: dict[str, int]) -> bool:
+    """Whether a sum has the sign of a lower bound, here and in the terminal's tables."""
+    return coverage["lower_bound"] > 0 or coverage["reported"] < coverage["events"]

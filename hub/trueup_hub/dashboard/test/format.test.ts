@@ -9,6 +9,7 @@ import {
   dollars,
   exact,
   full,
+  isLowerBound,
   percent,
   share,
   short,
@@ -84,6 +85,13 @@ describe("coverage", () => {
     expect(coverageWords(covered(0, 0), "en")).toBe("no requests");
     expect(coverageWords(undefined, "en")).toBe("no requests");
   });
+});
+
+test("a sum may be less than the truth where a request gave less than all of it, or nothing", () => {
+  expect(
+    [covered(9, 9), covered(9, 8), covered(9, 9, 1), covered(0, 0), covered(9, 9, 0, 4)].map(isLowerBound),
+  ).toEqual([false, true, true, false, false]);
+  expect(isLowerBound(undefined)).toBe(false);
 });
 
 test("times are told by how long ago they were", () => {

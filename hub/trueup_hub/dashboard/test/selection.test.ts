@@ -70,13 +70,14 @@ describe("capabilities", () => {
       filters: { host: ["bob", "ana"], harness: ["cursor"] },
     };
     const { selection, notices } = obeyCapabilities(asked, hub, "overview");
-    expect(selection).toEqual({ ...DEFAULTS, filters: { host: ["ana"] } });
+    expect(selection).toEqual({ ...DEFAULTS, hours: "messages", filters: { host: ["ana"] } });
     expect(notices).toEqual([
       "This hub knows no host “bob”; left out.",
       "This hub knows no harness “cursor”; left out.",
       "This hub has no “happiness” for tokens over time; showing total tokens.",
       "This hub does not have group_by=mood for analytics/activity; using model.",
       "This hub has no “output_tokens” for the calendar; showing total tokens.",
+      "This hub has no “total_tokens” for the hours of the week; showing messages.",
     ]);
     expect(obeyCapabilities(selection, hub, "overview")).toEqual({ selection, notices: [] });
   });
@@ -85,7 +86,7 @@ describe("capabilities", () => {
     const asked: Selection = {
       ...DEFAULTS,
       ...{ range: "custom", from: "2026-11-01", to: "2026-11-22", timezone: "Europe/Berlin" },
-      ...{ heatmap: "cost", granularity: "week" },
+      ...{ heatmap: "cost", hours: "cost", granularity: "week" },
       filters: { label: ["team:web"], model: ["a,b", ""] },
     };
     expect(obeyCapabilities(asked, hub, "overview")).toEqual({ selection: asked, notices: [] });
@@ -99,7 +100,11 @@ describe("capabilities", () => {
       "overview",
     );
     expect(selection).toEqual({ ...DEFAULTS, by: "model" });
-    expect(notices).toEqual(["This hub does not have the calendar.", "This hub does not have top sessions."]);
+    expect(notices).toEqual([
+      "This hub does not have the calendar.",
+      "This hub does not have the hours of the week.",
+      "This hub does not have top sessions.",
+    ]);
   });
 });
 

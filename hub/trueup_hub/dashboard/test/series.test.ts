@@ -1,15 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { chartOf, Colours, isRest, SLOTS, stack, sum } from "../src/lib/series";
+import { chartOf, Colours, isRest, SLOTS, stack, sum, together } from "../src/lib/series";
 import type { Activity } from "../src/lib/types";
 
 const point = (start: string, total: number | null, events = 1) => ({
   start,
-  totals: { total_tokens: total },
+  totals: { total_tokens: total, unpriced_tokens: 0 },
   coverage: { total_tokens: { events, reported: total === null ? 0 : events, lower_bound: 0, derived: 0 } },
 });
 const activity = (...series: [string | null, (number | null)[]][]): Activity =>
   ({
     granularity: "day",
+    group_by: "model",
     series: series.map(([key, values]) => ({
       key,
       label: key,
@@ -26,7 +27,6 @@ describe("chart", () => {
     const chart = chartOf(
       activity(["small", [1, 2]], ["great", [10, null]], [null, [null, null]]),
       "total_tokens",
-      "unknown",
       new Colours(),
     );
     expect(chart.parts.map((part) => [part.label, part.total])).toEqual([
@@ -37,26 +37,38 @@ describe("chart", () => {
   });
 
   test("calls a series without a key unknown, which is not one that is called so", () => {
-    const chart = chartOf(activity([null, [2]], ["unknown", [1]]), "total_tokens", "unknown", new Colours());
-    expect(chart.parts.map((part) => part.label)).toEqual(["unknown", "unknown"]);
+    const chart = chartOf(activity([null, [2]], ["unknown model", [1]]), "total_tokens", new Colours());
+    expect(chart.parts.map((part) => part.label)).toEqual(["unknown model", "unknown model"]);
     expect(new Set(chart.parts.map((part) => part.id)).size).toBe(2);
   });
 
   test("draws what has no colour of its own together, losing nothing", () => {
     const many = Array.from({ length: 12 }, (_, n): [string, number[]] => [`m${n}`, [100 - n, 1]]);
-    const { parts } = chartOf(activity(...many), "total_tokens", "unknown", new Colours());
+    const { parts } = chartOf(activity(...many), "total_tokens", new Colours());
     expect(parts).toHaveLength(SLOTS);
     expect(parts.filter(isRest).map((part) => [part.label, part.slot])).toEqual([["5 others", SLOTS]]);
     expect(sum(parts.map((part) => part.total))).toBe(sum(many.flatMap(([, values]) => values)));
   });
 
+  test("says of each value, and of those drawn together, whether the truth may be more", () => {
+    const many = Array.from({ length: 12 }, (_, n): [string, (number | null)[]] => [
+      `m${n}`,
+      [100 - n, n === 11 ? null : 1],
+    ]);
+    const chart = chartOf(activity(...many), "total_tokens", new Colours());
+    expect(chart.parts.map((part) => part.least)).toEqual([...Array(7).fill([false, false]), [false, true]]);
+    expect(chartOf(activity(["a", [1, null]]), "messages", new Colours()).parts).toEqual([]);
+  });
+
+  test("tells a bucket in which nothing was reported from an empty one", () => {
+    const day = activity(["a", [null, 1]], ["b", [null, null]]);
+    day.series.forEach((one) => one.points.push({ ...point("2026-11-03", null, 0) } as never));
+    expect(chartOf(day, "total_tokens", new Colours()).silent).toEqual([true, false, false]);
+    expect(together(activity(["a", [1, null]], ["b", [2, null]]), "total_tokens")).toEqual([3, null]);
+  });
+
   test("stands each part on those that are shown below it", () => {
-    const { parts } = chartOf(
-      activity(["a", [5, 5]], ["b", [3, null]], ["c", [1, 1]]),
-      "total_tokens",
-      "unknown",
-      new Colours(),
-    );
+    const { parts } = chartOf(activity(["a", [5, 5]], ["b", [3, null]], ["c", [1, 1]]), "total_tokens", new Colours());
     expect(stack(parts, new Set(), 2)).toEqual([
       [5, 5],
       [8, null],
@@ -83,7 +95,7 @@ test("a colour stays with its series, and no two that are shown have the same", 
 test("what the hub put together is drawn with the rest, and counted as what it is", () => {
   const given = activity(["a", [5]], [null, [9]]);
   given.series[1]!.others = 30;
-  const chart = chartOf(given, "total_tokens", "unknown", new Colours());
+  const chart = chartOf(given, "total_tokens", new Colours());
   expect(chart.parts.map(({ label, total }) => [label, total])).toEqual([
     ["a", 5],
     ["30 others", 9],

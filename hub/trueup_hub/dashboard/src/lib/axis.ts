@@ -1,6 +1,6 @@
 /** Names of time buckets. `start` is a date, or for hours a local time with its offset, as the API gives it. */
 
-import { longDay, monthName } from "./dates";
+import { addDays, longDay, monthName } from "./dates";
 
 const dateOf = (start: string): string => start.slice(0, 10);
 const clockOf = (start: string): string => start.slice(11, 16);
@@ -13,6 +13,16 @@ export function bucketName(start: string, granularity: string, locale?: string):
   if (granularity === "month") return `${monthName(date, locale)} ${date.slice(0, 4)}`;
   return longDay(date, locale);
 }
+
+/** The days of a bucket, inside the range; null where that is the range itself, or a part of one day. */
+export function daysOfBucket(start: string, granularity: string, range: { from: string; to: string }) {
+  const first = dateOf(start);
+  const last = granularity === "week" ? addDays(first, 6) : granularity === "month" ? lastOfMonth(first) : first;
+  const [from, to] = [first < range.from ? range.from : first, last > range.to ? range.to : last];
+  return from === range.from && to === range.to ? null : { from, to };
+}
+
+const lastOfMonth = (first: string): string => addDays(`${addDays(first, 31).slice(0, 8)}01`, -1);
 
 /** As short as an axis needs; the year only where it begins or at the first label. */
 export function tickName(start: string, granularity: string, before: string | undefined, locale?: string): string {

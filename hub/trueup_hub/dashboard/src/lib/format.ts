@@ -97,6 +97,13 @@ export function coverageWords(coverage: Coverage | undefined, locale?: string): 
   return words.join(" · ");
 }
 
+/**
+ * The true sum may be greater: some requests gave less than all of it, or nothing. It is what `≥` says, here and in the
+ * tables of the terminal.
+ */
+export const isLowerBound = (coverage: Coverage | undefined): boolean =>
+  coverage !== undefined && (coverage.lower_bound > 0 || coverage.reported < coverage.events);
+
 export function plural(count: number, noun: string): string {
   return count === 1 ? noun : `${noun}s`;
 }

@@ -1,7 +1,7 @@
 /** How metrics are called and read on the page. Which of them there are is the hub's to say (`/capabilities`). */
 
-import type { Kind } from "./format";
-import type { Totals } from "./types";
+import { isLowerBound, type Kind } from "./format";
+import type { Coverage, Totals } from "./types";
 
 interface Named {
   label: string;
@@ -35,3 +35,23 @@ export const metricName = (metric: string): Named =>
 /** The field of `totals` that carries a metric; of a newer hub's perhaps one that this page's types do not have. */
 export const totalsField = (metric: string): keyof Totals =>
   (NAMES[metric]?.kind === "money" ? `${metric}_microusd` : metric) as keyof Totals;
+
+/** Of a summary, a row or a bucket. */
+export interface Sums {
+  totals: Totals;
+  coverage: Record<string, Coverage>;
+  peak_context_tokens?: number | null;
+}
+
+export const valueOf = (sums: Sums, metric: string): number | null =>
+  metric === "peak_context_tokens" ? (sums.peak_context_tokens ?? null) : (sums.totals[totalsField(metric)] ?? null);
+
+/** Counts are complete; what caching saves where it is not known may as well be a loss. */
+export const mayBeMore = (metric: string, coverage: Coverage | undefined): boolean =>
+  metricName(metric).kind !== "count" && metric !== "cache_savings" && isLowerBound(coverage);
+
+/** A request that reported only a part of its tokens is priced by that part. */
+export function sumMayBeMore({ totals, coverage }: Sums, metric: string): boolean {
+  if (metric === "cost") return totals.unpriced_tokens > 0 || isLowerBound(coverage["total_tokens"]);
+  return mayBeMore(metric, coverage[metric === "peak_context_tokens" ? "context_tokens" : totalsField(metric)]);
+}

@@ -8,15 +8,17 @@ import { stack, type Chart } from "./series";
 export interface PlotOptions {
   chart: Chart;
   hidden: ReadonlySet<string>;
+  before: (number | null)[] | null; // all of the period before, as a line
   granularity: string;
   kind: Kind;
   width: number;
   height: number;
   onCursor: (bucket: number | null, left: number) => void;
+  onPick: (bucket: number, event: MouseEvent) => void;
 }
 
 export function plot(target: HTMLElement, options: PlotOptions): uPlot {
-  const { chart, hidden, granularity, kind, width, height, onCursor } = options;
+  const { chart, hidden, before, granularity, kind, width, height, onCursor, onPick } = options;
   const colour = colourReader(target);
   const font = `12px ${getComputedStyle(target).fontFamily}`;
   const axis = { stroke: colour("--muted"), font, ticks: { show: false } };
@@ -24,7 +26,7 @@ export function plot(target: HTMLElement, options: PlotOptions): uPlot {
   const bars = uPlot.paths.bars?.({ size: [0.78, 40], radius: [0.12, 0] });
   // Painted from the highest to the lowest: each bar reaches down to zero and the next one covers its lower part.
   const order = chart.parts.map((_, index) => index).reverse();
-  const series = order.map((index) => {
+  const series: uPlot.Series[] = order.map((index) => {
     const fill = colour(`--part-${chart.parts[index]?.slot ?? 0}`);
     return {
       label: chart.parts[index]?.label ?? "",
@@ -35,7 +37,8 @@ export function plot(target: HTMLElement, options: PlotOptions): uPlot {
       ...(bars ? { paths: bars } : {}),
     };
   });
-  return new uPlot(
+  if (before) series.push({ ...LINE, stroke: colour("--muted") });
+  const drawn = new uPlot(
     {
       width,
       height,
@@ -72,17 +75,50 @@ export function plot(target: HTMLElement, options: PlotOptions): uPlot {
         setCursor: [
           (drawn) => onCursor(drawn.cursor.idx ?? null, (drawn.cursor.left ?? 0) + drawn.bbox.left / devicePixelRatio),
         ],
+        drawClear: [(drawn) => hatchSilence(drawn, chart, colour("--line"))],
         draw: [(drawn) => markGaps(drawn, chart, colour("--line-strong"))],
       },
     },
-    dataOf(chart, hidden),
+    dataOf(chart, hidden, before),
     target,
   );
+  drawn.over.addEventListener("click", (event) => {
+    const bucket = drawn.cursor.idx;
+    if (typeof bucket === "number") onPick(bucket, event);
+  });
+  return drawn;
 }
 
-export function dataOf(chart: Chart, hidden: ReadonlySet<string>): uPlot.AlignedData {
+const LINE = { label: "period before", width: 1.5, dash: [5, 4], points: { show: false } };
+
+export function dataOf(chart: Chart, hidden: ReadonlySet<string>, before: (number | null)[] | null): uPlot.AlignedData {
   const heights = stack(chart.parts, hidden, chart.starts.length);
-  return [chart.starts.map((_, index) => index), ...heights.reverse()];
+  const line = before ? [chart.starts.map((_, bucket) => before[bucket] ?? null)] : [];
+  return [chart.starts.map((_, index) => index), ...heights.reverse(), ...line];
+}
+
+/** Buckets in which requests were made and none reported are not empty: hatched from foot to head. */
+function hatchSilence(drawn: uPlot, chart: Chart, stroke: string): void {
+  const { ctx, bbox } = drawn;
+  const half = (bbox.width / (chart.starts.length + 0.2)) * 0.39;
+  const step = 6 * devicePixelRatio;
+  chart.silent.forEach((silent, bucket) => {
+    if (!silent) return;
+    const middle = drawn.valToPos(bucket, "x", true);
+    ctx.save();
+    ctx.strokeStyle = stroke;
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    ctx.beginPath();
+    ctx.rect(middle - half, bbox.top, 2 * half, bbox.height);
+    ctx.clip();
+    ctx.beginPath();
+    for (let y = bbox.top - 2 * half; y < bbox.top + bbox.height + 2 * half; y += step) {
+      ctx.moveTo(middle - half, y + 2 * half);
+      ctx.lineTo(middle + half, y);
+    }
+    ctx.stroke();
+    ctx.restore();
+  });
 }
 
 /** A dashed foot under every bucket in which some requests did not report: what is drawn there is less than what was used. */

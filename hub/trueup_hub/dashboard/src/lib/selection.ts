@@ -29,6 +29,9 @@ export const CHOICES = {
   group_by: asks("overview", "analytics/activity", "group_by", "model", true),
   granularity: asks("overview", "analytics/activity", "granularity", null),
   heatmap: asks("overview", "analytics/heatmap", "metric", "total_tokens", true),
+  hours: asks("overview", "analytics/hour-of-week", "metric", "total_tokens", true),
+  hourly: chooses("overview", "value of an hour", ["average", "total"], "average"),
+  size: asks("overview", "analytics/breakdown", "metric", "total_tokens", true),
   top: asks("overview", "analytics/top-sessions", "metric", "total_tokens", true),
   by: asks("overview", "analytics/breakdown", "by", "project", true),
   sort: asks("sessions", "sessions", "sort", "started_at"),
@@ -49,6 +52,7 @@ const NAMES = Object.keys(CHOICES) as Choice[];
 const WORDS: Record<string, string> = {
   "analytics/activity": "tokens over time",
   "analytics/heatmap": "the calendar",
+  "analytics/hour-of-week": "the hours of the week",
   "analytics/top-sessions": "top sessions",
   "analytics/breakdown": "the breakdown",
   sessions: "the list of sessions",

@@ -1,16 +1,19 @@
 /** From the API's series to what the chart draws: few enough parts, each with a lasting colour, stacked. */
 
 import type { Activity, Coverage, Point } from "./types";
-import { totalsField } from "./metrics";
+import { keyedName } from "./dimensions";
+import { sumMayBeMore, totalsField } from "./metrics";
 
 export const SLOTS = 8; // colours; further series are drawn together
 const REST = "\u0000rest"; // no key of the API looks like this
 
 export interface Part {
   id: string; // REST, or the key with its null told apart from the text
+  key: string | null;
   label: string;
   slot: number; // 0 … SLOTS-1, or SLOTS for the rest
   values: (number | null)[];
+  least: boolean[]; // of each value, whether the truth may be more
   total: number | null;
 }
 
@@ -18,6 +21,7 @@ export interface Chart {
   starts: string[]; // of the buckets
   parts: Part[]; // greatest first, the rest last
   gaps: Coverage[]; // of all parts together, bucket by bucket
+  silent: boolean[]; // requests were made and none reported: what is not drawn there is not nothing
 }
 
 export const partId = (key: string | null): string => (key === null ? "null" : `=${key}`);
@@ -53,11 +57,14 @@ export class Colours {
   }
 }
 
-export function chartOf(activity: Activity, metric: string, unknown: string, colours: Colours): Chart {
+export function chartOf(activity: Activity, metric: string, colours: Colours): Chart {
   const field = totalsField(metric);
+  const by = activity.group_by ?? "series";
   const all = activity.series.map(({ key, label, others, points }) => {
     const values = points.map((point) => point.totals[field] ?? null);
-    return { id: partId(key), label: label ?? key ?? unknown, values, total: sum(values), points, others };
+    const least = points.map((point) => sumMayBeMore(point, metric));
+    const name = keyedName({ key, label }, by);
+    return { id: partId(key), key, label: name, values, least, total: sum(values), points, others };
   });
   const starts = (all[0]?.points ?? []).map((point) => point.start);
   const shown = all.filter((part) => part.total !== null).sort((a, b) => (b.total ?? 0) - (a.total ?? 0));
@@ -68,8 +75,10 @@ export function chartOf(activity: Activity, metric: string, unknown: string, col
   const parts: Part[] = head.map(({ points: _, others: __, ...part }, index) => ({ ...part, slot: slots[index] ?? 0 }));
   if (tail.length) {
     const values = starts.map((_, bucket) => sum(tail.map((part) => part.values[bucket] ?? null)));
+    const least = starts.map((_, bucket) => tail.some((part) => part.least[bucket]));
     const number = tail.reduce((total, { others }) => total + (others || 1), 0);
-    parts.push({ id: REST, label: `${number} others`, slot: SLOTS, values, total: sum(values) });
+    const label = `${number} others`;
+    parts.push({ id: REST, key: null, label, slot: SLOTS, values, least, total: sum(values) });
   }
   const gaps = starts.map((_, bucket) =>
     coverageOf(
@@ -77,7 +86,8 @@ export function chartOf(activity: Activity, metric: string, unknown: string, col
       metric,
     ),
   );
-  return { starts, parts, gaps };
+  const known = together(activity, metric);
+  return { starts, parts, gaps, silent: gaps.map(({ events }, bucket) => events > 0 && known[bucket] === null) };
 }
 
 function coverageOf(points: (Point | undefined)[], metric: string): Coverage {
@@ -89,6 +99,12 @@ function coverageOf(points: (Point | undefined)[], metric: string): Coverage {
   }
   return together;
 }
+
+/** The sums of all series, bucket by bucket. */
+export const together = (activity: Activity, metric: string): (number | null)[] =>
+  (activity.series[0]?.points ?? []).map((_, bucket) =>
+    sum(activity.series.map(({ points }) => points[bucket]?.totals[totalsField(metric)] ?? null)),
+  );
 
 /** Heights of the parts that are shown, each standing on those before it; the first part is at the bottom. */
 export function stack(parts: Part[], hidden: ReadonlySet<string>, buckets: number): (number | null)[][] {
