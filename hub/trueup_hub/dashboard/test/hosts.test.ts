@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
+import { HubError } from "../src/lib/api";
 import { progressWords } from "../src/lib/directives";
 import { commands, hubAddress, isLoopback } from "../src/lib/enrol";
 import { chosen, counted, lagWords, ordered, rowOf, toldOnce } from "../src/lib/hosts";
 import { digestWords, parserWords, policyWords, skewWords } from "../src/lib/ledgers";
 import { extentWords } from "../src/lib/reported";
 import type { DirectiveStatus, Flag, HostReport, LedgerReport } from "../src/lib/types";
+import { problemWords, whyNot } from "../src/lib/words";
 
 const NOW = Date.parse("2026-11-22T12:00:00Z");
 const ledger = (about: Partial<LedgerReport>): LedgerReport =>
@@ -170,4 +172,20 @@ test("the commands name the root of the app, whatever it is called and wherever 
   expect(commands("https://h", "tue_x")).toBe("trueup agent enroll https://h --code tue_x\ntrueup agent run");
   expect(["localhost", "127.0.0.1", "127.3.2.1", "[::1]", "hub.localhost"].every(isLoopback)).toBe(true);
   expect(["hub.example", "10.0.0.1", "127.example", "localhost.example"].some(isLoopback)).toBe(false);
+});
+
+test("what a reader or this hub cannot do is said, and by whom it could be done", () => {
+  expect(whyNot(true, ["hosts.resync"], "hosts.resync")).toBeNull();
+  expect(whyNot(false, ["hosts.resync"], "hosts.resync")).toMatch("Only an administrator");
+  expect(whyNot(true, [], "hosts.retire", "hosts.forget")).toBe(
+    "This hub cannot retire hosts or forget hosts from a page.",
+  );
+});
+
+test("why the hub did not do it, in one line", () => {
+  const words = (status: number, code: string) => problemWords(new HubError(status, code, "The hub's own words."));
+  expect(words(0, "unreachable")).toMatch("The hub does not answer");
+  expect(words(403, "forbidden")).toMatch("Only an administrator");
+  expect(words(401, "unauthorized")).toMatch("sign in again");
+  expect(words(409, "retired")).toBe("The hub's own words.");
 });

@@ -119,3 +119,17 @@ export function problemWords({ status, code, message }: HubError): string {
   if (code === "forbidden") return "Only an administrator may do this: sign in with an administrator's token.";
   return message;
 }
+
+const FEATURES: Record<string, string> = {
+  "hosts.enroll": "make codes for new machines",
+  "hosts.resync": "ask agents for anything",
+  "hosts.retire": "retire hosts",
+  "hosts.forget": "forget hosts",
+};
+
+/** Why a reader cannot do what an administrator can, or what only later hubs can; null where it can be asked for. */
+export function whyNot(admin: boolean, has: readonly string[], ...features: string[]): string | null {
+  if (!admin) return "Only an administrator can do this: sign in with an administrator's token.";
+  const lacks = features.filter((feature) => !has.includes(feature)).map((feature) => FEATURES[feature] ?? feature);
+  return lacks.length ? `This hub cannot ${lacks.join(" or ")} from a page.` : null;
+}
