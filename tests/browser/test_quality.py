@@ -69,6 +69,11 @@ async def test_the_matrix_says_of_each_harness_and_counter_what_the_hub_says(fle
     found = [tuple(one) for one in await page.evaluate(MATRIX)]
     assert len(found) == len(set(found)) > 40
     assert set(found) == wanted
+    for counter in ("total_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"):
+        cell = page.locator(f'tr[data-harness=all] td[data-counter="{counter}"]')
+        assert await number(cell.get_by_role("button").locator("..")) == rows[-1]["totals"][counter]
+    cost = page.locator("tr[data-harness=all] td[data-counter=cost_microusd]")
+    await expect(cost).to_contain_text(f"≥ ${rows[-1]['totals']['cost_microusd'] / 1e6:,.2f}")
     heads = await panel(page, "Coverage by harness and counter").locator("tbody td.number").all_inner_texts()
     assert sorted(int(text.replace(",", "")) for text in heads) == sorted(row["events"] for row in rows)
 
@@ -136,7 +141,7 @@ async def number(of: Locator) -> int:
     """Exactly, also where it is shortened."""
     button = of.get_by_role("button")
     text = await button.get_attribute("data-exact") if await button.count() else await of.inner_text()
-    return int(str(text).replace(",", ""))
+    return int(str(text).removeprefix("≥ ").replace(",", ""))
 
 
 async def test_hosts_rejections_models_parsers_and_logs_are_those_of_the_hub(fleet_hub: Hub, pages: Opener) -> None:
