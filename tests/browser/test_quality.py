@@ -60,11 +60,11 @@ async def test_the_matrix_says_of_each_harness_and_counter_what_the_hub_says(fle
     counters = ["total_tokens", "cost_microusd", "input_tokens", "cache_read_tokens", "cache_write_tokens"]
     counters += ["output_tokens", "reasoning_tokens"]
     wanted = {
-        (row["key"], counter, lack, number)
+        (row["key"], counter, lack, missing)
         for row in rows
         for counter in counters
         for lack, of in LACKS.items()
-        if (number := of(row["coverage"][counter])) > 0
+        if (missing := of(row["coverage"][counter])) > 0
     }
     found = [tuple(one) for one in await page.evaluate(MATRIX)]
     assert len(found) == len(set(found)) > 40
