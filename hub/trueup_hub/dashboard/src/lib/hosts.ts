@@ -1,6 +1,6 @@
 /** The list of hosts: what stands in a row, in which order, and which rows a reader looks for. */
 
-import { ago, span } from "./format";
+import { ago } from "./format";
 import { sum } from "./series";
 import type { Capabilities, Flag, HostReport, HostTrust, LedgerReport } from "./types";
 import { FLAG_WORDS, STATE_ORDER, STATE_WORDS, type HostState } from "./words";
@@ -128,6 +128,3 @@ export function lagWords({ host, completeUpTo }: HostRow, now: number, locale?: 
   if (completeUpTo !== null) return ago(Date.parse(completeUpTo), now, locale);
   return host.state === "never" ? "nothing yet" : "unknown";
 }
-
-/** How long a host may say nothing. */
-export const silenceWords = (seconds: number): string => span(seconds);
