@@ -1,5 +1,6 @@
 """The page of one session: every number is the API's, and where it comes from is said in words."""
 
+import re
 from typing import Any
 
 import pytest
@@ -221,6 +222,9 @@ async def test_a_running_session_goes_on_by_itself_and_a_long_one_is_drawn(empty
     await expect(page.get_by_text(f"All 1 message with {many + 1:,} requests.")).to_be_visible()
     await line(page).press("End")
     assert "987" in (await line(page).get_attribute("aria-valuetext") or "")
+    await line(page).press("Home")
+    await machine.push([event("e1", "long", FIRST, CLAUDE, output_tokens=777_777, context_tokens=1)])  # restated
+    await expect(line(page)).to_have_attribute("aria-valuetext", re.compile(r"output 7\d\d,\d{3}"))
     assert await page.evaluate("window.neverReloaded")
     await page.close()
 

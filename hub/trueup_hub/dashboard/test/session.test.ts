@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
+  addsUp,
   badge,
   countersOf,
   dayAndTime,
@@ -201,4 +202,17 @@ describe("where numbers come from", () => {
     expect(partNotes(doubtful, 2)[3]).toBe("all dated ahead of the machine's clock");
     expect(partNotes(part({ data_versions: [1] }), 2)).toEqual(["read by data version 1; today's is 2"]);
   });
+});
+
+test("messages that are all there add up to their session", () => {
+  const totals = { total_tokens: 7 } as Session["totals"];
+  const list = [
+    message({ usage: usage({ total_tokens: 7 }) }),
+    message({ usage: usage({ total_tokens: null }) }),
+    message(),
+  ];
+  expect(addsUp(list, { events: 2, totals })).toBe(true);
+  expect(addsUp(list, { events: 3, totals })).toBe(false);
+  expect(addsUp(list.slice(1), { events: 1, totals })).toBe(false);
+  expect(addsUp(list.slice(1), { events: 1, totals: { total_tokens: null } as Session["totals"] })).toBe(true);
 });

@@ -2,6 +2,7 @@ import type { Hub } from "./hub.svelte";
 import type { Values } from "./coerce";
 import { Paged, type Question } from "./paged.svelte";
 import { Panel } from "./panel.svelte";
+import { addsUp } from "./session";
 import type { Message, Messages, Session, SessionUsage } from "./types";
 
 const PAGE = 500;
@@ -38,12 +39,16 @@ export class SessionPage {
     ]);
   }
 
-  /** All of them, up to a number that a page can draw; new ones of a running session come at the end. */
+  /** All of them, up to a number that a page can draw; what a running session has new comes at the end. */
   async #loadMessages(question: Question): Promise<void> {
-    if (this.messages.answers(question) && this.messages.next === null) await this.messages.follow();
-    else await this.messages.open(question);
-    for (let page = 1; page < PAGES_AT_ONCE && this.messages.next !== null && !this.messages.error; page++)
-      await this.messages.extend();
+    const list = this.messages;
+    if (!list.answers(question) || list.error) await list.open(question);
+    else if (list.next === null) {
+      await list.follow();
+      // Earlier ones were restated, or came late
+      if (this.session.data && !addsUp(list.items, this.session.data)) await list.reopen();
+    } else return;
+    for (let page = 1; page < PAGES_AT_ONCE && list.next !== null && !list.error; page++) await list.extend();
   }
 }
 

@@ -166,3 +166,10 @@ export function loadedWords(messages: Message[], complete: boolean, locale?: str
   const counts = `${exact(said, locale)} ${plural(said, "message")} with ${exact(requests, locale)} ${plural(requests, "request")}`;
   return complete ? `All ${counts}` : `The first ${counts} are loaded, later ones are not`;
 }
+
+/** Whether the usage of messages is all that the session has: they are asked for one after the other. */
+export function addsUp(messages: Message[], { events, totals }: Pick<Session, "events" | "totals">): boolean {
+  const used = messages.flatMap(({ usage }) => (usage ? [usage] : []));
+  const total = used.reduce((sum, { total_tokens }) => sum + (total_tokens ?? 0), 0);
+  return used.length === events && total === (totals.total_tokens ?? 0);
+}
