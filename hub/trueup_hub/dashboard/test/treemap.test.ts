@@ -40,6 +40,11 @@ describe("boxes", () => {
     expect(many.map(longest).reduce((sum, one) => sum + one, 0) / 40).toBeLessThan(1.8);
   });
 
+  test("stand as given, though the greatest comes last", () => {
+    const [small, great] = squarify([1, 3], 400, 100);
+    expect([area(small as Box), area(great as Box)]).toEqual([10_000, 30_000]);
+  });
+
   test("of one part are all of the room, and of none there are none", () => {
     expect(squarify([7], 320, 200)).toEqual([{ x: 0, y: 0, width: 320, height: 200 }]);
     expect(squarify([], 320, 200)).toEqual([]);

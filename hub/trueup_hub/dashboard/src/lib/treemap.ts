@@ -7,8 +7,20 @@ export interface Box {
   height: number;
 }
 
-/** Boxes whose areas are as the sizes, which are above 0 and fall; together they fill the room. */
+/** Boxes whose areas are as the sizes, all above 0; together they fill the room. */
 export function squarify(sizes: number[], width: number, height: number): Box[] {
+  const order = sizes.map((_, index) => index).sort((a, b) => (sizes[b] ?? 0) - (sizes[a] ?? 0));
+  const laid = layAll(
+    order.map((index) => sizes[index] ?? 0),
+    width,
+    height,
+  );
+  const boxes: Box[] = [];
+  for (const [at, index] of order.entries()) boxes[index] = laid[at] as Box;
+  return boxes;
+}
+
+function layAll(sizes: number[], width: number, height: number): Box[] {
   const scale = (width * height) / sizes.reduce((sum, size) => sum + size, 0);
   const areas = sizes.map((size) => size * scale);
   const boxes: Box[] = [];
