@@ -120,6 +120,11 @@ async def test_the_line_is_read_by_keys_and_leads_to_the_message(fleet_hub: Hub,
     await expect(table(page)).to_be_focused()
     await expect(table(page).locator("tr.marked")).to_contain_text(f"{used[-1]['output_tokens']:,}")
     drawing = page.get_by_role("region", name="Context and output").first
+    for export in ("CSV", "PNG"):
+        async with page.expect_download() as saving:
+            await drawing.get_by_role("button", name=export).click()
+        name = (await saving.value).suggested_filename
+        assert name == f"trueup-context-and-output-website-claude-the-long.{export.lower()}"
     await drawing.get_by_role("button", name="Table").click()
     await expect(page.get_by_role("table", name="Context and output, request by request")).to_be_visible()
 
