@@ -21,6 +21,10 @@ import type { Capabilities, Me, TrustReport } from "./types";
 /** Asks the hub for what a page shows; without `usage` only for what a heartbeat of a host can change. */
 export type Load = (usage: boolean) => Promise<unknown>;
 
+/** Which selection a question is about, counted; it goes along unseen. */
+const TURN = Symbol("turn");
+type Asked = Values & { [TURN]?: number };
+
 const RETRY_MS = 5_000;
 const CLOCK_MS = 10_000;
 const USUAL = "trueup.selection";
@@ -44,8 +48,8 @@ export class Hub {
   admin = $derived(this.me.data?.scope === "admin");
   /** Why the hub cannot answer just now, null while it does. */
   away = $derived.by(() => {
-    const { error } = this.trust;
-    return error && (error.status === 0 || error.status >= 500) ? error.message : null;
+    const errors = [this.trust.error, this.me.error];
+    return errors.find((error) => error && (error.status === 0 || error.status >= 500))?.message ?? null;
   });
   #labels = $derived(
     new Map(
@@ -57,28 +61,47 @@ export class Hub {
   #loads = new Set<Load>();
   #usageChanged = false;
   #stop: (() => void)[] = [];
+  #starting: Promise<void> | null = null;
+  #turn = 0; // of the selection
+  #session = 0; // an answer to an earlier one does not end this one
   #retry: ReturnType<typeof setTimeout> | undefined;
   #doubted = false; // the hub was away or nobody looked: it may have become another one
   #asking: Promise<void> | null = null;
-  readonly #refresh = coalesce(() => this.#load());
+  readonly #refresh = coalesce(() => {
+    const usage = this.#usageChanged;
+    this.#usageChanged = false;
+    return this.#load(usage);
+  });
 
-  /** Begin, or begin again after signing in. */
-  async start(): Promise<void> {
-    this.signedOut = false;
-    await Promise.all([this.me.load("me"), this.capabilities.load("capabilities")]);
-    if (this.#noticeSignedOut() || !this.ready) return; // the page says why and offers to try again
+  /** Begin, or begin again after signing in. One at a time: a hub that is slow is not asked again before it answers. */
+  start(): Promise<void> {
+    return (this.#starting ??= this.#start().finally(() => (this.#starting = null)));
+  }
+
+  async #start(): Promise<void> {
     this.stop();
-    this.#readAddress(readSelection(`?${remembered()}`));
-    this.refresh();
-    const clock = setInterval(() => (this.now = Date.now()), CLOCK_MS);
-    const follow = () => void this.#followAddress();
-    addEventListener("popstate", follow);
+    this.signedOut = false;
+    this.#session++;
+    let asked = false;
     const close = listen({
       url: "api/v1/events",
-      onState: (state) => this.#followState(state),
-      onUpdate: (changed) => this.refresh(changed.some((what) => what !== "hosts")),
+      onState: (state) => {
+        this.#followState(state);
+        // What changed before the stream was open, it has not told
+        if (asked && state === "live") this.refresh();
+      },
+      onUpdate: (changed) => asked && this.refresh(changed.some((what) => what !== "hosts")),
     });
+    const clock = setInterval(() => (this.now = Date.now()), CLOCK_MS);
+    const follow = () => this.#arrive();
+    addEventListener("popstate", follow);
     this.#stop = [close, () => clearInterval(clock), () => removeEventListener("popstate", follow)];
+    await Promise.all([this.me.load("me"), this.capabilities.load("capabilities")]);
+    if (this.#noticeSignedOut()) return;
+    if (!this.ready) return this.stop(); // the page says why and offers to try again
+    this.#readAddress(readSelection(`?${remembered()}`));
+    asked = true;
+    this.refresh();
   }
 
   stop(): void {
@@ -90,7 +113,7 @@ export class Hub {
   /** Have `load` called now, whenever the selection changes, and when the hub has news. Returns what ends that. */
   follow(load: Load): () => void {
     this.#loads.add(load);
-    void load(true).then(() => this.#noticeSignedOut());
+    void load(true);
     return () => this.#loads.delete(load);
   }
 
@@ -104,12 +127,18 @@ export class Hub {
    * Nothing is sent that this hub cannot be asked: what of the selection was put back was told when it was read. Values
    * of filters stay: a host that the page has just heard of may be newer than the list of all.
    */
-  ask<T>(panel: Panel<T>, endpoint: string, wanted: Values, id: string | null = null): Promise<void> {
+  ask<T>(panel: Panel<T>, endpoint: string, wanted: Asked, id: string | null = null): Promise<void> {
+    const turn = wanted[TURN] ?? panel.turn;
+    // A load that had to wait for something may come after the one of the next selection
+    if (turn < panel.turn) return panel.settled;
+    panel.turn = turn;
     return (panel.settled = this.#ask(panel, endpoint, wanted, id));
   }
 
   async #ask<T>(panel: Panel<T>, endpoint: string, wanted: Values, id: string | null): Promise<void> {
+    const session = this.#session;
     const sure = await this.#sure();
+    if (this.signedOut || session !== this.#session) return;
     const found = coerce({ ...this.capabilities.data, values: {} }, endpoint, wanted);
     if (found.endpoint === null) return panel.refuse(`This hub does not have ${endpoint}.`);
     const query: Query = {};
@@ -117,7 +146,7 @@ export class Hub {
     const path = found.endpoint.replace(/\{\w+\}/, encodeURIComponent(id ?? ""));
     if (!sure) return panel.miss(this.capabilities.error, path, query);
     await panel.load(path, query);
-    this.#noticeSignedOut(panel);
+    if (session === this.#session) this.#noticeSignedOut(panel);
   }
 
   /** First and last day of the selection, nulls for everything there is. */
@@ -153,8 +182,8 @@ export class Hub {
   }
 
   /** What every panel asks: range, zone, filters. */
-  common(): Values {
-    return commonValues(this.selection, this.range());
+  common(): Asked {
+    return { ...commonValues(this.selection, this.range()), [TURN]: this.#turn };
   }
 
   /** What a panel can show: each metric that the hub has for it, with the reason where nobody reports it. */
@@ -198,16 +227,29 @@ export class Hub {
   go(address: string): void {
     const there = new URL(address, document.baseURI);
     if (there.href !== location.href) history.pushState(null, "", there);
-    const before = this.place;
-    this.#readAddress();
-    if (before?.page !== this.place?.page || before?.id !== this.place?.id) scrollTo(0, 0);
+    if (this.#arrive()) scrollTo(0, 0);
     remember(usualOf(this.selection));
-    this.refresh();
   }
 
   async signOut(): Promise<void> {
-    await logOut().catch(() => undefined);
-    this.#leave();
+    try {
+      await logOut();
+      this.#leave();
+    } catch (error) {
+      if (error instanceof HubError && error.status === 401) this.#leave();
+      else this.notices = ["Not signed out: the hub does not answer."];
+    }
+  }
+
+  /** At another address; true where that is another page. What is shown is asked at once, whatever is still under way. */
+  #arrive(): boolean {
+    const before = this.place;
+    this.#readAddress();
+    const elsewhere = before?.page !== this.place?.page || before?.id !== this.place?.id;
+    // Another page asks for itself when it is there
+    if (elsewhere) this.#askTrust();
+    else void this.#load(true);
+    return elsewhere;
   }
 
   /** `usual`: what an address without a query stands for, when the reader comes. */
@@ -220,21 +262,18 @@ export class Hub {
     const wanted = { ...read.selection, ...choicesElsewhere(usual?.selection ?? this.selection, this.place.page) };
     const { selection, notices } = obeyCapabilities(wanted, hub, this.place.page);
     this.selection = selection;
+    this.#turn++;
     this.notices = [...read.notices, ...notices];
     // An address is always the whole truth of what it shows
     history.replaceState(null, "", new URL(this.link(this.place), document.baseURI));
   }
 
-  async #followAddress(): Promise<void> {
-    await this.capabilities.load("capabilities");
-    this.#readAddress();
-    this.refresh();
-  }
-
   #followState(state: LiveState): void {
     this.live = state;
     if (state === "reconnecting" || state === "paused") this.#doubted = true;
-    if (state === "reconnecting") void this.me.load("me").then(() => this.#noticeSignedOut());
+    if (!this.ready) return;
+    // The stream itself does not tell why it ended
+    if (state === "reconnecting" || this.me.error) void this.me.load("me").then(() => this.#noticeSignedOut());
     if (state === "live") void this.#sure();
   }
 
@@ -257,22 +296,24 @@ export class Hub {
       notices.push(`The hub is now version ${now.version}: reload the page to have its page.`);
     if (notices.length === 0) return;
     this.selection = selection;
+    this.#turn++;
     this.notices = notices;
     history.replaceState(null, "", new URL(this.link(this.place), document.baseURI));
     this.refresh();
   }
 
-  async #load(): Promise<void> {
-    const usage = this.#usageChanged;
-    this.#usageChanged = false;
+  async #load(usage: boolean): Promise<void> {
     clearTimeout(this.#retry);
-    await Promise.all([this.ask(this.trust, "trust", this.common()), ...[...this.#loads].map((load) => load(usage))]);
-    if (this.#noticeSignedOut() || !this.away) return;
+    await Promise.all([this.#askTrust(), ...[...this.#loads].map((load) => load(usage))]);
+    if (this.signedOut || !this.away) return;
     // The stream of events stays up where only the database is away
     this.#doubted = true;
     this.#usageChanged ||= usage;
+    clearTimeout(this.#retry);
     this.#retry = setTimeout(() => !document.hidden && this.refresh(), RETRY_MS);
   }
+
+  #askTrust = (): Promise<void> => this.ask(this.trust, "trust", this.common());
 
   #noticeSignedOut(...others: Panel<unknown>[]): boolean {
     const asked = [this.me, this.capabilities, this.trust, ...others];
@@ -284,8 +325,7 @@ export class Hub {
   #leave(): void {
     this.stop();
     this.signedOut = true;
-    this.me.clear();
-    this.trust.clear();
+    for (const panel of [this.me, this.trust, this.capabilities]) panel.clear();
   }
 }
 

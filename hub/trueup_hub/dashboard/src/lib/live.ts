@@ -8,7 +8,7 @@ const LAST_RETRY_MS = 30_000;
 export interface LiveOptions {
   url: string;
   onState: (state: LiveState) => void;
-  onUpdate: (changed: string[]) => void; // what changed; ["usage", "hosts"] where it may have while the stream was down
+  onUpdate: (changed: string[]) => void; // what changed
 }
 
 /** Open the stream; returns what closes it. */
@@ -16,7 +16,6 @@ export function listen({ url, onState, onUpdate }: LiveOptions): () => void {
   let source: EventSource | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let retry = FIRST_RETRY_MS;
-  let opened = false;
 
   const open = () => {
     clearTimeout(timer);
@@ -25,8 +24,6 @@ export function listen({ url, onState, onUpdate }: LiveOptions): () => void {
     source.onopen = () => {
       retry = FIRST_RETRY_MS;
       onState("live");
-      if (opened) onUpdate(["usage", "hosts"]);
-      opened = true;
     };
     source.addEventListener("hub.update", (event) => onUpdate(changedIn(event.data)));
     source.onerror = () => {

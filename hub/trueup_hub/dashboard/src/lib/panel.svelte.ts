@@ -6,6 +6,7 @@ export class Panel<T> {
   error = $state.raw<HubError | null>(null);
   loading = $state(false);
   settled: Promise<void> = Promise.resolve(); // when the newest question is answered
+  turn = 0; // the newest selection that it was asked about
   #running: AbortController | null = null;
   #shown = ""; // the question that `data` answers
   #asked = $state.raw<{ path: string; query: Query } | null>(null);
@@ -13,11 +14,7 @@ export class Panel<T> {
   /** Where the hub has the same answer as a table, relative to the root of the app. */
   csv = $derived(this.#asked && address(`api/v1/${this.#asked.path}`, { ...this.#asked.query, format: "csv" }));
 
-  load(path: string, query: Query = {}): Promise<void> {
-    return (this.settled = this.#load(path, query));
-  }
-
-  async #load(path: string, query: Query): Promise<void> {
+  async load(path: string, query: Query = {}): Promise<void> {
     this.#running?.abort();
     const running = (this.#running = new AbortController());
     const question = JSON.stringify([path, query]);
