@@ -1,11 +1,12 @@
 """Coming in, going out, what the page says while there is nothing to show, and how it follows the hub."""
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import Error, Route, expect
 
 from hub_process import Hub, running_hub
 from opened_pages import Opener
@@ -103,6 +104,8 @@ async def test_a_panel_that_fails_says_so_alone(filled_hub: Hub, pages: Opener) 
     calendar = page.get_by_role("region", name="Calendar")
     await expect(calendar.get_by_role("alert")).to_contain_text("The hub could not answer in time.")
     await expect(page.get_by_role("alert")).to_have_count(1)
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    await asyncio.sleep(1)  # what the stream's begin made the page ask for again is answered
     await page.unroute("**/analytics/heatmap*")
     await calendar.get_by_role("button", name="Try again").click()
     await expect(calendar.get_by_role("gridcell")).to_have_count(7)
@@ -129,3 +132,65 @@ async def test_a_hidden_page_asks_for_nothing_and_catches_up_when_seen(empty_hub
     await page.evaluate(hide, False)
     await expect(page.get_by_text("4,711", exact=True).first).to_be_visible()
     await expect(page.get_by_text("live", exact=True)).to_be_visible()
+
+
+async def test_a_database_that_is_away_is_told_calmly_and_found_again(filled_hub: Hub, pages: Opener) -> None:
+    """The stream of events stays up meanwhile: the page has to ask by itself."""
+    page = await pages.log_in(filled_hub)
+    total = page.locator("dl > div").filter(has_text="Total tokens").get_by_role("definition").first
+    await expect(total).to_contain_text("1.10M")
+    calendar = page.get_by_role("region", name="Calendar")
+    await expect(calendar.get_by_role("gridcell")).to_have_count(7)
+
+    async def refuse(route: Route) -> None:
+        problem = {"status": 503, "detail": "The database does not answer.", "code": "database_unavailable"}
+        await route.fulfill(status=503, json=problem, content_type="application/problem+json")
+
+    await page.route("**/api/v1/**", refuse)
+    await page.get_by_label("Metric of the calendar").select_option("output_tokens")
+    notice = page.get_by_role("alert")
+    await expect(notice).to_contain_text("The database does not answer. What is shown is what it said")
+    await expect(notice).to_have_count(1)  # not one in every panel
+    await expect(total).to_contain_text("1.10M")
+    await page.unroute("**/api/v1/**")
+    await expect(notice).to_have_count(0, timeout=9_000)
+    await expect(page.get_by_role("grid", name="Output tokens per day")).to_be_visible()
+    pages.complaints[:] = [said for said in pages.complaints if "503" not in said]
+
+
+async def test_a_slow_answer_does_not_hold_up_the_next_selection_and_does_not_win(
+    filled_hub: Hub, pages: Opener
+) -> None:
+    page = await pages.log_in(filled_hub)
+    requests = page.locator("dl > div").filter(has_text="each counted once").get_by_role("definition").first
+    await expect(requests).to_have_text("6")
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await asyncio.sleep(2)
+        with contextlib.suppress(Error):  # it was given up
+            await route.fulfill(response=answer)
+
+    await page.route("**/analytics/summary?*project=website*", late)
+    await page.goto(f"{filled_hub.url}/?project=website")
+    await page.get_by_role("button", name="Remove filter project website").click()
+    began = time.monotonic()
+    await expect(requests).to_have_text("6")
+    assert time.monotonic() - began < 1.5
+    await asyncio.sleep(2.2)
+    await expect(requests).to_have_text("6")
+    assert "project" not in page.url
+
+
+async def test_who_is_signed_out_elsewhere_comes_back_to_the_same_address(filled_hub: Hub, pages: Opener) -> None:
+    page = await pages.log_in(filled_hub, "sessions?harness=codex")
+    await expect(page.get_by_role("button", name="Remove filter harness codex")).to_be_visible()
+    await page.context.clear_cookies()
+    await page.get_by_role("link", name="Data quality").click()
+    await expect(page.get_by_text("You are signed out. Once you are signed in, this page goes on")).to_be_visible()
+    await page.get_by_label("Token", exact=True).fill(filled_hub.token)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Data quality", level=1)).to_be_attached()
+    await expect(page.get_by_role("button", name="Remove filter harness codex")).to_be_visible()
+    assert page.url == f"{filled_hub.url}/quality?harness=codex"
+    pages.complaints[:] = [said for said in pages.complaints if "401" not in said]

@@ -36,6 +36,7 @@ export class Hub {
   notices = $state.raw<string[]>([]);
   live = $state<LiveState>("connecting");
   signedOut = $state(false);
+  ended = $state(false); // the session, elsewhere or by its age
   now = $state(Date.now());
 
   readonly me = new Panel<Me>();
@@ -234,11 +235,12 @@ export class Hub {
   async signOut(): Promise<void> {
     try {
       await logOut();
-      this.#leave();
     } catch (error) {
-      if (error instanceof HubError && error.status === 401) this.#leave();
-      else this.notices = ["Not signed out: the hub does not answer."];
+      if (!(error instanceof HubError && error.status === 401))
+        return void (this.notices = ["Not signed out: the hub does not answer."]);
     }
+    this.ended = false;
+    this.#leave();
   }
 
   /** At another address; true where that is another page. What is shown is asked at once, whatever is still under way. */
@@ -318,6 +320,7 @@ export class Hub {
   #noticeSignedOut(...others: Panel<unknown>[]): boolean {
     const asked = [this.me, this.capabilities, this.trust, ...others];
     if (!asked.some(({ error }) => error instanceof HubError && error.status === 401)) return false;
+    this.ended = this.#session > 1 || this.me.data !== null;
     this.#leave();
     return true;
   }

