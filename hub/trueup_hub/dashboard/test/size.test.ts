@@ -11,6 +11,7 @@ test("as many series are asked for as one answer can hold, and no more than a ch
     "24",
     "2",
   ]);
-  expect(mostSeries(limits, { from: "2016-01-01", to: "2026-11-22" }, "day")).toBe("5");
-  expect(mostSeries({}, year, "hour")).toBe("24");
+  expect(mostSeries(limits, { from: "2016-01-01", to: "2026-11-22" }, "day")).toBe("2");
+  expect(mostSeries({ activity_points: 1_000 }, year, "day")).toBe("2");
+  expect(mostSeries({}, null, "hour")).toBe("24");
 });
