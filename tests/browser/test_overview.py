@@ -103,6 +103,16 @@ async def test_a_series_is_shown_alone(filled_hub: Hub, pages: Opener) -> None:
     await expect(tile(page, "Requests")).to_contain_text("3")
 
 
+async def test_a_label_is_drilled_into_beside_those_of_other_names(fleet_hub: Hub, pages: Opener) -> None:
+    hosts = (await fleet_hub.get("hosts"))["hosts"]
+    labels = {f"{name}:{value}" for host in hosts for name, value in host["labels"].items()}
+    other = min(label for label in labels if not label.startswith("team:"))
+    page = await pages.log_in(fleet_hub, f"?label={other}&by=label:team")
+    await panel(page, "Total tokens by team").get_by_role("group").get_by_role("button").first.click()
+    await expect(page).to_have_url(re.compile("label=team%3A"))
+    assert other.replace(":", "%3A") in page.url
+
+
 async def test_a_bucket_in_which_nothing_was_reported_is_hatched_and_said(filled_hub: Hub, pages: Opener) -> None:
     page = await pages.log_in(filled_hub)
     await expect(page.get_by_role("list", name="Series")).to_contain_text("requests were made, none reported")

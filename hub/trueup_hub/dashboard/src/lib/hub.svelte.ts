@@ -219,9 +219,12 @@ export class Hub {
 
   /** Show one value of a dimension alone; "" is what has none, also of `label:NAME`. */
   drill(dimension: string, value: string): void {
-    const label = dimension.startsWith("label:") ? `${dimension.slice("label:".length)}:${value}` : null;
-    const filter: Filter = label === null ? (dimension as Filter) : "label";
-    this.select({ filters: { ...this.selection.filters, [filter]: [label ?? value] } });
+    const { filters } = this.selection;
+    if (!dimension.startsWith("label:"))
+      return this.select({ filters: { ...filters, [dimension as Filter]: [value] } });
+    const name = dimension.slice("label:".length) + ":"; // labels of other names narrow further
+    const label = [...(filters.label ?? []).filter((one) => !one.startsWith(name)), name + value];
+    this.select({ filters: { ...filters, label } });
   }
 
   /** Go to an address of the app, as by a link. */
