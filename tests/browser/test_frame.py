@@ -107,3 +107,16 @@ async def test_on_a_phone_the_three_are_in_a_menu_that_escape_closes(filled_hub:
     await page.keyboard.press("Escape")
     await expect(menu).to_be_focused()
     await expect(panel.get_by_role("button", name="PNG")).to_have_count(0)
+
+
+async def test_a_day_that_did_not_report_is_hatched_in_the_picture_too(
+    filled_hub: Hub, pages: Opener, tmp_path: Path
+) -> None:
+    page = await pages.log_in(filled_hub)
+    await expect(page.get_by_role("gridcell").first).to_be_visible()
+    _, with_hatching = await picture(page, "Calendar", tmp_path)
+    await page.get_by_label("Metric of the calendar").select_option("messages")  # which always are known
+    await expect(page.get_by_role("grid", name="Messages per day")).to_be_visible()
+    _, without = await picture(page, "Calendar", tmp_path)
+    hatch = await page.evaluate(COLOUR, "--line-strong")
+    assert with_hatching["colours"].get(hatch, 0) > 2 * without["colours"].get(hatch, 0) + 100
