@@ -1,5 +1,6 @@
 """What holds on every page: it is within reach by eye, keyboard and screen reader, prints, and asks its hub alone."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -34,6 +35,11 @@ MISSED = """() => ({
   unreached: wanted.filter(one => one.isConnected && !reached.has(one)).map(one => one.outerHTML.slice(0, 200)),
   unseen: [...reached].filter(([, shown]) => !shown).map(([one]) => one.outerHTML.slice(0, 200)),
 })"""
+# A name that leads somewhere is a button without a frame, a legend says what is what: both stay on paper.
+CONTROLS = """() => [...document.querySelectorAll('button:not(.legend *), input, textarea')]
+  .filter(one => one.checkVisibility({ visibilityProperty: true }))
+  .filter(one => one.localName !== 'button' || parseFloat(getComputedStyle(one).borderTopWidth) > 0)
+  .map(one => one.outerHTML.slice(0, 200))"""
 TO_THE_TOP = "() => { document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex'); }"
 
 
@@ -83,6 +89,15 @@ async def test_the_keyboard_reaches_everything_and_shows_where_it_is(opened: Ope
     for _ in range(10):  # what stands after a list that goes on and on is near from the end
         await page.keyboard.press("Shift+Tab")
     assert await page.evaluate(MISSED) == {"unreached": [], "unseen": []}
+
+
+async def test_paper_shows_numbers_and_no_controls(opened: Open) -> None:
+    page, place = opened
+    await page.emulate_media(media="print")
+    await expect(page.get_by_role("main")).to_contain_text(place.landmark)
+    assert await page.evaluate(CONTROLS) == []
+    assert re.search(r"\d", await page.locator("main").inner_text())
+    await page.emulate_media(media="screen")
 
 
 async def test_the_page_to_sign_in_is_within_reach(fleet_hub: Hub, pages: Opener) -> None:
