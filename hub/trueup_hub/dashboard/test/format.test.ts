@@ -9,6 +9,7 @@ import {
   dollars,
   exact,
   full,
+  gapWords,
   isLowerBound,
   percent,
   share,
@@ -109,4 +110,12 @@ test("a time of another day has its date", () => {
   expect(clock("2026-11-22T09:05:00Z", now, "UTC", "en-GB")).toBe("09:05");
   expect(clock("2026-11-21T23:30:00Z", now, "UTC", "en-GB")).toBe("21 Nov 2026, 23:30");
   expect(clock("2026-11-21T23:30:00Z", now, "Europe/Berlin", "en-GB")).toBe("00:30");
+});
+
+test("beside a sum that requests are missing from stands how much of it was told", () => {
+  expect(gapWords(5, covered(3, 3, 1), "en")).toBeNull();
+  expect(gapWords(5, covered(4, 3), "en")).toBe("75 % reported");
+  // A total may be known in part though no request told all of it
+  expect(gapWords(331_000, covered(4, 0), "en")).toBe("reported in part");
+  expect(gapWords(null, covered(4, 0), "en")).toBeNull();
 });

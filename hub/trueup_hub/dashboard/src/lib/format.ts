@@ -104,6 +104,14 @@ export function coverageWords(coverage: Coverage | undefined, locale?: string): 
 export const isLowerBound = (coverage: Coverage | undefined): boolean =>
   coverage !== undefined && (coverage.lower_bound > 0 || coverage.reported < coverage.events);
 
+/** Beside a sum that requests are missing from: how much of it was told, where that says more than `≥` or `—` does. */
+export function gapWords(value: number | null, coverage: Coverage | undefined, locale?: string): string | null {
+  if (!coverage || value === null || coverage.reported === coverage.events) return null;
+  return coverage.reported === 0
+    ? "reported in part"
+    : `${percent(coverage.reported, coverage.events, locale)} reported`;
+}
+
 export function plural(count: number, noun: string): string {
   return count === 1 ? noun : `${noun}s`;
 }

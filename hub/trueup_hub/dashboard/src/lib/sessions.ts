@@ -1,7 +1,8 @@
 /** The list of sessions: its columns, what its rows add up to, and the words beside it. */
 
 import type { Kind } from "./format";
-import { metricName, totalsField } from "./metrics";
+import { metricName, sumMayBeMore, totalsField } from "./metrics";
+import { sum } from "./series";
 import type { Coverage, SessionItem } from "./types";
 
 /** `sort`: the hub's name for its order, null where there is none. */
@@ -83,25 +84,15 @@ export function cellOf(session: SessionItem, column: string): { value: number | 
   return { value: session.totals[field] ?? null, coverage: session.coverage[field] };
 }
 
-/** Where a request is missing from a sum: how many reported it, of how many. */
-export const partly = (coverage: Coverage | undefined): coverage is Coverage =>
-  coverage !== undefined && coverage.reported > 0 && coverage.reported < coverage.events;
-
 export interface Sum {
   value: number | null;
-  coverage: Coverage;
+  atLeast: boolean; // one of them may be more
 }
 
 /** What rows add up to: null over nothing reported. */
 export function sumOf(sessions: SessionItem[], metric: string): Sum {
-  const coverage: Coverage = { events: 0, reported: 0, lower_bound: 0, derived: 0 };
-  let value: number | null = null;
-  for (const session of sessions) {
-    const cell = cellOf(session, metric);
-    if (cell.value !== null) value = (value ?? 0) + cell.value;
-    for (const name of Object.keys(coverage) as (keyof Coverage)[]) coverage[name] += cell.coverage?.[name] ?? 0;
-  }
-  return { value, coverage };
+  const value = sum(sessions.map((session) => cellOf(session, metric).value));
+  return { value, atLeast: sessions.some((session) => sumMayBeMore(session, metric)) };
 }
 
 const QUALITY: Record<string, string> = {
