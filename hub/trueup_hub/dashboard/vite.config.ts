@@ -8,7 +8,7 @@ export default defineConfig({
   plugins: [svelte({ configFile: false })],
   build: {
     assetsInlineLimit: 0,
-    modulePreload: false,
+    modulePreload: { polyfill: false },
     target: "es2023",
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
   },

@@ -3,7 +3,7 @@ import { coerce, metricsOf, whyUnknown, type Values } from "./coerce";
 import { presetOf, presetRange, stepRange, today, type Days } from "./dates";
 import { coalesce, listen, type LiveState } from "./live";
 import { Panel } from "./panel.svelte";
-import { pathOf, placeOf, type Place } from "./router";
+import { pathOf, placeHere, type Place } from "./router";
 import {
   choicesElsewhere,
   commonValues,
@@ -58,7 +58,6 @@ export class Hub {
     ),
   );
 
-  readonly #root = new URL(document.baseURI).pathname;
   #loads = new Set<Load>();
   #usageChanged = false;
   #stop: (() => void)[] = [];
@@ -259,8 +258,7 @@ export class Hub {
 
   /** `usual`: what an address without a query stands for, when the reader comes. */
   #readAddress(usual: Read | null = null): void {
-    const path = location.pathname;
-    this.place = path.startsWith(this.#root) ? placeOf(path.slice(this.#root.length)) : null;
+    this.place = placeHere();
     const hub = this.capabilities.data;
     if (!hub || !this.place) return;
     const read = usual && !location.search ? usual : readSelection(location.search);

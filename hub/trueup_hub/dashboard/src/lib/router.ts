@@ -37,6 +37,12 @@ export function placeOf(path: string): Place | null {
   return null;
 }
 
+/** What the address of the browser shows. */
+export function placeHere(): Place | null {
+  const root = new URL(document.baseURI).pathname;
+  return location.pathname.startsWith(root) ? placeOf(location.pathname.slice(root.length)) : null;
+}
+
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
