@@ -10,6 +10,7 @@ import pytest
 import structlog
 from aiohttp import web
 from structlog.testing import capture_logs
+from yarl import URL
 
 from hub_client import API, HubClient, problem, start_hub
 from trueup_hub.db import Database
@@ -159,8 +160,9 @@ async def test_built_files_are_served_and_every_view_is_the_dashboard(
     (static / "assets" / "a1.js").write_text("1")
     (tmp_path / "secret.txt").write_text("no")
     monkeypatch.setattr(pages, "STATIC", static)
-    for view, root in {"/": "./", "/hosts": "./", "/sessions/abc": "../", "/a/b/": "../../"}.items():
-        response = await hub.http.get(view)
+    views = {"/": "./", "/hosts": "./", "/sessions/abc": "../", "/a/b/": "../../", "/a%2Fb": "./"}
+    for view, root in views.items():
+        response = await hub.http.get(URL(view, encoded=True))
         assert await response.text() == f'<base href="{root}" /><p>page'
         assert (response.content_type, response.headers["Cache-Control"]) == ("text/html", "no-cache")
     script = await hub.http.get("/assets/a1.js")

@@ -28,7 +28,7 @@ async def get_page(request: web.Request) -> web.StreamResponse:
     if "." in path.rpartition("/")[2]:
         raise NotFound(f"There is no file {request.path}.")
     if (STATIC / "index.html").is_file():
-        return _dashboard(path)
+        return _dashboard(request.rel_url.raw_path)
     text = (
         "This hub runs, but its dashboard has not been built. In a checkout, `make up` builds it; an installed wheel "
         "has it inside. The API under /api/v1 works without it."
@@ -38,8 +38,8 @@ async def get_page(request: web.Request) -> web.StreamResponse:
 
 def _dashboard(path: str) -> web.Response:
     """Addresses in it are relative to the root of the app, of which a hub below a path prefix knows only how many steps
-    up it lies."""
-    root = "../" * path.count("/") or "./"
+    up it lies. `path`: as it was sent, where %2F is no step."""
+    root = "../" * (path.count("/") - 1) or "./"
     text = (STATIC / "index.html").read_text().replace(_BASE, f'<base href="{root}"')
     return web.Response(text=text, content_type="text/html", charset="utf-8", headers={"Cache-Control": "no-cache"})
 

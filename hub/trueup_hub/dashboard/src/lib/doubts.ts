@@ -92,7 +92,7 @@ export function parsersOf(hosts: HostReport[], known: Record<string, number>): P
   for (const host of hosts.filter(({ state }) => state !== "retired"))
     for (const ledger of host.ledgers.filter((one) => one.live))
       for (const [harness, told] of Object.entries(ledger.parsers)) {
-        const newest = known[harness] ?? null;
+        const newest = Object.hasOwn(known, harness) ? (known[harness] ?? null) : null; // a machine's own word
         const parser = found.get(harness) ?? { harness, known: newest, current: [], others: [] };
         found.set(harness, parser);
         const { version = 0, floor = version } = told;

@@ -23,13 +23,18 @@ export function compact(value: number | null, locale?: string): string {
   );
 }
 
+/** Beyond what JavaScript counts one by one, as far as it is true: 15 digits, and that there are more. */
 export function exact(value: number | null, locale?: string): string {
-  return value === null ? UNKNOWN : numberFormat({ maximumFractionDigits: 2 }, locale).format(value);
+  if (value === null) return UNKNOWN;
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER)
+    return `≈ ${numberFormat({ maximumSignificantDigits: 15 }, locale).format(value)}`;
+  return numberFormat({ maximumFractionDigits: 2 }, locale).format(value);
 }
 
-/** For an axis, whose numbers are round: 10M, not 10.0M. */
+/** For an axis, whose numbers are round: 10M, not 10.0M; and which has little room: 4E17, not 400,000T. */
 export function brief(kind: Kind, value: number, locale?: string): string {
-  const options: Intl.NumberFormatOptions = { notation: "compact", maximumSignificantDigits: 3 };
+  const notation = Math.abs(value) < (kind === "money" ? 1e21 : 1e15) ? "compact" : "scientific";
+  const options: Intl.NumberFormatOptions = { notation, maximumSignificantDigits: 3 };
   if (kind !== "money") return numberFormat(options, locale).format(value);
   const dollars = { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" } as const;
   return numberFormat({ ...options, ...dollars }, locale).format(value / 1e6);

@@ -90,6 +90,12 @@ function way({ batch_no, received_at, generation }: Copy, timezone: string): Sai
   return { name: "Received", tone: "quiet", words: `${came}${full}.` };
 }
 
+/** Of a part among those of its session. Names in it are a machine's own: two may not run together to one. */
+export const partKey = (part: Contribution): string => {
+  const { ledger_id, source_key, harness, provider, model, counted, counts_at } = part;
+  return JSON.stringify([ledger_id, source_key, harness, provider, model, counted, counts_at?.ledger_id]);
+};
+
 /** Whether a part of the session counts, and whose copy does where it does not. */
 export function partCounts(part: Contribution): Said {
   if (part.counted) return { name: "Counts", tone: "good", words: "counts" };
