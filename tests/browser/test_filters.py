@@ -161,3 +161,15 @@ async def test_on_a_phone_filters_are_folded_and_say_how_many_there_are(filled_h
     await filter_button(page, "Model").click()
     await expect(page.get_by_role("option").first).to_be_in_viewport(ratio=1)
     assert await page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+async def test_a_link_to_what_the_hub_does_not_know_any_more_shows_the_rest_and_says_so(
+    filled_hub: Hub, pages: Opener
+) -> None:
+    page = await pages.log_in(filled_hub, "?project=long%20gone%25&project=website&model=%3Cb%3Enever%3C%2Fb%3E")
+    await expect(page.get_by_text("This hub knows no project “long gone%”; left out.").first).to_be_attached()
+    await expect(page.get_by_text("This hub knows no model “<b>never</b>”; left out.").first).to_be_attached()
+    await expect(requests(page)).to_contain_text("3")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    assert page.url.endswith("/?project=website")
+    pages.complaints.clear()  # of answers that say what is unknown

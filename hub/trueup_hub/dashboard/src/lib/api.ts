@@ -7,6 +7,7 @@ export class HubError extends Error {
     readonly status: number, // 0 = the hub could not be reached
     readonly code: string,
     message: string,
+    readonly about: { parameter: string; values: string[] } | null = null, // what of the question it cannot take
   ) {
     super(message);
   }
@@ -67,13 +68,18 @@ async function send(url: string, init: RequestInit): Promise<Response> {
     reply.status,
     problem.code ?? "",
     problem.detail ?? problem.title ?? `The hub answered ${reply.status}.`,
+    problem.parameter && Array.isArray(problem.values)
+      ? { parameter: problem.parameter, values: problem.values }
+      : null,
   );
 }
 
-async function readProblem(reply: Response): Promise<Partial<Problem>> {
+type Told = Partial<Problem> & { parameter?: string; values?: string[] };
+
+async function readProblem(reply: Response): Promise<Told> {
   try {
     const body: unknown = await reply.json();
-    return body && typeof body === "object" ? (body as Partial<Problem>) : {};
+    return body && typeof body === "object" ? (body as Told) : {};
   } catch {
     return {};
   }

@@ -321,7 +321,7 @@ const own = <T>(record: Record<string, T>, name: string): T | undefined =>
 const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
 
-function shown(value: string): string {
+export function shown(value: string): string {
   const characters = [...value];
   return characters.length <= 60 ? value : `${characters.slice(0, 60).join("")}…`;
 }

@@ -1,5 +1,5 @@
 import { HubError, logOut, type Query } from "./api";
-import { coerce, metricsOf, whyUnknown, type Values } from "./coerce";
+import { coerce, metricsOf, shown, whyUnknown, type Values } from "./coerce";
 import { presetOf, presetRange, stepRange, today, type Days } from "./dates";
 import { coalesce, listen, type LiveState } from "./live";
 import { Panel } from "./panel.svelte";
@@ -8,6 +8,7 @@ import {
   choicesElsewhere,
   commonValues,
   DEFAULTS,
+  FILTERS,
   obeyCapabilities,
   readSelection,
   usualOf,
@@ -146,7 +147,23 @@ export class Hub {
     const path = found.endpoint.replace(/\{\w+\}/, encodeURIComponent(id ?? ""));
     if (!sure) return panel.miss(this.capabilities.error, path, query);
     await panel.load(path, query);
-    if (session === this.#session) this.#noticeSignedOut(panel);
+    if (session !== this.#session || this.#noticeSignedOut(panel)) return;
+    this.#leaveOut(panel.error);
+  }
+
+  /** Projects and models, of which there is no list, only an answer tells to be unknown. */
+  #leaveOut(error: HubError | null): void {
+    const filter = FILTERS.find((name) => name === error?.about?.parameter);
+    if (error?.code !== "unknown_value" || !error.about || !filter || !this.place) return;
+    const { [filter]: given = [], ...others } = this.selection.filters;
+    const [unknown, known] = [true, false].map((is) => given.filter((one) => error.about?.values.includes(one) === is));
+    if (!unknown?.length) return; // another panel was told so before
+    const filters = known?.length ? { ...others, [filter]: known } : others;
+    this.selection = { ...this.selection, filters };
+    this.#turn++;
+    this.notices = [...this.notices, ...unknown.map((value) => `This hub knows no ${filter} “${shown(value)}”; left out.`)];
+    history.replaceState(null, "", new URL(this.link(this.place), document.baseURI));
+    this.refresh();
   }
 
   /** First and last day of the selection, nulls for everything there is. */
