@@ -167,3 +167,35 @@ async def test_whatever_is_asked_of_a_route_is_answered_in_one_shape_with_a_docu
 async def test_a_page_that_is_not_there_is_a_problem_too(hub: HubClient) -> None:
     for path in (f"{API}/", f"{API}//hosts", "/api", "/api/v2/hosts", "/%00", "/a.b%2f..%2f", "/.well-known/x.json"):
         await check(await hub.http.get(URL(path, encoded=True)), path)
+
+
+async def test_what_administrators_do_no_viewer_can_and_no_other_page_can_have_them_do(hub: HubClient) -> None:
+    """By the cookie of a session, as a page of another site or a form of it would send it."""
+    ours = str(hub.http.make_url("/")).rstrip("/")
+    cookies = {role: f"trueup_{hub.http.port}={await session_of(hub, role)}" for role in ("viewer", "admin")}
+    host = (await hub.host()).host_id
+    unsafe = [route for route in ROUTES if route.need == "admin"]
+    assert {route.method for route in unsafe} == {"POST", "PATCH", "DELETE"}
+    assert not [route for route in ROUTES if route.method != "GET" and route.need in ("viewer", "anybody")]
+    for route in unsafe:
+        url = path_of(route, host=host)
+        for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/json"):
+            about = {} if kind is None else {"Content-Type": kind}
+            body = None if kind is None else b"{}"
+            for role, origin in (
+                ("viewer", ours),
+                ("admin", None),
+                ("admin", "null"),
+                ("admin", "https://evil.example"),
+            ):
+                sent = about | {"Cookie": cookies[role]} | ({"Origin": origin} if origin else {})
+                response = await hub.http.request(route.method, url, headers=sent, data=body)
+                assert (await response.json())["code"] == ("forbidden" if role == "viewer" else "wrong_origin"), sent
+    assert await hub.db.fetchval("SELECT count(*) FROM enroll_codes") == 1  # the host's own
+    assert await hub.db.fetchval("SELECT count(*) FROM hosts WHERE revoked_at IS NULL") == 1
+
+
+async def session_of(hub: HubClient, role: Any) -> str:
+    session = await hub.auth.login_by_code(await hub.auth.make_login_code(role))
+    assert session is not None
+    return session
