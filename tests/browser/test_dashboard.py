@@ -3,20 +3,16 @@
 import re
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Page, expect
 
+from axe import violations
 from hub_process import Hub
 from opened_pages import Opener
-from shown import may_be_more, tokens
+from shown import may_be_more, tile, tokens
 from usage_week import EMPTY_DAY, FIRST, LAST, UNREPORTED_DAY, ZERO_DAY
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-# Through the debugger, which the page's CSP does not bind.
-AXE = AXE_FILE_PATH.read_text() + (
-    "; axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
-)
 TILES = {
     "Total tokens": "total_tokens",
     "Input": "input_tokens",
@@ -24,10 +20,6 @@ TILES = {
     "Cache write": "cache_write_tokens",
     "Output": "output_tokens",
 }
-
-
-def tile(page: Page, label: str):
-    return page.locator("dl > div").filter(has=page.get_by_role("term").get_by_text(label, exact=True))
 
 
 async def exact(page: Page, label: str) -> int:
@@ -245,13 +237,13 @@ async def test_nothing_is_out_of_reach(filled_hub: Hub, pages: Opener, scheme: s
     await expect(page.get_by_role("region", name="Calendar").get_by_role("gridcell")).to_have_count(7)
     await expect(page.get_by_role("region", name="Sessions, ranked").locator("tbody tr")).to_have_count(2)
     assert await page.evaluate("document.documentElement.scrollWidth") == width
-    assert await page.evaluate(AXE) == []
+    assert await violations(page) == []
     await page.get_by_text("All 2 hosts converged").click()
     if width < 560:
         await page.get_by_role("button", name="More for Total tokens over time").click()
     await page.get_by_role("button", name="Table").first.click()
     await expect(page.get_by_role("region", name="Total tokens per day")).to_be_visible()
-    assert await page.evaluate(AXE) == []
+    assert await violations(page) == []
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_label("Token", exact=True)).to_be_visible()
-    assert await page.evaluate(AXE) == []
+    assert await violations(page) == []

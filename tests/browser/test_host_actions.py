@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Locator, Page, expect
 
 from agent_process import Home, daemon, until
+from axe import violations
 from hub_process import Hub
 from ledgers import AGENT
 from machine import Machine
@@ -19,9 +19,6 @@ from usage_week import CLAUDE, event, session
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-AXE = AXE_FILE_PATH.read_text() + (
-    "; axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))"
-)
 DAY = "2026-11-08"
 
 
@@ -268,6 +265,6 @@ async def test_a_dialog_takes_the_focus_and_gives_it_back(filled_hub: Hub, pages
     await press(page, "Retire")
     await expect(page.get_by_role("textbox")).to_be_focused()
     assert await page.evaluate("document.documentElement.scrollWidth") == 390
-    assert await page.evaluate(AXE) == []
+    assert await violations(page) == []
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="Retire")).to_be_focused()

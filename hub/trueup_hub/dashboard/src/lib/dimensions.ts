@@ -1,8 +1,9 @@
 /** What data can be divided by, and how that and its values are called. */
 
-import { DIMENSIONS } from "./selection";
 import type { Capabilities } from "./types";
 
+/** `label:NAME` besides. */
+export const DIMENSIONS = ["model", "harness", "provider", "project", "host"];
 const LABEL = "label:";
 
 export const dimensionName = (dimension: string): string =>

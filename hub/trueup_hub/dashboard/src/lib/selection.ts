@@ -8,9 +8,6 @@ import type { Page } from "./router";
 import type { Capabilities } from "./types";
 import { FLAG_WORDS, LOG_STATES, STATE_ORDER } from "./words";
 
-/** What data can be divided by; `label:NAME` besides. */
-export const DIMENSIONS = ["model", "harness", "provider", "project", "host"] as const;
-
 export const FILTERS = ["host", "harness", "project", "model", "provider", "label"] as const;
 export type Filter = (typeof FILTERS)[number];
 
@@ -43,7 +40,7 @@ export const CHOICES = {
   find: chooses("hosts", "search"),
   state: chooses("hosts", "state of a host", [...STATE_ORDER, ...Object.keys(FLAG_WORDS)]),
   ordered: chooses("hosts", "order", HOST_ORDERS, "urgency"),
-  logs: chooses("quality", "state of logs", LOG_STATES),
+  logs: chooses("quality", "state of logs", Object.keys(LOG_STATES)),
 } satisfies Record<string, Asks>;
 export type Choice = keyof typeof CHOICES;
 const NAMES = Object.keys(CHOICES) as Choice[];

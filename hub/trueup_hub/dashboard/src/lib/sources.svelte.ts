@@ -1,42 +1,42 @@
 import type { Hub } from "./hub.svelte";
-import { Panel } from "./panel.svelte";
-import { ofSources } from "./sources";
-import type { Host, SourceReport, Sources } from "./types";
+import { Paged } from "./paged.svelte";
+import type { Host, Source, SourceReport, Sources } from "./types";
+
+const PAGE = 100;
+const MOST = 1000;
 
 /** Logs of one host: those that the hub lists with it, what was lost first; of more, by harness and state, page by page. */
 export class SourceList {
   harness = $state("");
   standing = $state("");
-  readonly page = new Panel<Sources>();
-  #before = $state.raw<SourceReport[]>([]);
+  readonly asked: Paged<Sources, Source>;
 
   /** The host's own list is not all, so the hub must look. */
   asks = $derived.by(() => {
     const { sources, sources_total } = this.host();
     return sources_total > sources.length && (this.harness !== "" || this.standing !== "");
   });
-  rows: SourceReport[] = $derived.by(() =>
-    this.asks
-      ? [...this.#before, ...(this.page.data?.sources ?? [])]
-      : ofSources(this.host().sources, this.harness, this.standing),
-  );
-  total = $derived.by(() => (this.asks ? (this.page.data?.total ?? null) : this.rows.length));
+  rows: SourceReport[] = $derived.by(() => (this.asks ? this.asked.items : this.host().sources.filter(this.#fits)));
+  total = $derived.by(() => (this.asks ? (this.asked.first.data?.total ?? null) : this.rows.length));
 
   constructor(
-    readonly hub: Hub,
+    hub: Hub,
     readonly host: () => Host,
-  ) {}
-
-  /** The first page, or the one after what is there. */
-  async load(cursor: string | null = null): Promise<void> {
-    const before = cursor === null ? [] : this.rows;
-    const { harness, standing } = this;
-    await this.hub.ask(this.page, "sources", {
-      host: [this.host().host_id],
-      ...(harness ? { harness: [harness] } : {}),
-      ...(standing ? { state: [standing] } : {}),
-      ...(cursor === null ? {} : { cursor: [cursor] }),
-    });
-    if (harness === this.harness && standing === this.standing) this.#before = before;
+  ) {
+    this.asked = new Paged(hub, "sources", PAGE, MOST, (page) => page.sources, keyOf);
   }
+
+  async load(): Promise<void> {
+    const wanted = {
+      host: [this.host().host_id],
+      ...(this.harness ? { harness: [this.harness] } : {}),
+      ...(this.standing ? { state: [this.standing] } : {}),
+    };
+    if (this.asks) await this.asked.open({ wanted });
+  }
+
+  #fits = ({ harness, state }: SourceReport): boolean =>
+    (!this.harness || harness === this.harness) && (!this.standing || state === this.standing);
 }
+
+export const keyOf = ({ ledger_id, source_key }: SourceReport): string => ledger_id + source_key;

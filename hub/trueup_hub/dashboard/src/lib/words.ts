@@ -51,8 +51,13 @@ export const FLAG_WORDS: Record<string, string> = {
   readmitted: "readmitted",
 };
 
-/** What an agent says of a log that it reads. */
-export const LOG_STATES = ["present", "source_gone", "truncated", "rewritten"];
+/** What an agent says of a log that it reads. One of a later agent is shown by its name. */
+export const LOG_STATES: Record<string, string> = {
+  present: "there",
+  source_gone: "gone",
+  truncated: "truncated",
+  rewritten: "rewritten",
+};
 
 /** One line: how many hosts are proven equal to what is shown, and what is with the others. */
 export function trustLine({ hosts, needs_resync }: Trust, locale?: string): Said {
