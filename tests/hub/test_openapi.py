@@ -131,7 +131,7 @@ def test_fields_are_described_by_the_comments_beside_them() -> None:
     schemas = document(ROUTES)["components"]["schemas"]
     assert schemas["LedgerReport"]["properties"]["digest"]["description"] == "hex"
     assert schemas["LedgerReport"]["properties"]["first_contact_at"]["format"] == "date-time"
-    assert schemas["Leader"]["required"] == ["key", "label", "total_tokens"]
+    assert schemas["Leader"]["required"] == ["key", "label", "total_tokens", "coverage"]
     assert "required" in schemas["MostActive"]  # always there in answers, whatever their default
 
 

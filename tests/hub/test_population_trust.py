@@ -104,9 +104,12 @@ async def test_averages_and_medians_are_those_of_the_rows(facts: Facts, query: d
     for by in ("harness", "model", "project", "host"):
         parts = (await breakdown(facts.db, common, by)).rows
         leader = getattr(whole.most_active, by)
-        assert (leader and leader.total_tokens) == (
-            max((one.totals.total_tokens or 0 for one in parts), default=0) or None
-        )
+        greatest = max((one.totals.total_tokens or 0 for one in parts), default=0)
+        assert (leader and leader.total_tokens) == (greatest or None)
+        if leader:
+            assert (leader.key, leader.total_tokens, leader.coverage) in {
+                (one.key, one.totals.total_tokens, one.coverage["total_tokens"]) for one in parts
+            }
 
 
 def close(found: float | None, expected: float | None) -> bool:

@@ -15,13 +15,14 @@ from trueup_hub.analytics.totals import (
     added,
     added_counts,
     coverage_of,
-    end_of_sums,
+    coverage_of_metric,
     peak_of,
     rank,
     totals_of,
 )
 from trueup_hub.params import Common
 from trueup_hub.trust import Reply, trust_of
+from trueup_shared.metrics import METRIC
 from trueup_shared.money import micro
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _UNKNOWN = 0  # the number of a dimension that is not known
 
 _LEADING = ("host", "harness", "project", "model")
 _COUNTED = ("harness", "project")
+_TOTAL_TOKENS = METRIC["total_tokens"]
+_OF_TOTAL = ("n", *(f"{what}_total_tokens" for what in "srld"))
 
 
 class PerSession(Struct, frozen=True, kw_only=True):
@@ -45,7 +48,10 @@ class PerSession(Struct, frozen=True, kw_only=True):
 
 
 class Leader(Named, frozen=True, kw_only=True):
+    """`coverage`: of `total_tokens`."""
+
     total_tokens: int
+    coverage: Coverage
 
 
 class MostActive(Struct, frozen=True, kw_only=True):
@@ -135,13 +141,13 @@ def _per_session(kind: str, sessions: Row, messages: Row) -> PerSession:
     )
 
 
-async def _tokens(scope: Scope) -> dict[str, dict[int, int]]:
+async def _tokens(scope: Scope) -> dict[str, dict[int, Row]]:
     """For each dimension, by the number of each group that used anything."""
-    found: dict[str, dict[int, int]] = {by: {} for by in _LEADING}
-    for (_, numbers), row in (await scope.usage(scope.whole, scope.jointly(*_LEADING), ("s_total_tokens",))).items():
+    found: dict[str, dict[int, list[Row]]] = {by: defaultdict(list) for by in _LEADING}
+    for (_, numbers), row in (await scope.usage(scope.whole, scope.jointly(*_LEADING), _OF_TOTAL)).items():
         for by, number in zip(_LEADING, numbers, strict=True):
-            found[by][number] = end_of_sums(found[by].get(number, 0) + row["s_total_tokens"])
-    return found
+            found[by][number].append(row)
+    return {by: {number: added(rows) or {} for number, rows in groups.items()} for by, groups in found.items()}
 
 
 async def _counts(scope: Scope) -> dict[str, dict[int, Row]]:
@@ -154,18 +160,22 @@ async def _counts(scope: Scope) -> dict[str, dict[int, Row]]:
 
 
 async def _most_active(
-    scope: Scope, tokens: dict[str, dict[int, int]], dates: list[str], usage: dict[tuple[int, int], Row]
+    scope: Scope, used: dict[str, dict[int, Row]], dates: list[str], usage: dict[tuple[int, int], Row]
 ) -> MostActive:
     leaders: dict[str, Any] = {}
-    for by, of_group in tokens.items():
-        if most := _most(of_group):
-            number, total = most
+    for by, groups in used.items():
+        if (number := _most(groups)) is not None:
             name = (await scope.names(await scope.divide(by), [number]))[number]
-            leaders[by] = Leader(key=name.key, label=name.label, total_tokens=total)
-    if most := _most({day: row["s_total_tokens"] for (day, _), row in usage.items()}):
-        day, total = most
-        leaders["day"] = Leader(key=dates[day], label=dates[day], total_tokens=total)
+            leaders[by] = _leader(name, groups[number])
+    days = {day: row for (day, _), row in usage.items()}
+    if (day := _most(days)) is not None:
+        leaders["day"] = _leader(Named(key=dates[day], label=dates[day]), days[day])
     return MostActive(**leaders)
+
+
+def _leader(name: Named, usage: Row) -> Leader:
+    coverage = coverage_of_metric(_TOTAL_TOKENS, usage)
+    return Leader(key=name.key, label=name.label, total_tokens=usage["s_total_tokens"], coverage=coverage)
 
 
 async def _models(scope: Scope, used: Iterable[int]) -> list[str]:
@@ -198,7 +208,7 @@ def _projects(counts: dict[int, Row], used: Iterable[int]) -> dict[str, Any]:
     }
 
 
-def _most(tokens: dict[int, int]) -> tuple[int, int] | None:
+def _most(usage: dict[int, Row]) -> int | None:
     """Who has most, of equals the least number; None where nobody has any."""
-    number = min(tokens, key=lambda number: (-tokens[number], number), default=None)
-    return None if number is None or not tokens[number] else (number, tokens[number])
+    number = min(usage, key=lambda number: (-usage[number]["s_total_tokens"], number), default=None)
+    return None if number is None or not usage[number]["s_total_tokens"] else number

@@ -17,6 +17,7 @@ test("unknown stays unknown, and an hour that the range does not have is empty",
   expect(average(cell(0, 9, null, 4))).toBeNull();
   expect(average(cell(0, 9, 0, 0))).toBeNull();
   const hours = {
+    metric: "total_tokens",
     cells: [cell(0, 0, null), cell(0, 1, 0), cell(0, 2, 8, 2), cell(0, 3, 0, 0), cell(0, 4, null, 1, 0)],
   };
   const drawn = (hourly: "average" | "total") => hourCells(hours as HourOfWeek, hourly, () => "");

@@ -11,6 +11,7 @@ export interface GridCell {
   look: Look;
   level: number; // 1 … LEVELS where there is a value above 0
   value: number | null;
+  atLeast: boolean;
   words: string; // what stands there, for tooltip and screen reader
 }
 

@@ -1,6 +1,7 @@
 /** The hours of a week: what each had, or what it had on average, as a range need not be whole weeks. */
 
 import { levelsOf, lookOf, type GridCell } from "./grid";
+import { mayBeMore } from "./metrics";
 import type { Cell, HourOfWeek } from "./types";
 
 const DAY = 24;
@@ -17,7 +18,7 @@ export const clockOf = (hour: number): string =>
 export type Hourly = "average" | "total";
 
 /** A row for each day, a column for each hour; hours that the range does not have are empty. */
-export function hourCells({ cells }: HourOfWeek, hourly: Hourly, words: (cell: Cell) => string): GridCell[] {
+export function hourCells({ cells, metric }: HourOfWeek, hourly: Hourly, words: (cell: Cell) => string): GridCell[] {
   const values = cells.map((cell) => (hourly === "average" ? average(cell) : cell.hours === 0 ? null : cell.value));
   const levels = levelsOf(values);
   return cells.map((cell, index) => ({
@@ -27,6 +28,7 @@ export function hourCells({ cells }: HourOfWeek, hourly: Hourly, words: (cell: C
     look: cell.hours === 0 ? "empty" : lookOf(cell),
     level: levels[index] ?? 0,
     value: values[index] ?? null,
+    atLeast: mayBeMore(metric, cell.coverage),
     words: words(cell),
   }));
 }

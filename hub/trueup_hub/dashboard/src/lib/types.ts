@@ -335,10 +335,12 @@ export interface HourOfWeek {
   cells: Cell[];
 }
 
+/** `coverage`: of `total_tokens`. */
 export interface Leader {
   key: string | null;
   label: string | null;
   total_tokens: number;
+  coverage: Coverage;
 }
 
 /** A ledger as the API shows it. What only a heartbeat tells is None until one came. */
