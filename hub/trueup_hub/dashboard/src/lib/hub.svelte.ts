@@ -161,7 +161,10 @@ export class Hub {
     const filters = known?.length ? { ...others, [filter]: known } : others;
     this.selection = { ...this.selection, filters };
     this.#turn++;
-    this.notices = [...this.notices, ...unknown.map((value) => `This hub knows no ${filter} “${shown(value)}”; left out.`)];
+    this.notices = [
+      ...this.notices,
+      ...unknown.map((value) => `This hub knows no ${filter} “${shown(value)}”; left out.`),
+    ];
     history.replaceState(null, "", new URL(this.link(this.place), document.baseURI));
     this.refresh();
   }
