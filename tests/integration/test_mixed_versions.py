@@ -93,7 +93,7 @@ async def test_agents_of_three_releases_push_to_one_hub_and_every_number_counts_
         assert (await today.push()).verdict == "converged"
         # A parser of Codex that counted too much, at a host that was enrolled first; and the one that was mended.
         for sender, version, output in ((behind, 1, 500), (fixed, 2, 300)):
-            sender._rows.versions = {"codex": wire.ParserVersion(version, version)}
+            sender.rows.versions = {"codex": wire.ParserVersion(version, version)}
             await sender.push([(event_key("shared"), event(0, harness="codex", output_tokens=output))])
         receipt = await later.batch(LATER["batch"])
         assert receipt["acked_seq"] == 7

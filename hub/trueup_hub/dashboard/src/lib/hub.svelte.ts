@@ -341,6 +341,7 @@ export class Hub {
   #noticeSignedOut(...others: Panel<unknown>[]): boolean {
     const asked = [this.me, this.capabilities, this.trust, ...others];
     if (!asked.some(({ error }) => error instanceof HubError && error.status === 401)) return false;
+    if (this.signedOut) return true; // another answer said so before
     this.ended = this.#session > 1 || this.me.data !== null;
     this.#leave();
     return true;
