@@ -27,6 +27,7 @@ class Opener:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
         self.complaints: list[str] = []
+        self.expected: set[str] = set()  # words of those that belong to the test, whenever they come
 
     async def blank(self, width: int = 1280, scheme: ColorScheme = "light") -> Page:
         context = await self._browser.new_context(

@@ -26,6 +26,7 @@ export class Paged<R extends Page, T> {
   #question: Question = { wanted: {} };
   #asked = ""; // the question that `items` answer
   #turn = 0; // answers to an older turn are dropped
+  #wanted = false; // one page more, which an opening has come in between
   #lastPage: { cursor: string | null; from: number } = { cursor: null, from: 0 };
 
   constructor(
@@ -47,6 +48,7 @@ export class Paged<R extends Page, T> {
     const turn = ++this.#turn;
     const again = this.answers(question);
     const wanted = again ? this.items.length : 0;
+    this.#wanted &&= again;
     this.#question = question;
     this.further.clear();
     await this.#ask(this.first, null, Math.min(Math.max(wanted, this.size), this.most));
@@ -67,6 +69,7 @@ export class Paged<R extends Page, T> {
     }
     this.#put(items, next, JSON.stringify(question));
     this.#lastPage = last;
+    if (this.#wanted) await this.extend();
   }
 
   /** The same again. */
@@ -77,8 +80,11 @@ export class Paged<R extends Page, T> {
   /** One page more. */
   async extend(): Promise<void> {
     const cursor = this.next;
+    this.#wanted = cursor !== null;
     if (cursor === null || this.loading) return;
-    const page = await this.#more(cursor, this.#turn);
+    const turn = this.#turn;
+    const page = await this.#more(cursor, turn);
+    if (turn === this.#turn) this.#wanted = false;
     if (!page) return;
     const from = this.items.length;
     this.items = this.#joined(this.items, page);
