@@ -141,6 +141,7 @@ async def test_arrow_keys_walk_through_the_calendar(filled_hub: Hub, pages: Open
 
 async def test_the_data_table_has_every_number_of_the_chart(filled_hub: Hub, pages: Opener) -> None:
     page = await pages.log_in(filled_hub)
+    await expect(page.get_by_role("img", name="Total tokens per day")).to_be_visible()
     await page.get_by_role("region", name="Total tokens over time").get_by_role("button", name="Table").click()
     table = page.get_by_role("region", name="Total tokens per day").get_by_role("table")
     await expect(table.locator("tbody tr")).to_have_count(7)

@@ -1,14 +1,13 @@
 """The list of sessions: what it shows is what the API lists, in the API's order, however long it is."""
 
 import asyncio
-import contextlib
 import csv
 import io
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Error, Locator, Page, Route, expect
+from playwright.async_api import Locator, Page, expect
 
 from hub_process import Hub
 from opened_pages import Opener
@@ -199,36 +198,6 @@ async def test_a_keyboard_loads_more_by_a_button(fleet_hub: Hub, pages: Opener) 
     await expect(status(page)).to_contain_text("The first 100")
     await page.get_by_role("button", name="More", exact=True).press("Enter")
     await expect(status(page)).to_contain_text("The first 600")
-
-
-async def test_more_that_was_asked_for_comes_though_the_list_is_read_anew_meanwhile(
-    fleet_hub: Hub, pages: Opener
-) -> None:
-    page = await pages.blank()
-    await page.request.post(f"{fleet_hub.url}/api/v1/login", data={"token": fleet_hub.token})
-    pressed = asyncio.Event()
-
-    async def later(route: Route) -> None:  # the stream of events: once it is open, the page asks again
-        await pressed.wait()
-        await asyncio.sleep(0.3)
-        await route.continue_()
-
-    async def slowly(route: Route) -> None:
-        answer = await route.fetch()
-        await asyncio.sleep(1)
-        with contextlib.suppress(Error):  # it was given up
-            await route.fulfill(response=answer)
-
-    await page.route("**/api/v1/events", later)
-    await page.route("**/api/v1/sessions?*cursor=*", slowly)
-    await page.goto(f"{fleet_hub.url}/sessions")
-    await expect(status(page)).to_contain_text("The first 100")
-    async with page.expect_request("**/api/v1/sessions?*cursor=*"):
-        await page.get_by_role("button", name="More", exact=True).press("Enter")
-    async with page.expect_request(lambda asked: "/sessions?" in asked.url and "cursor" not in asked.url):
-        pressed.set()
-    await expect(status(page)).to_contain_text("The first 600")
-    await page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_new_usage_comes_into_a_short_list_by_itself(empty_hub: Hub, pages: Opener) -> None:
